@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * pg.h - PostgreSQL connections, catalog look-ups, slots and publications.
+ *
+ * A connection belongs to one thread at a time.  Every session renders values the same way
+ * (ISO dates, UTC, hex bytea, C money, extra_float_digits 3, UTF-8), whatever the role or database sets.
+ */
+#ifndef WM_PG_H
+#define WM_PG_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "walmill/buf.h"
+#include "walmill/clock.h"
+#include "walmill/diag.h"
+#include "walmill/error.h"
+#include "walmill/lsn.h"
+#include "walmill/model.h"
+
+struct wm_pg;
+
+enum wm_pg_kind {
+	WM_PG_SQL,		/* ordinary session */
+	WM_PG_REPLICATION,	/* replication=database: simple protocol only */
+};
+
+/*
+ * application is what pg_stat_activity shows.  WM_RETRY when the server cannot be reached or is
+ * starting, WM_FATAL for wrong credentials, unknown database, bad URI.  No password in err.
+ */
+enum wm_status wm_pg_connect(const char *uri, enum wm_pg_kind kind, const char *application, struct wm_pg **ret,
+    struct wm_error *err) WM_MUST_CHECK;
+void wm_pg_close(struct wm_pg *c);			/* NULL is a no-op */
+void wm_pg_closep(struct wm_pg **c);			/* for WM_AUTO */
+PGconn *wm_pg_conn(struct wm_pg *c);			/* borrowed */
+int wm_pg_version(const struct wm_pg *c);		/* 150020 */
+/* "host=db.example.com port=5432 dbname=shop", no password: for messages. */
+const char *wm_pg_where(const struct wm_pg *c);
+
+/* What a failed result (or, with res NULL, the connection) means: RETRY, REJECT, FATAL by SQLSTATE. */
+enum wm_status wm_pg_classify(const char *sqlstate);
+/* Fills err from res or the connection: status by wm_pg_classify, code, "what: message". No row value: detail is left out. */
+enum wm_status wm_pg_fail(struct wm_pg *c, const PGresult *res, struct wm_error *err, const char *what, ...)
+    WM_PRINTF(4, 5);
+
+/* Simple protocol, any number of statements, rows dropped.  what names it in err. */
+enum wm_status wm_pg_exec(struct wm_pg *c, const char *sql, const char *what, struct wm_error *err) WM_MUST_CHECK;
+/* One statement that returns rows; caller PQclears *ret. params may be NULL when n is 0 (then simple protocol). */
+enum wm_status wm_pg_query(struct wm_pg *c, const char *sql, int n, const char *const *params, const char *what,
+    PGresult **ret, struct wm_error *err) WM_MUST_CHECK;
+void wm_pg_clearp(PGresult **res);			/* for WM_AUTO */
+
+void wm_pg_quote_ident(struct wm_buf *b, const char *name);	/* "na""me" */
+void wm_pg_quote_literal(struct wm_buf *b, const char *s);	/* 'va''lue', E'' when it has a backslash */
+
+/* ---- identity ---- */
+
+struct wm_pg_identity {
+	char		system_id[24];
+	uint32_t	timeline;
+	wm_lsn		wal_lsn;	/* current write position */
+};
+/* On a replication connection. */
+enum wm_status wm_pg_identify(struct wm_pg *c, struct wm_pg_identity *ret, struct wm_error *err) WM_MUST_CHECK;
+/* Where timeline left its parent ancestor; *ret_lsn 0 when ancestor is not in its history. Replication connection. */
+enum wm_status wm_pg_timeline_switch(struct wm_pg *c, uint32_t timeline, uint32_t ancestor, wm_lsn *ret_lsn,
+    struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_pg_current_lsn(struct wm_pg *c, wm_lsn *ret_lsn, struct wm_error *err) WM_MUST_CHECK;
+
+/* ---- slots ---- */
+
+struct wm_slot_info {
+	bool	exists, active, lost;
+	int	active_pid;
+	char	plugin[64], database[64], invalidation[64];
+	bool	same_database;
+	wm_lsn	restart_lsn, confirmed_lsn;
+	int64_t	safe_wal_size;			/* bytes; -1 unknown or unlimited */
+};
+enum wm_status wm_slot_info(struct wm_pg *c, const char *slot, struct wm_slot_info *ret, struct wm_error *err) WM_MUST_CHECK;
+/*
+ * On a replication connection: pgoutput slot whose snapshot stays importable until the next
+ * command on it.  snapshot: caller's buffer for its name.
+ */
+enum wm_status wm_slot_create(struct wm_pg *c, const char *slot, wm_lsn *ret_consistent, char *snapshot, size_t size,
+    struct wm_error *err) WM_MUST_CHECK;
+/* No error when it does not exist. SQL or replication connection. */
+enum wm_status wm_slot_drop(struct wm_pg *c, const char *slot, struct wm_error *err) WM_MUST_CHECK;
+
+/* ---- catalog ---- */
+
+struct wm_table {
+	struct wm_relation	*rel;		/* columns that the stream can carry, types resolved */
+	char			 kind;		/* relkind: r, p */
+	bool			 unlogged;
+	bool			 partition;	/* a partition of another table */
+	double			 rows;		/* estimate; -1 unknown */
+	int64_t			 bytes;
+	bool			 has_generated;	/* stored generated columns that the stream leaves out */
+	bool			 owned;		/* this role may put it into a publication */
+	bool			 readable;	/* SELECT granted */
+	bool			 row_security;	/* RLS would hide rows from this role */
+};
+
+struct wm_tables {
+	size_t		 n;
+	struct wm_table	*list;
+};
+/*
+ * All ordinary and partitioned user tables of the database (system schemas left out; partitions
+ * included and marked).  rel's columns have `identity` and `primary` set.
+ */
+enum wm_status wm_catalog_tables(struct wm_pg *c, struct wm_tables *ret, struct wm_error *err) WM_MUST_CHECK;
+void wm_tables_free(struct wm_tables *t);
+/* A cheap value that changes when any table's name, columns, identity or partitioning changes. */
+enum wm_status wm_catalog_version(struct wm_pg *c, uint64_t *ret, struct wm_error *err) WM_MUST_CHECK;
+/*
+ * Completes a relation that came from the stream: unknown types resolved (domains, enums,
+ * composites, arrays of them), primary key flags set.  A relation dropped meanwhile keeps
+ * text types.
+ */
+enum wm_status wm_catalog_complete(struct wm_pg *c, struct wm_relation *rel, struct wm_error *err) WM_MUST_CHECK;
+
+struct wm_leaf {			/* what a seed reads: an ordinary table, or a leaf partition */
+	uint32_t	oid;
+	uint32_t	node;		/* relfilenode: changes when the table is rewritten or truncated */
+	char		*schema, *name;
+	double		 rows;		/* estimate; -1 unknown */
+	uint32_t	 blocks;	/* current length */
+};
+struct wm_leaves {
+	size_t		 n;
+	struct wm_leaf	*list;
+};
+/* The leaves of table oid (itself when not partitioned). */
+enum wm_status wm_catalog_leaves(struct wm_pg *c, uint32_t oid, struct wm_leaves *ret, struct wm_error *err) WM_MUST_CHECK;
+void wm_leaves_free(struct wm_leaves *l);
+/* Columns of table oid whose existing rows got a value without a row change in the stream: ADD COLUMN ... DEFAULT. */
+enum wm_status wm_catalog_has_default(struct wm_pg *c, uint32_t oid, const char *column, bool *ret, struct wm_error *err) WM_MUST_CHECK;
+
+/* ---- publications ---- */
+
+struct wm_published {		/* one table of a publication */
+	uint32_t	 oid;
+	const char	*schema, *name;
+	size_t		 ncolumns;	/* 0: all columns */
+	const char	**columns;
+};
+/*
+ * Makes the publication exist, via partition root, with exactly these tables and column lists
+ * (15 and later); does nothing when it is in step.  *ret_changed tells.  WM_OPERATOR with the
+ * missing privilege in the text when this role may not.
+ */
+enum wm_status wm_publication_sync(struct wm_pg *c, const char *publication, const struct wm_published *tables,
+    size_t n, bool *ret_changed, struct wm_error *err) WM_MUST_CHECK;
+/*
+ * For `manage: false`: says what is missing for these tables (publication absent, table not in
+ * it, columns not published, an event not published, not via root).
+ */
+enum wm_status wm_publication_check(struct wm_pg *c, const char *publication, const struct wm_published *tables,
+    size_t n, struct wm_diags *findings, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_publication_exists(struct wm_pg *c, const char *publication, bool *ret, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_publication_drop(struct wm_pg *c, const char *publication, struct wm_error *err) WM_MUST_CHECK;
+/*
+ * Waits (polling, until deadline, wm_clock_mono) for every transaction that ran when the
+ * publication was last altered to end, so that a snapshot taken now misses none of their rows.
+ * WM_RETRY at the deadline; the text names the oldest transaction's pid.
+ */
+enum wm_status wm_publication_settle(struct wm_pg *c, uint64_t since_xid, wm_usec deadline, struct wm_error *err) WM_MUST_CHECK;
+/* The next transaction id (xid8), the argument of wm_publication_settle; read after the alteration has committed. */
+enum wm_status wm_pg_next_xid(struct wm_pg *c, uint64_t *ret, struct wm_error *err) WM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * pipeline.h - the daemon's inside: receivers, workers, seeding, and what can be asked of them.
+ *
+ * A setup is a configuration with its rules and target sections, all validated.  A pipeline
+ * runs one setup at a time; reload swaps it.  All functions are thread-safe unless they say
+ * otherwise.
+ */
+#ifndef WM_PIPELINE_H
+#define WM_PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "walmill/config.h"
+#include "walmill/diag.h"
+#include "walmill/error.h"
+#include "walmill/lsn.h"
+#include "walmill/rules.h"
+#include "walmill/state.h"
+#include "walmill/target.h"
+
+/* ---- setup ---- */
+
+struct wm_setup {
+	struct wm_config	 *config;
+	struct wm_ruleset	 *rules;
+	size_t			  ntargets;	/* as config->ntargets, same order */
+	struct wm_target	**targets;	/* models: never opened, cloned */
+	int			  refs;		/* atomic */
+};
+
+/* Takes over config, also on failure.  NULL when diags->errors is not 0. */
+struct wm_setup *wm_setup_create(struct wm_config *config, struct wm_diags *diags);
+struct wm_setup *wm_setup_ref(struct wm_setup *setup);
+void wm_setup_unref(struct wm_setup *setup);		/* NULL is a no-op */
+/* The target section of this name, or NULL. */
+const struct wm_target *wm_setup_target(const struct wm_setup *setup, const char *name);
+const struct wm_source_config *wm_setup_source(const struct wm_setup *setup, const char *name);
+
+/* ---- life ---- */
+
+struct wm_pipeline;
+
+enum wm_phase {
+	WM_PHASE_STARTING,	/* not every source has streamed yet */
+	WM_PHASE_RUNNING,
+	WM_PHASE_DONE,		/* once: caught up with the start */
+	WM_PHASE_FAILED,	/* nothing runs any more; the reason is in the error */
+};
+
+/* Takes references to setup and state (state must outlive it).  once: stop when caught up. */
+enum wm_status wm_pipeline_create(struct wm_setup *setup, struct wm_state *state, bool once,
+    struct wm_pipeline **ret, struct wm_error *err) WM_MUST_CHECK;
+/* Starts the threads and returns. */
+enum wm_status wm_pipeline_start(struct wm_pipeline *p, struct wm_error *err) WM_MUST_CHECK;
+/* An eventfd, readable when the phase changed; the caller reads it. */
+int wm_pipeline_fd(const struct wm_pipeline *p);
+/* err: the reason of WM_PHASE_FAILED (status FATAL or OPERATOR). */
+enum wm_phase wm_pipeline_phase(struct wm_pipeline *p, struct wm_error *err);
+/* False when a thread that should be alive has not shown life for a minute: feed no watchdog. */
+bool wm_pipeline_alive(struct wm_pipeline *p);
+/* Drains what is in flight (bounded by timeout, microseconds), commits, sends the last feedback, ends all threads. */
+void wm_pipeline_stop(struct wm_pipeline *p, wm_usec timeout);
+void wm_pipeline_destroy(struct wm_pipeline *p);	/* after stop; NULL is a no-op */
+/*
+ * Rules added, changed and removed take effect; sources and targets may be added.  What cannot be changed
+ * while running (a source's URI or slot, state, admin) is refused: nothing changes then.
+ */
+enum wm_status wm_pipeline_reload(struct wm_pipeline *p, struct wm_setup *setup, struct wm_error *err) WM_MUST_CHECK;
+
+/* ---- requests ---- */
+
+/* WM_REJECT: no such rule. Durable: a paused rule stays paused over a restart. */
+enum wm_status wm_pipeline_pause(struct wm_pipeline *p, const char *rule, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_pipeline_resume(struct wm_pipeline *p, const char *rule, struct wm_error *err) WM_MUST_CHECK;
+/*
+ * Until all that the sources had committed by now (or, lsn not 0, up to lsn) is visible in all targets and
+ * no rule seeds.  WM_RETRY: time-out (microseconds), the text says what is behind; WM_FATAL: it
+ * cannot happen (a source or target failed).
+ */
+enum wm_status wm_pipeline_wait(struct wm_pipeline *p, wm_lsn lsn, wm_usec timeout, struct wm_error *err) WM_MUST_CHECK;
+
+/* ---- status ---- */
+
+struct wm_source_status {
+	char		*name;
+	const char	*state;		/* connecting, streaming, retrying, failed, stopped */
+	wm_lsn		 received_lsn, acknowledged_lsn, server_lsn;
+	uint64_t	 lag_bytes, transactions, changes;
+	uint64_t	 reconnects, journal_bytes;
+	char		*last_error;	/* or NULL */
+};
+
+struct wm_target_status {
+	char		*name;
+	const char	*type;
+	const char	*state;		/* ok, retrying, failed */
+	wm_lsn		 applied_lsn;	/* the furthest behind of its sources */
+	uint64_t	 lag_bytes;
+	double		 lag_s;		/* age of the oldest commit not yet applied; 0: in step */
+	uint64_t	 rows_written, batches, retries;
+	char		*last_error;
+};
+
+struct wm_rule_status {
+	char		*name, *source, *target, *table, *view;
+	const char	*state;		/* seeding, streaming, paused, failed */
+	uint64_t	 rows_seeded;	/* accepted by the target */
+	uint64_t	 rows_read;	/* read at the source by the seed */
+	uint64_t	 seed_total;	/* estimate until the seed ends */
+	uint64_t	 inserts, updates, deletes, truncates, dead_letters, rereads;
+	char		*last_error;
+};
+
+struct wm_snapshot {
+	double			 uptime_s;
+	size_t			 nsources, ntargets, nrules;
+	struct wm_source_status	*sources;
+	struct wm_target_status	*targets;
+	struct wm_rule_status	*rules;
+	/* Commit-to-visible latency of the last transactions, seconds; 0: none measured. */
+	double			 latency_p50, latency_p99;
+};
+
+enum wm_status wm_pipeline_snapshot(struct wm_pipeline *p, struct wm_snapshot *ret, struct wm_error *err) WM_MUST_CHECK;
+void wm_snapshot_free(struct wm_snapshot *s);
+
+#endif

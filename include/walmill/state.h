@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * state.h - what walmill itself must remember: identities, acknowledged positions, dead letters,
+ * and the bookmarks of targets that cannot keep their own.
+ *
+ * One SQLite file, walmill.db, in the state folder, mode 0600; every call is durable
+ * (synchronous=full) when it returns.  Thread-safe.  A lock file keeps a second daemon out.
+ */
+#ifndef WM_STATE_H
+#define WM_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "walmill/bookmark.h"
+#include "walmill/clock.h"
+#include "walmill/error.h"
+#include "walmill/lsn.h"
+
+struct wm_state;
+
+/* Makes the folder (0700) and file when missing.  WM_FATAL: in use by another process (its pid), a newer format, not writable. */
+enum wm_status wm_state_open(const char *folder, struct wm_state **ret, struct wm_error *err) WM_MUST_CHECK;
+/* For commands beside a running daemon: reads only, takes no lock; WM_FATAL when there is none. */
+enum wm_status wm_state_open_readonly(const char *folder, struct wm_state **ret, struct wm_error *err) WM_MUST_CHECK;
+void wm_state_close(struct wm_state *s);		/* NULL is a no-op */
+
+/* ---- sources ---- */
+
+struct wm_source_record {
+	char		system_id[24];
+	uint32_t	timeline;
+	char		slot[64];
+	char		publication[64];
+	bool		slot_made;	/* by us; false while "about to make it" */
+	wm_lsn		consistent_lsn;	/* the slot's first position */
+	wm_lsn		acked_lsn;	/* stored before the server is told: its confirmed_flush_lsn is never past this */
+};
+/* *ret_found false when the source is new. */
+enum wm_status wm_state_source_get(struct wm_state *s, const char *source, struct wm_source_record *ret, bool *ret_found,
+    struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_source_put(struct wm_state *s, const char *source, const struct wm_source_record *rec,
+    struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_source_ack(struct wm_state *s, const char *source, wm_lsn acked, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_source_delete(struct wm_state *s, const char *source, struct wm_error *err) WM_MUST_CHECK;
+
+/* ---- what a target had reached when we last acknowledged: shows a target that was put back ---- */
+
+enum wm_status wm_state_reached_get(struct wm_state *s, const char *source, const char *target, wm_lsn *ret,
+    struct wm_error *err) WM_MUST_CHECK;	/* 0: none */
+enum wm_status wm_state_reached_put(struct wm_state *s, const char *source, const char *target, wm_lsn lsn,
+    struct wm_error *err) WM_MUST_CHECK;
+
+/* ---- bookmarks of targets without WM_TARGET_TRANSACTIONAL ---- */
+
+enum wm_status wm_state_bookmarks_load(struct wm_state *s, const char *target, const char *source,
+    wm_bookmark_fn *fn, void *arg, struct wm_error *err) WM_MUST_CHECK;
+/* All or nothing. */
+enum wm_status wm_state_bookmarks_store(struct wm_state *s, const char *target, const struct wm_bookmark *list,
+    size_t n, struct wm_error *err) WM_MUST_CHECK;
+
+/* ---- keys of sha256 masks ---- */
+
+/* The mask key of this installation: 32 random bytes, made at the first call. */
+enum wm_status wm_state_mask_key(struct wm_state *s, uint8_t ret[32], struct wm_error *err) WM_MUST_CHECK;
+
+/* ---- dead letters ---- */
+
+struct wm_dead_letter {
+	int64_t		 id;		/* given by the state */
+	const char	*source, *target, *rule, *table, *view;
+	wm_lsn		 commit_lsn;
+	uint32_t	 index;		/* in the transaction */
+	const char	*op;		/* "upsert", "update", "delete" */
+	const char	*key;		/* JSON object, as the target sees it (masked) */
+	const char	*row;		/* JSON object, as the target sees it (masked); null: unchanged values left out */
+	const char	*class;		/* "row", "check", "expression" */
+	const char	*code;		/* SQLSTATE, ...; "" */
+	const char	*message;	/* what the target said */
+	wm_usec		 first_time, last_time;	/* wall clock */
+	int64_t		 attempts;
+};
+/*
+ * Stores (or, for the same source, target, rule, position and key: counts one more attempt of) a
+ * dead letter.  Durable before the change it stands for is acknowledged.
+ */
+enum wm_status wm_state_dead_letter_add(struct wm_state *s, const struct wm_dead_letter *letter, struct wm_error *err) WM_MUST_CHECK;
+struct wm_dead_letter_filter {
+	const char	*rule, *class;	/* NULL: any */
+	int64_t		 after;		/* ids greater than this */
+	int64_t		 limit;		/* 0: 100 */
+};
+typedef void wm_dead_letter_fn(void *arg, const struct wm_dead_letter *letter);
+/* Oldest first; *ret_end: no more behind the last. */
+enum wm_status wm_state_dead_letters(struct wm_state *s, const struct wm_dead_letter_filter *filter,
+    wm_dead_letter_fn *fn, void *arg, bool *ret_end, struct wm_error *err) WM_MUST_CHECK;
+/* *ret_found false when there is none with this id. */
+enum wm_status wm_state_dead_letter_get(struct wm_state *s, int64_t id, wm_dead_letter_fn *fn, void *arg, bool *ret_found,
+    struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_dead_letter_count(struct wm_state *s, const char *rule, int64_t *ret, struct wm_error *err) WM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * target.h - the contract between the pipeline and a back-end.
+ *
+ * A back-end is a folder src/targets/<type>/ that exports one struct wm_target_ops, plus one
+ * line in src/cli/targets.c.  It stores batches and says what became of them; retry, back-off,
+ * splitting of refused batches, dead letters, batching and metrics are the pipeline's.
+ *
+ * Life of an instance, always in one thread at a time (it may move between calls):
+ *
+ *	create  open  load  { ensure | write }*  commit  ...  close  [open ...]  destroy
+ *
+ * ensure and write open a transaction when none is open; commit makes everything since then
+ * durable together with the bookmarks, rollback forgets it.  A target without
+ * WM_TARGET_TRANSACTIONAL makes each write durable before it returns, and stores no bookmarks
+ * (the pipeline keeps them in its own state): load, commit and rollback are then NULL.
+ *
+ * After WM_RETRY or WM_FATAL from any call the transaction is gone; the pipeline calls close, then open
+ * again.  After WM_REJECT from write the batch has had no effect and the transaction goes on.
+ */
+#ifndef WM_TARGET_H
+#define WM_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "walmill/bookmark.h"
+#include "walmill/diag.h"
+#include "walmill/error.h"
+#include "walmill/model.h"
+#include "walmill/option.h"
+
+enum wm_target_caps {
+	WM_TARGET_TRANSACTIONAL = 1,	/* bookmarks commit with the data */
+	WM_TARGET_PARTIAL = 2,		/* takes WM_ROW_UPDATE; else the pipeline reads the row again */
+	WM_TARGET_PARALLEL = 4,		/* several instances may write at the same time */
+};
+
+/* No "unknown index" from write. */
+#define WM_BAD_UNKNOWN ((size_t)-1)
+
+struct wm_target;
+
+struct wm_target_ops {
+	const char		*type;		/* the word after "type:" */
+	const char *const	*schemes;	/* URI schemes that `sync --target` takes; NULL-terminated */
+	const char		*uri_option;	/* the option that the URI fills */
+	bool			 uri_strip;	/* the URI loses "scheme:" before it fills the option */
+	size_t			 size;		/* of the struct that embeds struct wm_target first */
+	unsigned		 caps;		/* enum wm_target_caps */
+	const struct wm_option	*options;	/* of the target's section, offsets into that struct */
+
+	/* Connects.  Cheap when nothing is there: must not hang longer than its own connect time-out. */
+	enum wm_status (*open)(struct wm_target *t, struct wm_error *err);
+	/* Calls fn for every bookmark of source; makes the place where bookmarks are kept. */
+	enum wm_status (*load)(struct wm_target *t, const char *source, wm_bookmark_fn *fn, void *arg,
+	    struct wm_error *err);
+	/*
+	 * Makes the view exist with at least these columns and a unique key, in the open
+	 * transaction: creates what is missing, adds columns, changes a column's type when the
+	 * source's type changed and the values can follow.  Never drops a column.  Idempotent.
+	 * WM_REJECT: the view cannot take these rows (an operator's table of another shape): the
+	 * rule fails, others go on.
+	 */
+	enum wm_status (*ensure)(struct wm_target *t, const struct wm_view *view, struct wm_error *err);
+	/*
+	 * Stores the whole batch or nothing.  Every view in it has been ensured.  WM_REJECT sets
+	 * *ret_bad to the index of the row at fault, counted over the batch's views in order, or to
+	 * WM_BAD_UNKNOWN: the pipeline then splits the batch.
+	 */
+	enum wm_status (*write)(struct wm_target *t, const struct wm_batch *batch, size_t *ret_bad,
+	    struct wm_error *err);
+	/* Commits; n may be 0.  After WM_OK data and bookmarks survive a power loss. */
+	enum wm_status (*commit)(struct wm_target *t, const struct wm_bookmark *bookmarks, size_t n,
+	    struct wm_error *err);
+	void (*rollback)(struct wm_target *t);
+	void (*close)(struct wm_target *t);	/* copes with a half-open instance and with being called twice */
+	/*
+	 * For `walmill check`, on an open instance, changing nothing: reports what would keep this
+	 * view from being written (shape, privileges).  NULL: nothing to say.
+	 */
+	enum wm_status (*preflight)(struct wm_target *t, const struct wm_view *view, struct wm_diags *findings,
+	    struct wm_error *err);
+};
+
+/* Embedded first in each back-end's struct; filled by wm_target_create. */
+struct wm_target {
+	const struct wm_target_ops	*ops;
+	char				*name;	/* of the targets: section */
+};
+
+/* The registered back-ends, NULL-terminated; defined in src/cli/targets.c (and by tests). */
+extern const struct wm_target_ops *const wm_targets[];
+
+const struct wm_target_ops *wm_target_find(const struct wm_target_ops *const *list, const char *type);
+/*
+ * A new, closed instance with the options of model (an instance already filled by the
+ * configuration reader), so that several connections can be made from one section.
+ */
+enum wm_status wm_target_clone(const struct wm_target *model, struct wm_target **ret, struct wm_error *err);
+/* An instance with defaults only; the caller fills options by ops->options. */
+enum wm_status wm_target_create(const struct wm_target_ops *ops, const char *name, struct wm_target **ret,
+    struct wm_error *err);
+void wm_target_destroy(struct wm_target *t);		/* closes; NULL is a no-op */
+/*
+ * What a target URI of `sync --target` or `init --target` names: fills the option of a new
+ * instance.  WM_FATAL when no registered back-end has the scheme (the text lists them).
+ */
+enum wm_status wm_target_from_uri(const struct wm_target_ops *const *list, const char *uri, const char *name,
+    struct wm_target **ret, struct wm_error *err);
+
+#endif
