@@ -36,6 +36,8 @@ struct wm_node {
 	char			*text;	/* scalar: with ${...} filled in */
 	bool			 plain;	/* scalar without quotes: null, true, 5 mean themselves */
 	bool			 secret;	/* scalar: a ${...} was filled in; never print text */
+	bool			 bad;		/* scalar: a ${...} could not be filled in, which diags says */
+	const char		*folder;	/* absolute; relative paths of this file start here */
 	size_t			 n;	/* pairs or items */
 	struct wm_pair		*pairs;	/* map, in the file's order; keys are unique */
 	struct wm_node		**items;	/* list */
@@ -60,7 +62,8 @@ bool wm_node_is_null(const struct wm_node *node);	/* plain null, ~ or empty */
 /*
  * Fills the struct at base from map by the option table: types, bounds, required options,
  * defaults.  Unknown keys are errors that name the nearest valid key; keys in also (NULL-terminated,
- * or NULL) are known and left to the caller.  map may be NULL (defaults only).
+ * or NULL) are known and left to the caller.  map may be NULL (defaults only).  The struct is
+ * zeroed or has been filled by the same table before.
  */
 void wm_options_fill(const struct wm_option *options, const struct wm_node *map, const char *what,
     const char *const *also, void *base, struct wm_diags *diags);
@@ -87,6 +90,7 @@ struct wm_source_config {
 	char		*publication;	/* default walmill_<source> */
 	bool		 manage;	/* make and alter slot and publication */
 	int64_t		 discover;	/* microseconds between looks for new tables */
+	int64_t		 silence;	/* longest time without a byte from the server, microseconds */
 };
 
 struct wm_target_config {		/* the section as it is: its type's back-end reads it */
@@ -112,7 +116,7 @@ struct wm_config {
 	bool			 journal;	/* false: `journal: off` */
 	uint64_t		 journal_max_bytes;
 	uint64_t		 memory;	/* bytes of the ring between receiver and workers, a source */
-	char			*admin_socket;	/* path; NULL: no control socket */
+	char			*admin_socket;	/* path; NULL: `socket: off` */
 	char			*admin_listen;	/* host:port; NULL: no TCP */
 	char			*admin_secret_key;
 	char			*mask_key;	/* key of sha256 masks; NULL: one is made in the state folder */
@@ -130,6 +134,11 @@ struct wm_config {
  * the list in place).  NULL when diags->errors is not 0.
  */
 struct wm_config *wm_config_load(const char *path, struct wm_diags *diags);
+/*
+ * For `walmill check`: returns what could be read in spite of errors, so that the rules can be
+ * checked too; good for wm_ruleset_load only.  NULL when there is nothing to go on with.
+ */
+struct wm_config *wm_config_load_partial(const char *path, struct wm_diags *diags);
 /* The same from text, for `sync`, which writes itself a configuration. folder: where relative paths start. */
 struct wm_config *wm_config_parse(const char *name, const char *text, const char *folder, struct wm_diags *diags);
 void wm_config_free(struct wm_config *config);

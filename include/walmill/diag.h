@@ -21,7 +21,7 @@ struct wm_mark {
 
 struct wm_diag {
 	enum wm_severity severity;
-	char		*place;		/* "file:line:column", or what is concerned ("table public.t") */
+	char		*place;		/* "file:line:column", what is concerned ("table public.t"), or NULL */
 	char		*text;		/* one line */
 	char		*fix;		/* what to do, or NULL when the text says it */
 };

@@ -35,6 +35,7 @@ struct wm_record {
 	wm_lsn			 lsn;		/* idle: position; message: its wire LSN, for messages only */
 	const void		*data;		/* message; valid until the reader releases it */
 	size_t			 len;
+	bool			 restarted;	/* reset: unread records were dropped, the source sends them again */
 };
 
 /* max_bytes bounds what is kept; it is at least one segment and one message. */

@@ -25,7 +25,10 @@ void wm_log(enum wm_log_level level, const char *event, const char *fmt, ...) WM
  * are borrowed until the next call; NULL takes the context away.
  */
 void wm_log_context(const char *kind, const char *name);
-/* A progress line on a terminal is redrawn after each message; fn draws it, NULL ends it. */
+/*
+ * A progress line on a terminal is redrawn after each message; fn draws it (at once, too), NULL
+ * clears it.  fn may not log.  Where stderr is no terminal fn is never called.
+ */
 void wm_log_progress(void (*fn)(void *arg), void *arg);
 
 /* Remembers a secret (copied) for the life of the process; shorter than four bytes is not kept. */

@@ -26,7 +26,7 @@ struct wm_option {
 	size_t			 offset;	/* into the struct that is filled */
 	bool			 required;
 	const char		*fallback;	/* default, as the user would write it; NULL: zero */
-	int64_t			 min, max;	/* WM_OPT_INT; both 0: any */
+	int64_t			 min, max;	/* INT, SIZE (bytes), DURATION (microseconds); both 0: any */
 	const char *const	*words;		/* WM_OPT_ENUM: NULL-terminated */
 	const char		*help;		/* one line, for --help and the man page */
 };

@@ -61,12 +61,12 @@ int wm_pipeline_fd(const struct wm_pipeline *p);
 enum wm_phase wm_pipeline_phase(struct wm_pipeline *p, struct wm_error *err);
 /* False when a thread that should be alive has not shown life for a minute: feed no watchdog. */
 bool wm_pipeline_alive(struct wm_pipeline *p);
-/* Drains what is in flight (bounded by timeout, microseconds), commits, sends the last feedback, ends all threads. */
-void wm_pipeline_stop(struct wm_pipeline *p, wm_usec timeout);
+/* Commits what is whole, sends the last feedback, ends all threads. */
+void wm_pipeline_stop(struct wm_pipeline *p);
 void wm_pipeline_destroy(struct wm_pipeline *p);	/* after stop; NULL is a no-op */
 /*
- * Rules added, changed and removed take effect; sources and targets may be added.  What cannot be changed
- * while running (a source's URI or slot, state, admin) is refused: nothing changes then.
+ * Sources, targets and rules added, changed and removed take effect.  Another `state` is
+ * refused: nothing changes then.
  */
 enum wm_status wm_pipeline_reload(struct wm_pipeline *p, struct wm_setup *setup, struct wm_error *err) WM_MUST_CHECK;
 

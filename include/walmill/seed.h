@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * seed.h - reading rows at the source: ranges of a table by COPY, and single rows by key.
+ *
+ * A range is a run of blocks of one leaf table (ctid ranges, PostgreSQL 14 and later), so a
+ * table can be read in finished batches and by several connections at once.
+ */
+#ifndef WM_SEED_H
+#define WM_SEED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "walmill/arena.h"
+#include "walmill/error.h"
+#include "walmill/model.h"
+#include "walmill/pg.h"
+
+#define WM_SEED_TO_END UINT32_MAX
+
+/*
+ * Opens a read-only transaction whose snapshot is the exported one, or, with NULL, its own.
+ * *ret_visible (malloc'd, or not wanted: NULL) is pg_current_snapshot() of it: "xmin:xmax:xip,...".
+ */
+enum wm_status wm_seed_begin(struct wm_pg *c, const char *snapshot, char **ret_visible, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_seed_end(struct wm_pg *c, struct wm_error *err) WM_MUST_CHECK;
+
+/* Called for each row; the tuple is in rel's column order (columns not needed are NULL) and valid for the call. */
+typedef enum wm_status wm_seed_row_fn(void *arg, const struct wm_tuple *row, struct wm_error *err);
+
+struct wm_seed_range {
+	const struct wm_relation *rel;
+	const bool		*needed;	/* rel->ncolumns flags */
+	const char		*schema, *name;	/* of the leaf */
+	uint32_t		 from, to;	/* blocks, to excluded; WM_SEED_TO_END: to the table's end */
+};
+
+/*
+ * Reads a range in the open transaction of c.  *ret_rows is what the server says it sent; a
+ * difference from what arrived is WM_RETRY.  A status other than WM_OK from fn ends the read and is
+ * returned; the connection is then of no further use.
+ */
+enum wm_status wm_seed_copy(struct wm_pg *c, const struct wm_seed_range *range, wm_seed_row_fn *fn, void *arg,
+    uint64_t *ret_rows, struct wm_error *err) WM_MUST_CHECK;
+/* Whether the leaf has any row in the open transaction's snapshot. */
+enum wm_status wm_seed_has_rows(struct wm_pg *c, const char *schema, const char *name, bool *ret, struct wm_error *err)
+    WM_MUST_CHECK;
+
+/*
+ * Reads one row by key (values of rel's columns keys[0..nkeys)) as it is now.  The tuple lives
+ * in arena.  *ret_found false: no such row.
+ */
+enum wm_status wm_seed_read_row(struct wm_pg *c, const struct wm_relation *rel, const bool *needed,
+    const unsigned *keys, unsigned nkeys, const struct wm_tuple *key, struct wm_arena *arena, struct wm_tuple *ret,
+    bool *ret_found, struct wm_error *err) WM_MUST_CHECK;
+
+/* Whether a transaction (32-bit id as the stream has it) is visible in a "xmin:xmax:xip,..." snapshot. */
+bool wm_snapshot_sees(const char *visible, uint32_t xid);
+/* Its oldest transaction that still ran: every earlier one had ended. */
+uint64_t wm_snapshot_xmin(const char *visible);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * source.h - one streaming session with a PostgreSQL walsender.
+ *
+ * The receiver looks at message kinds, transaction boundaries and positions only and hands the
+ * bytes to the journal as they came.  It never waits for a target, and it sends feedback from
+ * its own timer whatever happens.  Protocol: PostgreSQL documentation, "Streaming Replication
+ * Protocol".
+ */
+#ifndef WM_SOURCE_H
+#define WM_SOURCE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "walmill/clock.h"
+#include "walmill/error.h"
+#include "walmill/journal.h"
+#include "walmill/lsn.h"
+#include "walmill/pg.h"
+
+/* Counters and requests shared with other threads; they outlive sessions. */
+struct wm_receiver_shared {
+	atomic_uint_fast64_t	received;	/* end of the last message taken, LSN */
+	atomic_uint_fast64_t	server;		/* the server's WAL end as it last said, LSN */
+	atomic_uint_fast64_t	acknowledged;	/* last flush position sent, LSN */
+	atomic_uint_fast64_t	transactions, changes;
+	atomic_int_fast64_t	alive;		/* wm_clock_mono of the loop's last turn */
+	atomic_uint_fast64_t	wanted;		/* ask the server for progress until this position is reached */
+	atomic_bool		stop;		/* end the session cleanly */
+	atomic_bool		resend;		/* end the session; the next one starts at the committed position */
+	int			wake_fd;	/* eventfd: look at the flags above */
+};
+
+struct wm_receiver {
+	const char	*slot, *publication;
+	wm_lsn		 start;			/* where to go on; every earlier transaction is known */
+	wm_usec		 silence;		/* longest time without a byte from the server */
+	struct wm_journal *journal;
+	struct wm_receiver_shared *shared;
+	/* Stores a position durably; called before the server is told it. */
+	enum wm_status (*store_ack)(void *arg, wm_lsn lsn, struct wm_error *err);
+	/* The server has begun to stream. */
+	void (*streaming)(void *arg);
+	void		*arg;
+};
+
+/*
+ * Streams on replication connection c until stop or resend (WM_OK), or until something breaks:
+ * WM_RETRY connect again, WM_FATAL the server said what no retry mends, WM_OPERATOR the slot is gone.
+ * A reset record precedes the session's messages.
+ */
+enum wm_status wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *err) WM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * routes.h - from a request to its answer, without HTTP's transport.
+ */
+#ifndef WM_ADMIN_ROUTES_H
+#define WM_ADMIN_ROUTES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "walmill/buf.h"
+#include "walmill/pipeline.h"
+#include "walmill/state.h"
+
+/* What the routes work on; shared by all threads. */
+struct wm_admin_context {
+	struct wm_pipeline	*pipeline;
+	struct wm_state		*state;
+	atomic_int		 waits;		/* under way */
+};
+
+struct wm_admin_request {
+	const char	*method, *path;
+	const char	*body;			/* NUL-terminated */
+	size_t		 len;
+	const char	*(*query)(void *arg, const char *name);	/* a query parameter, or NULL */
+	void		*query_arg;
+};
+
+struct wm_admin_answer {
+	unsigned	 status;		/* of HTTP */
+	const char	*type;			/* Content-Type */
+	struct wm_buf	 body;
+};
+
+/* Calls that need no key. */
+bool wm_admin_route_open(const char *path);
+/* Always leaves an answer; the caller frees its body. */
+void wm_admin_route(struct wm_admin_context *context, const struct wm_admin_request *request,
+    struct wm_admin_answer *answer);
+/* Makes answer the error object of the interface. */
+void wm_admin_refuse(struct wm_admin_answer *answer, unsigned status, const char *code, const char *fmt, ...)
+    WM_PRINTF(4, 5);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * status.c - a snapshot as the JSON of GET /v1/status.
+ *
+ * Names and states are the interface: nothing that stands here is renamed.
+ */
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "walmill/admin.h"
+
+/* cJSON keeps numbers as doubles: counters go in as text, exact to the last digit. */
+static bool
+add_count(cJSON *object, const char *name, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	return cJSON_AddRawToObject(object, name, text) != NULL;
+}
+
+static bool
+add_lsn(cJSON *object, const char *name, wm_lsn lsn)
+{
+	char text[WM_LSN_STRLEN];
+
+	return cJSON_AddStringToObject(object, name, wm_lsn_format(lsn, text)) != NULL;
+}
+
+static bool
+add_text(cJSON *object, const char *name, const char *text)
+{
+	return (text == NULL ? cJSON_AddNullToObject(object, name) : cJSON_AddStringToObject(object, name, text)) != NULL;
+}
+
+static bool
+add_number(cJSON *object, const char *name, double value)
+{
+	/* Milliseconds are as exact as anything here is measured. */
+	char text[40];
+
+	snprintf(text, sizeof(text), "%.3f", value);
+	return cJSON_AddRawToObject(object, name, text) != NULL;
+}
+
+static bool
+add_source(cJSON *o, const struct wm_source_status *s)
+{
+	return add_text(o, "name", s->name) && add_text(o, "state", s->state) &&
+	    add_lsn(o, "received_lsn", s->received_lsn) && add_lsn(o, "acknowledged_lsn", s->acknowledged_lsn) &&
+	    add_lsn(o, "server_lsn", s->server_lsn) && add_count(o, "lag_bytes", s->lag_bytes) &&
+	    add_count(o, "transactions", s->transactions) && add_count(o, "changes", s->changes) &&
+	    add_count(o, "reconnects", s->reconnects) && add_count(o, "journal_bytes", s->journal_bytes) &&
+	    add_text(o, "last_error", s->last_error);
+}
+
+static bool
+add_target(cJSON *o, const struct wm_target_status *t)
+{
+	return add_text(o, "name", t->name) && add_text(o, "type", t->type) && add_text(o, "state", t->state) &&
+	    add_lsn(o, "applied_lsn", t->applied_lsn) && add_count(o, "lag_bytes", t->lag_bytes) &&
+	    add_number(o, "lag_s", t->lag_s) && add_count(o, "rows_written", t->rows_written) &&
+	    add_count(o, "batches", t->batches) && add_count(o, "retries", t->retries) &&
+	    add_text(o, "last_error", t->last_error);
+}
+
+static bool
+add_rule(cJSON *o, const struct wm_rule_status *r)
+{
+	return add_text(o, "name", r->name) && add_text(o, "source", r->source) && add_text(o, "target", r->target) &&
+	    add_text(o, "table", r->table) && add_text(o, "view", r->view) && add_text(o, "state", r->state) &&
+	    add_count(o, "rows_seeded", r->rows_seeded) && add_count(o, "rows_read", r->rows_read) &&
+	    add_count(o, "seed_total", r->seed_total) && add_count(o, "inserts", r->inserts) &&
+	    add_count(o, "updates", r->updates) && add_count(o, "deletes", r->deletes) &&
+	    add_count(o, "truncates", r->truncates) && add_count(o, "dead_letters", r->dead_letters) &&
+	    add_count(o, "rereads", r->rereads) && add_text(o, "last_error", r->last_error);
+}
+
+static cJSON *
+add_item(cJSON *list)
+{
+	cJSON *item = cJSON_CreateObject();
+
+	if (item != NULL && !cJSON_AddItemToArray(list, item)) {
+		cJSON_Delete(item);
+		return NULL;
+	}
+	return item;
+}
+
+static bool
+fill(cJSON *root, const struct wm_snapshot *s)
+{
+	cJSON *sources, *targets, *rules, *item;
+
+	if (!add_text(root, "version", PACKAGE_VERSION) || !add_count(root, "pid", (uint64_t)getpid()) ||
+	    !add_number(root, "uptime_s", s->uptime_s) ||
+	    (sources = cJSON_AddArrayToObject(root, "sources")) == NULL ||
+	    (targets = cJSON_AddArrayToObject(root, "targets")) == NULL ||
+	    (rules = cJSON_AddArrayToObject(root, "rules")) == NULL ||
+	    !add_number(root, "latency_p50_s", s->latency_p50) || !add_number(root, "latency_p99_s", s->latency_p99))
+		return false;
+	for (size_t i = 0; i < s->nsources; i++)
+		if ((item = add_item(sources)) == NULL || !add_source(item, &s->sources[i]))
+			return false;
+	for (size_t i = 0; i < s->ntargets; i++)
+		if ((item = add_item(targets)) == NULL || !add_target(item, &s->targets[i]))
+			return false;
+	for (size_t i = 0; i < s->nrules; i++)
+		if ((item = add_item(rules)) == NULL || !add_rule(item, &s->rules[i]))
+			return false;
+	return true;
+}
+
+void
+wm_admin_render_status(const struct wm_snapshot *s, struct wm_buf *out)
+{
+	cJSON *root = cJSON_CreateObject();
+	char *text = root != NULL && fill(root, s) ? cJSON_PrintUnformatted(root) : NULL;
+
+	if (text == NULL)
+		out->failed = true;
+	else
+		wm_buf_adds(out, text);
+	cJSON_free(text);
+	cJSON_Delete(root);
+}

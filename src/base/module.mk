@@ -1,0 +1,13 @@
+noinst_LIBRARIES += libwm-base.a
+libwm_base_a_SOURCES = \
+	%D%/arena.c \
+	%D%/buf.c \
+	%D%/clock.c \
+	%D%/diag.c \
+	%D%/error.c \
+	%D%/log.c \
+	%D%/lsn.c \
+	%D%/secret.c \
+	%D%/strutil.c \
+	%D%/text.c \
+	%D%/text.h

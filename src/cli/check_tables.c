@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * check_tables.c - the preflight of the tables that rules match.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+void
+wm_check_free(struct wm_check *check)
+{
+	for (size_t i = 0; i < check->nplans; i++)
+		wm_plan_free(check->plans[i]);
+	free(check->plans);
+	wm_diags_free(&check->findings);
+}
+
+static void
+out_of_memory(struct wm_check *check)
+{
+	wm_diags_add(&check->findings, WM_ERROR, NULL, NULL, "out of memory");
+}
+
+/* ---- one table under one rule ---- */
+
+static void
+check_access(struct wm_check *check, const struct wm_source_config *source, const struct wm_rule *rule,
+    const struct wm_table *t, const char *subject)
+{
+	const char *schema = t->rel->schema, *name = t->rel->name;
+	struct wm_diags *d = &check->findings;
+	char fix[400];
+
+	if (!t->readable && rule->seed_mode != WM_SEED_NEVER) {
+		snprintf(fix, sizeof(fix), "run: GRANT SELECT ON \"%.63s\".\"%.63s\" TO the role, and GRANT USAGE ON SCHEMA "
+		    "\"%.63s\"", schema, name, schema);
+		wm_diags_add(d, WM_ERROR, subject, fix, "its rows cannot be read for seeding");
+	}
+	if (!t->owned && source->manage)
+		wm_diags_add(d, WM_ERROR, subject, "make the role a member of the table's owner, or make the publication "
+		    "yourself and set \"manage: false\"", "only its owner may put it into a publication");
+	if (t->row_security)
+		wm_diags_add(d, WM_ERROR, subject, "run: ALTER ROLE ... BYPASSRLS", "row security would hide rows from the seed");
+	if (t->has_generated)
+		wm_diags_add(d, WM_NOTE, subject, NULL, "its generated columns are left out: the stream does not carry them");
+}
+
+static void
+keep_plan(struct wm_check *check, struct wm_plan *plan)
+{
+	struct wm_plan **plans = reallocarray(check->plans, check->nplans + 1, sizeof(struct wm_plan *));
+
+	if (plans == NULL) {
+		wm_plan_free(plan);
+		out_of_memory(check);
+		return;
+	}
+	check->plans = plans;
+	check->plans[check->nplans++] = plan;
+}
+
+static void
+check_table(struct wm_check *check, const struct wm_source_config *source, const struct wm_rule *rule,
+    const struct wm_table *t)
+{
+	static const char no_key[32];		/* names of columns are all that is asked of the plan */
+	const struct wm_plan_env env = { .source = source->name, .mask_key = no_key, .mask_key_len = sizeof(no_key) };
+	struct wm_plan *plan;
+	struct wm_error err;
+	char subject[300];
+
+	snprintf(subject, sizeof(subject), "table %.63s.%.63s (rule \"%.63s\")", t->rel->schema, t->rel->name, rule->name);
+	if (t->unlogged) {
+		wm_diags_add(&check->findings, WM_WARNING, subject, "run: ALTER TABLE ... SET LOGGED", "it is unlogged, so that its "
+		    "changes are in no stream; the rule leaves it out");
+		return;
+	}
+	check_access(check, source, rule, t, subject);
+	if (wm_plan_compile(rule, t->rel, &env, &plan, &err) != WM_OK) {
+		wm_diags_add(&check->findings, WM_ERROR, subject, NULL, "%s", err.text);
+		return;
+	}
+	wm_diags_add(&check->findings, WM_NOTE, subject, NULL, "goes to \"%s\" at target \"%s\"", wm_plan_view(plan)->name,
+	    rule->target);
+	keep_plan(check, plan);
+}
+
+/* ---- all of a source ---- */
+
+static void
+check_rule(struct wm_check *check, const struct wm_source_config *source, const struct wm_rule *rule,
+    const struct wm_tables *tables)
+{
+	size_t matched = 0, partitions = 0;
+	char subject[100];
+
+	for (size_t i = 0; i < tables->n; i++) {
+		const struct wm_table *t = &tables->list[i];
+
+		if (!wm_rule_matches(rule, t->rel->schema, t->rel->name))
+			continue;
+		/* Their changes come under the name of the table that they are part of. */
+		partitions += t->partition;
+		matched += !t->partition;
+		if (!t->partition)
+			check_table(check, source, rule, t);
+	}
+	if (matched > 0)
+		return;
+	snprintf(subject, sizeof(subject), "rule \"%.80s\"", rule->name);
+	if (partitions > 0)
+		wm_diags_add(&check->findings, WM_WARNING, subject, "name the partitioned table instead", "it matches only "
+		    "partitions, whose changes come under the name of the table they are part of");
+	else
+		wm_diags_add(&check->findings, WM_WARNING, subject, "see \"table:\"; names are schema.table and case-sensitive",
+		    "no table of source \"%s\" matches it", source->name);
+}
+
+/* What of these tables the publication must carry, by the plans from first on. */
+static struct wm_published *
+published(const struct wm_check *check, size_t first, const char ***ret_names)
+{
+	size_t columns = 0, n = check->nplans - first;
+	struct wm_published *list = calloc(n + 1, sizeof(*list));
+	const char **names;
+
+	for (size_t i = first; i < check->nplans; i++)
+		columns += wm_plan_relation(check->plans[i])->ncolumns;
+	names = calloc(columns + 1, sizeof(*names));
+	*ret_names = names;
+	for (size_t i = 0; list != NULL && names != NULL && i < n; i++) {
+		const struct wm_relation *rel = wm_plan_relation(check->plans[first + i]);
+		const bool *needed = wm_plan_needed(check->plans[first + i]);
+
+		list[i] = (struct wm_published){ .oid = rel->oid, .schema = rel->schema, .name = rel->name, .columns = names };
+		for (unsigned k = 0; k < rel->ncolumns; k++)
+			if (needed[k])
+				names[list[i].ncolumns++] = rel->columns[k].name;
+		names += list[i].ncolumns;
+	}
+	return list;
+}
+
+static void
+check_unmanaged(struct wm_check *check, const struct wm_source_config *source, struct wm_pg *c, size_t first)
+{
+	const char **names = NULL;
+	struct wm_published *list = published(check, first, &names);
+	struct wm_error err;
+
+	if (list == NULL || names == NULL)
+		out_of_memory(check);
+	else if (wm_publication_check(c, source->publication, list, check->nplans - first, &check->findings, &err) != WM_OK)
+		wm_diags_add(&check->findings, WM_ERROR, source->name, NULL, "%s", err.text);
+	free(names);
+	free(list);
+}
+
+void
+wm_check_tables(struct wm_check *check, const struct wm_source_config *source, struct wm_pg *c)
+{
+	WM_AUTO(wm_tables_free) struct wm_tables tables = { 0 };
+	const struct wm_ruleset *rules = check->setup->rules;
+	size_t first = check->nplans;
+	struct wm_error err;
+
+	if (wm_catalog_tables(c, &tables, &err) != WM_OK) {
+		wm_diags_add(&check->findings, WM_ERROR, source->name, NULL, "%s", err.text);
+		return;
+	}
+	for (size_t i = 0; i < rules->n; i++)
+		if (strcmp(rules->rules[i].source, source->name) == 0)
+			check_rule(check, source, &rules->rules[i], &tables);
+	if (!source->manage)
+		check_unmanaged(check, source, c, first);
+}
+
+/* ---- views ---- */
+
+static bool
+same_view(const struct wm_plan *a, const struct wm_plan *b)
+{
+	return strcmp(wm_plan_rule(a)->target, wm_plan_rule(b)->target) == 0 &&
+	    strcmp(wm_plan_view(a)->name, wm_plan_view(b)->name) == 0;
+}
+
+void
+wm_check_views(struct wm_check *check)
+{
+	for (size_t i = 0; i < check->nplans; i++)
+		for (size_t k = 0; k < i; k++) {
+			const struct wm_relation *a = wm_plan_relation(check->plans[k]), *b = wm_plan_relation(check->plans[i]);
+			char subject[160];
+
+			if (!same_view(check->plans[i], check->plans[k]))
+				continue;
+			snprintf(subject, sizeof(subject), "view \"%.63s\" at target \"%.63s\"",
+			    wm_plan_view(check->plans[i])->name, wm_plan_rule(check->plans[i])->target);
+			wm_diags_add(&check->findings, WM_ERROR, subject, "give each its own view, for example with {schema} in "
+			    "\"view:\"", "both table %s.%s (rule \"%s\") and table %s.%s (rule \"%s\") would be written to it",
+			    a->schema, a->name, wm_plan_rule(check->plans[k])->name, b->schema, b->name,
+			    wm_plan_rule(check->plans[i])->name);
+			break;
+		}
+}

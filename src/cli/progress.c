@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * progress.c - how far `sync` is: a line on a terminal, a log line now and then elsewhere.
+ *
+ * The line is drawn by the log, under its lock, so that messages and line do not mix; it is
+ * made here, by the main thread, and handed over under a lock of its own.
+ */
+#include "progress.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "grid.h"
+#include "walmill/log.h"
+#include "walmill/strutil.h"
+
+#define LOG_EVERY (10 * WM_SEC)
+#define RATE_WINDOW (3 * WM_SEC)
+#define SAMPLES 32
+#define BAR 20
+#define LINE_MAX 1000
+
+struct sample {
+	wm_usec		at;
+	uint64_t	read, changes;
+};
+
+struct totals {
+	uint64_t	read, expected, accepted, changes, lag_bytes;
+	size_t		seeding, rules;
+	double		lag_s;
+};
+
+struct wm_progress {
+	bool			 terminal;
+	struct sample		 samples[SAMPLES];	/* a ring: the last seconds, for rates */
+	size_t			 nsamples;		/* ever taken */
+	wm_usec			 logged;		/* last log line */
+	struct sample		 logged_sample;		/* what it said */
+	char			**announced;		/* rules whose seed's end was logged */
+	size_t			 nannounced;
+	pthread_mutex_t		 lock;			/* guards line */
+	char			 line[LINE_MAX];
+};
+
+struct wm_progress *
+wm_progress_create(bool terminal)
+{
+	struct wm_progress *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->terminal = terminal;
+	pthread_mutex_init(&p->lock, NULL);
+	return p;
+}
+
+void
+wm_progress_destroy(struct wm_progress *p)
+{
+	if (p == NULL)
+		return;
+	if (p->terminal)
+		wm_log_progress(NULL, NULL);
+	for (size_t i = 0; i < p->nannounced; i++)
+		free(p->announced[i]);
+	free(p->announced);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+/* ---- numbers ---- */
+
+static struct totals
+sum(const struct wm_snapshot *s)
+{
+	struct totals t = { .rules = s->nrules };
+
+	for (size_t i = 0; i < s->nrules; i++) {
+		const struct wm_rule_status *r = &s->rules[i];
+
+		t.read += r->rows_read;
+		t.accepted += r->rows_seeded;
+		/* The estimate of a table that grew is too small. */
+		t.expected += r->seed_total > r->rows_read ? r->seed_total : r->rows_read;
+		t.seeding += strcmp(r->state, "seeding") == 0;
+	}
+	for (size_t i = 0; i < s->nsources; i++)
+		t.changes += s->sources[i].changes;
+	for (size_t i = 0; i < s->ntargets; i++) {
+		t.lag_bytes = s->targets[i].lag_bytes > t.lag_bytes ? s->targets[i].lag_bytes : t.lag_bytes;
+		t.lag_s = s->targets[i].lag_s > t.lag_s ? s->targets[i].lag_s : t.lag_s;
+	}
+	return t;
+}
+
+static void
+remember(struct wm_progress *p, const struct totals *t, wm_usec now)
+{
+	p->samples[p->nsamples++ % SAMPLES] = (struct sample){ now, t->read, t->changes };
+}
+
+/* The oldest sample of the window, the newest one that there is otherwise. */
+static struct sample
+reference(const struct wm_progress *p, wm_usec now)
+{
+	size_t first = p->nsamples > SAMPLES ? p->nsamples - SAMPLES : 0;
+
+	for (size_t i = first; i < p->nsamples; i++)
+		if (p->samples[i % SAMPLES].at >= now - RATE_WINDOW)
+			return p->samples[i % SAMPLES];
+	return (struct sample){ .at = now };
+}
+
+static double
+per_second(uint64_t from, uint64_t to, wm_usec time)
+{
+	return time <= 0 || to <= from ? 0 : (double)(to - from) * (double)WM_SEC / (double)time;
+}
+
+/* ---- lines ---- */
+
+static void
+seed_line(const struct totals *t, double rate, bool bar, struct wm_buf *out)
+{
+	double share = t->expected == 0 ? 0 : (double)t->read / (double)t->expected;
+	char read[32], expected[32], speed[32], left[32];
+
+	wm_buf_addf(out, "seeding %zu of %zu rules", t->seeding, t->rules);
+	if (bar) {
+		wm_buf_adds(out, " [");
+		for (int i = 0; i < BAR; i++)
+			wm_buf_addc(out, i < (int)(share * BAR) ? '#' : '.');
+		wm_buf_addc(out, ']');
+	}
+	wm_buf_addf(out, " %.0f%%, %s of %s rows", share * 100, wm_grid_count(t->read, read),
+	    wm_grid_count(t->expected, expected));
+	if (rate > 0)
+		wm_buf_addf(out, ", %s rows/s, %s left", wm_grid_count((uint64_t)rate, speed),
+		    wm_grid_seconds((double)(t->expected - t->read) / rate, left));
+}
+
+static void
+stream_line(const struct wm_snapshot *s, const struct totals *t, double rate, struct wm_buf *out)
+{
+	char changes[32], speed[32], size[32], age[32], latency[32];
+	const char *state = "streaming";
+
+	for (size_t i = 0; i < s->nsources; i++)
+		if (strcmp(s->sources[i].state, "streaming") != 0)
+			state = s->sources[i].state;
+	wm_buf_addf(out, "%s, %s changes, %s rows/s, lag %s, %s", state, wm_grid_count(t->changes, changes),
+	    wm_grid_count((uint64_t)rate, speed), wm_grid_size(t->lag_bytes, size), wm_grid_seconds(t->lag_s, age));
+	if (s->latency_p50 > 0)
+		wm_buf_addf(out, ", commit to visible %s", wm_grid_seconds(s->latency_p50, latency));
+	if (s->latency_p99 > 0)
+		wm_buf_addf(out, " (p99 %s)", wm_grid_seconds(s->latency_p99, latency));
+}
+
+static void
+make_line(struct wm_progress *p, const struct wm_snapshot *s, wm_usec now, bool bar, struct wm_buf *out)
+{
+	struct totals t = sum(s);
+	struct sample before = reference(p, now);
+
+	if (t.seeding > 0)
+		seed_line(&t, per_second(before.read, t.read, now - before.at), bar, out);
+	else
+		stream_line(s, &t, per_second(before.changes, t.changes, now - before.at), out);
+	remember(p, &t, now);
+}
+
+void
+wm_progress_line(struct wm_progress *p, const struct wm_snapshot *s, wm_usec now, size_t width, struct wm_buf *out)
+{
+	make_line(p, s, now, true, out);
+	if (width > 0 && out->len > width)
+		wm_buf_truncate(out, width);
+}
+
+/* ---- output ---- */
+
+/* The log calls this with its lock held, the cursor at the start of an empty line. */
+static void
+draw(void *arg)
+{
+	struct wm_progress *p = arg;
+
+	pthread_mutex_lock(&p->lock);
+	(void)!write(STDERR_FILENO, "\r", 1);
+	(void)!write(STDERR_FILENO, p->line, strlen(p->line));
+	(void)!write(STDERR_FILENO, "\033[K", 3);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static size_t
+terminal_width(void)
+{
+	struct winsize size;
+
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79;
+}
+
+static void
+show(struct wm_progress *p, const struct wm_snapshot *s, wm_usec now)
+{
+	WM_AUTO(wm_buf_free) struct wm_buf line;
+
+	wm_buf_init(&line, LINE_MAX - 1);
+	wm_progress_line(p, s, now, terminal_width(), &line);
+	pthread_mutex_lock(&p->lock);
+	memcpy(p->line, line.data, line.len + 1);
+	pthread_mutex_unlock(&p->lock);
+	wm_log_progress(draw, p);
+}
+
+static void
+log_now_and_then(struct wm_progress *p, const struct wm_snapshot *s, wm_usec now)
+{
+	WM_AUTO(wm_buf_free) struct wm_buf line;
+	struct totals t = sum(s);
+
+	if (p->logged == 0)
+		p->logged = now;
+	if (now - p->logged < LOG_EVERY || (p->logged_sample.read == t.read && p->logged_sample.changes == t.changes))
+		return;
+	wm_buf_init(&line, LINE_MAX - 1);
+	make_line(p, s, now, false, &line);
+	wm_log(WM_LOG_INFO, "progress", "%s", line.data);
+	p->logged = now;
+	p->logged_sample = (struct sample){ now, t.read, t.changes };
+}
+
+static bool
+announce_once(struct wm_progress *p, const struct wm_rule_status *r)
+{
+	WM_AUTO(wm_freep) char *key = wm_asprintf("%s\n%s\n%s", r->name, r->source, r->table);
+	char **list;
+
+	for (size_t i = 0; key != NULL && i < p->nannounced; i++)
+		if (strcmp(p->announced[i], key) == 0)
+			return false;
+	list = key == NULL ? NULL : reallocarray(p->announced, p->nannounced + 1, sizeof(*list));
+	if (list == NULL)
+		return false;
+	p->announced = list;
+	p->announced[p->nannounced++] = key;
+	key = NULL;
+	return true;
+}
+
+static void
+log_finished_seeds(struct wm_progress *p, const struct wm_snapshot *s)
+{
+	for (size_t i = 0; i < s->nrules; i++) {
+		const struct wm_rule_status *r = &s->rules[i];
+
+		if (strcmp(r->state, "streaming") != 0 || r->rows_read == 0 || !announce_once(p, r))
+			continue;
+		wm_log(WM_LOG_INFO, "seed_done", "rule \"%s\" (%s): %" PRIu64 " rows read at the source, %" PRIu64
+		    " accepted by the target", r->name, r->table, r->rows_read, r->rows_seeded);
+	}
+}
+
+void
+wm_progress_update(struct wm_progress *p, const struct wm_snapshot *s, wm_usec now)
+{
+	log_finished_seeds(p, s);
+	if (p->terminal)
+		show(p, s, now);
+	else
+		log_now_and_then(p, s, now);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * status.c - walmill status: what every source, target and rule does.
+ */
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "cli.h"
+#include "grid.h"
+#include "walmill/strutil.h"
+
+#define CALL_TIMEOUT (30 * WM_SEC)
+
+static const char *
+text(const cJSON *object, const char *name)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+
+	return cJSON_IsString(item) ? item->valuestring : "";
+}
+
+static double
+number(const cJSON *object, const char *name)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+
+	return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+static const char *
+count(const cJSON *object, const char *name, char *buf)
+{
+	return wm_grid_count((uint64_t)number(object, name), buf);
+}
+
+static void
+print_sources(const cJSON *list)
+{
+	WM_AUTO(wm_grid_free) struct wm_grid grid;
+	const cJSON *o;
+	char a[32], b[32], c[32];
+
+	wm_grid_init(&grid, "SOURCE,STATE,RECEIVED,ACKNOWLEDGED,SERVER,>LAG,>TRANSACTIONS,>CHANGES");
+	cJSON_ArrayForEach(o, list) {
+		wm_grid_cell(&grid, "%s", text(o, "name"));
+		wm_grid_cell(&grid, "%s", text(o, "state"));
+		wm_grid_cell(&grid, "%s", text(o, "received_lsn"));
+		wm_grid_cell(&grid, "%s", text(o, "acknowledged_lsn"));
+		wm_grid_cell(&grid, "%s", text(o, "server_lsn"));
+		wm_grid_cell(&grid, "%s", wm_grid_size((uint64_t)number(o, "lag_bytes"), a));
+		wm_grid_cell(&grid, "%s", count(o, "transactions", b));
+		wm_grid_cell(&grid, "%s", count(o, "changes", c));
+	}
+	wm_grid_print(&grid, stdout);
+}
+
+static void
+print_targets(const cJSON *list)
+{
+	WM_AUTO(wm_grid_free) struct wm_grid grid;
+	const cJSON *o;
+	char a[32], b[32], c[32], d[32];
+
+	wm_grid_init(&grid, "TARGET,TYPE,STATE,APPLIED,>LAG,>BEHIND,>ROWS,>RETRIES");
+	cJSON_ArrayForEach(o, list) {
+		wm_grid_cell(&grid, "%s", text(o, "name"));
+		wm_grid_cell(&grid, "%s", text(o, "type"));
+		wm_grid_cell(&grid, "%s", text(o, "state"));
+		wm_grid_cell(&grid, "%s", text(o, "applied_lsn"));
+		wm_grid_cell(&grid, "%s", wm_grid_size((uint64_t)number(o, "lag_bytes"), a));
+		wm_grid_cell(&grid, "%s", wm_grid_seconds(number(o, "lag_s"), b));
+		wm_grid_cell(&grid, "%s", count(o, "rows_written", c));
+		wm_grid_cell(&grid, "%s", count(o, "retries", d));
+	}
+	wm_grid_print(&grid, stdout);
+}
+
+/* "seeding 42%" */
+static void
+state_cell(struct wm_grid *grid, const cJSON *rule)
+{
+	double read = number(rule, "rows_read"), total = number(rule, "seed_total");
+
+	if (strcmp(text(rule, "state"), "seeding") != 0 || total <= 0)
+		wm_grid_cell(grid, "%s", text(rule, "state"));
+	else
+		wm_grid_cell(grid, "seeding %.0f%%", read >= total ? 100 : read * 100 / total);
+}
+
+static void
+print_rules(const cJSON *list)
+{
+	WM_AUTO(wm_grid_free) struct wm_grid grid;
+	const cJSON *o;
+	char a[32], b[32], c[32], d[32], e[32];
+
+	wm_grid_init(&grid, "RULE,TABLE,TARGET,VIEW,STATE,>SEEDED,>INSERTS,>UPDATES,>DELETES,>DEAD");
+	cJSON_ArrayForEach(o, list) {
+		wm_grid_cell(&grid, "%s", text(o, "name"));
+		wm_grid_cell(&grid, "%s", text(o, "table"));
+		wm_grid_cell(&grid, "%s", text(o, "target"));
+		wm_grid_cell(&grid, "%s", text(o, "view"));
+		state_cell(&grid, o);
+		wm_grid_cell(&grid, "%s", count(o, "rows_seeded", a));
+		wm_grid_cell(&grid, "%s", count(o, "inserts", b));
+		wm_grid_cell(&grid, "%s", count(o, "updates", c));
+		wm_grid_cell(&grid, "%s", count(o, "deletes", d));
+		wm_grid_cell(&grid, "%s", count(o, "dead_letters", e));
+	}
+	wm_grid_print(&grid, stdout);
+}
+
+static void
+print_errors(const char *kind, const cJSON *list)
+{
+	const cJSON *o;
+
+	cJSON_ArrayForEach(o, list)
+		if (text(o, "last_error")[0] != '\0')
+			printf("%s %s: %s\n", kind, text(o, "name"), text(o, "last_error"));
+}
+
+static void
+print_status(const cJSON *json)
+{
+	const cJSON *sources = cJSON_GetObjectItemCaseSensitive(json, "sources");
+	const cJSON *targets = cJSON_GetObjectItemCaseSensitive(json, "targets");
+	const cJSON *rules = cJSON_GetObjectItemCaseSensitive(json, "rules");
+	char up[32], p50[32], p99[32];
+
+	printf("walmill %s, process %.0f, up %s", text(json, "version"), number(json, "pid"),
+	    wm_grid_seconds(number(json, "uptime_s"), up));
+	if (number(json, "latency_p50_s") > 0)
+		printf(", commit to visible %s (p99 %s)", wm_grid_seconds(number(json, "latency_p50_s"), p50),
+		    wm_grid_seconds(number(json, "latency_p99_s"), p99));
+	puts("\n");
+	print_sources(sources);
+	putchar('\n');
+	print_targets(targets);
+	putchar('\n');
+	print_rules(rules);
+	print_errors("source", sources);
+	print_errors("target", targets);
+	print_errors("rule", rules);
+}
+
+static int
+once(const struct wm_cli_reach *reach, bool json, bool clear)
+{
+	WM_AUTO(wm_freep) char *answer = NULL;
+	WM_AUTO(wm_cli_free_jsonp) cJSON *root = NULL;
+	int code = wm_cli_call(reach, "GET", "/v1/status", NULL, CALL_TIMEOUT, &answer);
+
+	if (code != -1)
+		return code;
+	if (clear)
+		fputs("\033[H\033[2J", stdout);
+	if (json) {
+		puts(answer);
+		return WM_EXIT_OK;
+	}
+	if ((root = cJSON_Parse(answer)) == NULL)
+		return wm_cli_fail(&(struct wm_error){ .status = WM_FATAL, .text = "out of memory for the answer" });
+	print_status(root);
+	return WM_EXIT_OK;
+}
+
+/* Until a signal, or the daemon is gone.  On a terminal each answer replaces the one before. */
+static int
+watch(const struct wm_cli_reach *reach, bool json)
+{
+	bool terminal = isatty(STDOUT_FILENO) == 1;
+	struct wm_error err;
+	int code;
+
+	for (;;) {
+		if ((code = once(reach, json, terminal && !json)) != WM_EXIT_OK)
+			return code;
+		if (wm_cli_flush(&err) != WM_OK)
+			return wm_cli_fail(&err);
+		nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
+	}
+}
+
+int
+wm_cli_status(int argc, char **argv)
+{
+	struct wm_cli_reach reach = { 0 };
+	bool again = false, json = false;
+	const struct wm_flag flags[] = {
+		WM_FLAG_CONFIG(reach.config), WM_FLAG_SOCKET(reach.socket), WM_FLAG_STATE(reach.state),
+		{ "watch", 'w', WM_FLAG_SWITCH, &again, NULL, "print it again every second" },
+		WM_FLAG_JSON(json), WM_FLAG_END,
+	};
+	const struct wm_usage usage = { "status", "", "Shows state, positions, lag, rows and errors of every source, target "
+	    "and rule of the\nrunning daemon.", 0, 0 };
+	int first, code = wm_args_parse(&usage, flags, argc, argv, &first);
+
+	if (code != -1)
+		return code;
+	return again ? watch(&reach, json) : once(&reach, json, false);
+}

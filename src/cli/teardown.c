@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * teardown.c - walmill teardown: drops slot and publication that walmill made.
+ *
+ * The state's lock keeps a daemon of the same state out meanwhile.  The record of a source
+ * goes last, so that a teardown that was cut short can be called again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "args.h"
+#include "cli.h"
+#include "link.h"
+#include "walmill/pg.h"
+#include "walmill/strutil.h"
+
+/* ---- bookmarks ---- */
+
+struct names {
+	char	**list;
+	size_t	  n;
+	bool	  failed;
+};
+
+static void
+free_names(struct names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		free(names->list[i]);
+	free(names->list);
+}
+
+static void
+collect(void *arg, const char *name, const char *value)
+{
+	struct names *names = arg;
+	char **list = reallocarray(names->list, names->n + 1, sizeof(*list));
+
+	(void)value;
+	if (list == NULL || (list[names->n] = strdup(name)) == NULL)
+		names->failed = true;
+	else
+		names->n++;
+	names->list = list != NULL ? list : names->list;
+}
+
+/* The target is open. */
+static enum wm_status
+clear_open(struct wm_target *target, const char *source, struct wm_error *err)
+{
+	WM_AUTO(free_names) struct names names = { 0 };
+	WM_AUTO(wm_freep) struct wm_bookmark *list = NULL;
+	enum wm_status status = target->ops->load(target, source, collect, &names, err);
+
+	if (status != WM_OK)
+		return status;
+	if (names.failed || (list = calloc(names.n + 1, sizeof(*list))) == NULL)
+		return wm_oom(err, "the bookmarks");
+	for (size_t i = 0; i < names.n; i++)
+		list[i] = (struct wm_bookmark){ .source = source, .name = names.list[i] };
+	return names.n == 0 ? WM_OK : target->ops->commit(target, list, names.n, err);
+}
+
+static enum wm_status
+clear_target(const struct wm_target *model, const char *source, struct wm_error *err)
+{
+	struct wm_target *target;
+	enum wm_status status = wm_target_clone(model, &target, err);
+
+	if (status != WM_OK)
+		return status;
+	if ((status = target->ops->open(target, err)) == WM_OK)
+		status = clear_open(target, source, err);
+	wm_target_destroy(target);
+	return status;
+}
+
+/* Old positions must not meet a slot made anew.  A target that is not there is said, and left. */
+static void
+clear_bookmarks(const struct wm_setup *setup, const char *source)
+{
+	struct wm_error err;
+
+	for (size_t i = 0; i < setup->ntargets; i++) {
+		const struct wm_target *target = setup->targets[i];
+
+		if ((target->ops->caps & WM_TARGET_TRANSACTIONAL) == 0)
+			continue;
+		if (clear_target(target, source, &err) != WM_OK)
+			fprintf(stderr, "walmill: warning: target \"%s\" keeps its positions of source \"%s\": %s\n",
+			    target->name, source, err.text);
+	}
+}
+
+/* ---- the source ---- */
+
+static enum wm_status
+drop_slot(struct wm_pg *c, const struct wm_source_record *record, const char *source, struct wm_error *err)
+{
+	struct wm_slot_info info;
+	enum wm_status status = wm_slot_info(c, record->slot, &info, err);
+
+	if (status != WM_OK || !info.exists)
+		return status;
+	if (info.active)
+		return wm_fail(err, WM_FATAL, "source \"%s\": slot \"%s\" is in use by server process %d; stop the walmill "
+		    "that streams from it first", source, record->slot, info.active_pid);
+	if (!record->slot_made) {
+		fprintf(stderr, "walmill: source \"%s\": slot \"%s\" exists, but the state does not say that walmill made "
+		    "it; it is left alone (SELECT pg_drop_replication_slot('%s') drops it)\n", source, record->slot,
+		    record->slot);
+		return WM_OK;
+	}
+	if ((status = wm_slot_drop(c, record->slot, err)) == WM_OK)
+		fprintf(stderr, "walmill: source \"%s\": slot \"%s\" dropped\n", source, record->slot);
+	return status;
+}
+
+static enum wm_status
+drop_publication(struct wm_pg *c, const struct wm_source_record *record, const char *source, struct wm_error *err)
+{
+	bool exists;
+	enum wm_status status = wm_publication_exists(c, record->publication, &exists, err);
+
+	if (status != WM_OK || !exists)
+		return status;
+	if ((status = wm_publication_drop(c, record->publication, err)) == WM_OK)
+		fprintf(stderr, "walmill: source \"%s\": publication \"%s\" dropped\n", source, record->publication);
+	return status;
+}
+
+static enum wm_status
+drop_at_source(const struct wm_source_config *source, const struct wm_source_record *record, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
+	enum wm_status status;
+
+	if (!source->manage) {
+		fprintf(stderr, "walmill: source \"%s\" has \"manage: false\": slot \"%s\" and publication \"%s\" are left "
+		    "alone\n", source->name, record->slot, record->publication);
+		return WM_OK;
+	}
+	if ((status = wm_pg_connect(source->uri, WM_PG_SQL, "walmill teardown", &c, err)) != WM_OK ||
+	    (status = drop_slot(c, record, source->name, err)) != WM_OK)
+		return status;
+	return drop_publication(c, record, source->name, err);
+}
+
+static enum wm_status
+teardown_source(const struct wm_setup *setup, struct wm_state *state, const struct wm_source_config *source,
+    struct wm_error *err)
+{
+	struct wm_source_record record;
+	enum wm_status status;
+	bool found;
+
+	if ((status = wm_state_source_get(state, source->name, &record, &found, err)) != WM_OK)
+		return status;
+	if (!found) {
+		fprintf(stderr, "walmill: source \"%s\": the state in %s knows of nothing that walmill made\n", source->name,
+		    setup->config->state);
+		return WM_OK;
+	}
+	if ((status = drop_at_source(source, &record, err)) != WM_OK)
+		return wm_error_prefix(err, "teardown of source \"%s\"", source->name);
+	clear_bookmarks(setup, source->name);
+	return wm_state_source_delete(state, source->name, err);
+}
+
+/* Goes on with the other sources after an error; the first one's code counts. */
+static int
+teardown(const struct wm_setup *setup)
+{
+	WM_AUTO(wm_cli_free_statep) struct wm_state *state = NULL;
+	struct wm_error err;
+	int code = WM_EXIT_OK;
+
+	if (wm_state_open(setup->config->state, &state, &err) != WM_OK)
+		return wm_cli_fail(&err);
+	for (size_t i = 0; i < setup->config->nsources; i++)
+		if (teardown_source(setup, state, &setup->config->sources[i], &err) != WM_OK) {
+			int failed = wm_cli_fail(&err);
+
+			code = code == WM_EXIT_OK ? failed : code;
+		}
+	return code;
+}
+
+/* ---- the command ---- */
+
+static struct wm_setup *
+setup_of_link(const struct wm_link_flags *given, struct wm_diags *diags, int *ret_code)
+{
+	WM_AUTO(wm_link_free) struct wm_link link = { 0 };
+	struct wm_error err;
+
+	if (wm_link_make(given, &link, &err) != WM_OK) {
+		*ret_code = wm_args_mistake("teardown", "%s", err.text);
+		return NULL;
+	}
+	return wm_link_setup(&link, &given->tables, diags);
+}
+
+int
+wm_cli_teardown(int argc, char **argv)
+{
+	struct wm_link_flags given = { 0 };
+	const char *config = NULL;
+	const struct wm_flag flags[] = {
+		WM_FLAG_CONFIG(config),
+		{ "source", 0, WM_FLAG_TEXT, &given.source, "URI", "instead of a configuration: as given to \"walmill sync\"" },
+		{ "target", 0, WM_FLAG_TEXT, &given.target, "URI", "with --source: as given to \"walmill sync\"" },
+		{ "state", 0, WM_FLAG_TEXT, &given.state, "DIR", "with --source: as given to \"walmill sync\"" },
+		WM_FLAG_END,
+	};
+	const struct wm_usage usage = { "teardown", "", "Drops the replication slot and the publication that walmill made "
+	    "at each source, and forgets\nthe positions.  Tables at the targets stay.", 0, 0 };
+	WM_AUTO(wm_cli_free_setupp) struct wm_setup *setup = NULL;
+	struct wm_diags diags = { 0 };
+	int first, code = wm_args_parse(&usage, flags, argc, argv, &first);
+
+	if (code != -1)
+		return code;
+	if ((given.source == NULL) != (given.target == NULL) || (given.state != NULL && given.source == NULL))
+		return wm_args_mistake("teardown", "give --source and --target as to \"walmill sync\", or a configuration");
+	if (given.source != NULL && config != NULL)
+		return wm_args_mistake("teardown", "give a configuration or --source and --target, not both");
+	code = WM_EXIT_USAGE;
+	setup = given.source != NULL ? setup_of_link(&given, &diags, &code) :
+	    wm_cli_load_setup(wm_cli_config_path(config), &diags);
+	wm_cli_print_diags(&diags);
+	wm_diags_free(&diags);
+	return setup == NULL ? code : teardown(setup);
+}

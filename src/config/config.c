@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * config.c - walmill.yaml as struct wm_config.
+ *
+ * Each section is read whatever is wrong with the others, so that all mistakes are reported
+ * at once; in the end the errors in diags decide whether the configuration is handed out.
+ */
+#include "walmill/config.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "document.h"
+#include "file.h"
+#include "rulefiles.h"
+#include "secrets.h"
+#include "walmill/strutil.h"
+
+#define NAME_MAX_BYTES 63	/* of PostgreSQL's names */
+
+static const struct wm_option top_options[] = {
+	{ .name = "state", .kind = WM_OPT_PATH, .offset = offsetof(struct wm_config, state),
+	    .fallback = WM_STATEDIR, .help = "folder of checkpoints, journal and dead letters" },
+	{ .name = "memory", .kind = WM_OPT_SIZE, .offset = offsetof(struct wm_config, memory), .fallback = "64MiB",
+	    .min = 1 << 20, .max = INT64_MAX, .help = "changes held in memory for each source" },
+	{ .name = "mask_key", .kind = WM_OPT_SECRET, .offset = offsetof(struct wm_config, mask_key),
+	    .help = "key of sha256 masks; one is made in the state folder when left out" },
+	{ 0 },
+};
+
+static const char *const top_sections[] = { "sources", "targets", "rules", "journal", "admin", "alerts", "log", NULL };
+
+static const struct wm_option source_options[] = {
+	{ .name = "uri", .kind = WM_OPT_STRING, .offset = offsetof(struct wm_source_config, uri), .required = true,
+	    .help = "the database, as postgresql://USER@HOST/DATABASE" },
+	{ .name = "slot", .kind = WM_OPT_STRING, .offset = offsetof(struct wm_source_config, slot),
+	    .help = "replication slot; default walmill_<source>" },
+	{ .name = "publication", .kind = WM_OPT_STRING, .offset = offsetof(struct wm_source_config, publication),
+	    .help = "publication; default walmill_<source>" },
+	{ .name = "manage", .kind = WM_OPT_BOOL, .offset = offsetof(struct wm_source_config, manage),
+	    .fallback = "true", .help = "make and alter slot and publication" },
+	{ .name = "discover", .kind = WM_OPT_DURATION, .offset = offsetof(struct wm_source_config, discover),
+	    .fallback = "5s", .min = 100 * 1000, .max = INT64_MAX, .help = "time between looks for new tables" },
+	{ .name = "silence", .kind = WM_OPT_DURATION, .offset = offsetof(struct wm_source_config, silence),
+	    .fallback = "60s", .min = 1000 * 1000, .max = INT64_MAX,
+	    .help = "longest time without a sign of life from the server" },
+	{ 0 },
+};
+
+static const struct wm_option journal_options[] = {
+	{ .name = "max_bytes", .kind = WM_OPT_SIZE, .offset = offsetof(struct wm_config, journal_max_bytes),
+	    .fallback = "10GiB", .min = 1 << 20, .max = INT64_MAX,
+	    .help = "bound of the journal, where walmill stops acknowledging" },
+	{ 0 },
+};
+
+static const struct wm_option admin_options[] = {
+	{ .name = "socket", .kind = WM_OPT_PATH, .offset = offsetof(struct wm_config, admin_socket),
+	    .fallback = WM_RUNDIR "/walmill.sock", .help = "control socket" },
+	{ .name = "listen", .kind = WM_OPT_STRING, .offset = offsetof(struct wm_config, admin_listen),
+	    .help = "HOST:PORT of the HTTP API; none when left out" },
+	{ .name = "secret_key", .kind = WM_OPT_SECRET, .offset = offsetof(struct wm_config, admin_secret_key),
+	    .help = "what callers of the HTTP API must send" },
+	{ 0 },
+};
+
+static const struct wm_option alert_options[] = {
+	{ .name = "to", .kind = WM_OPT_STRING, .offset = offsetof(struct wm_alert_config, to), .required = true,
+	    .help = "mailto:ADDRESS or https://..." },
+	{ .name = "smtp", .kind = WM_OPT_STRING, .offset = offsetof(struct wm_alert_config, smtp),
+	    .help = "the mail server, as smtp://HOST:PORT" },
+	{ 0 },
+};
+
+static const char *const log_formats[] = { "text", "json", NULL };
+static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
+
+static const struct wm_option log_options[] = {
+	{ .name = "format", .kind = WM_OPT_ENUM, .offset = offsetof(struct wm_config, log_format), .fallback = "text",
+	    .words = log_formats, .help = "form of the lines on stderr" },
+	{ .name = "level", .kind = WM_OPT_ENUM, .offset = offsetof(struct wm_config, log_level), .fallback = "info",
+	    .words = log_levels, .help = "the least important messages that are written" },
+	{ 0 },
+};
+
+static const struct wm_mark *
+mark_of(const struct wm_node *node, const struct wm_node *otherwise)
+{
+	return node != NULL ? &node->mark : &otherwise->mark;
+}
+
+/* YAML's ways to write a switch in place of a map or a path; quoted they are texts. */
+static bool
+is_switch(const struct wm_node *node, const char *a, const char *b, const char *c)
+{
+	return node != NULL && node->kind == WM_NODE_SCALAR && node->plain &&
+	    (strcasecmp(node->text, a) == 0 || strcasecmp(node->text, b) == 0 ||
+	    strcasecmp(node->text, c) == 0);
+}
+
+static bool
+is_off(const struct wm_node *node)
+{
+	return is_switch(node, "off", "no", "false");
+}
+
+static bool
+is_on(const struct wm_node *node)
+{
+	return is_switch(node, "on", "yes", "true");
+}
+
+static bool
+consists_of(const char *s, bool (*allowed)(char c))
+{
+	if (s[0] == '\0')
+		return false;
+	while (*s != '\0' && allowed(*s))
+		s++;
+	return *s == '\0';
+}
+
+static bool
+in_name(char c)
+{
+	return (c & 0x80) == 0 && (isalnum((unsigned char)c) || c == '_' || c == '.' || c == '-');
+}
+
+static bool
+in_slot(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+static void
+check_name(const struct wm_pair *pair, const char *what, struct wm_diags *diags)
+{
+	if (!consists_of(pair->key, in_name))
+		wm_diags_at(diags, WM_ERROR, &pair->mark,
+		    "%s name \"%s\" must be made of letters, digits, \"_\", \".\" and \"-\"", what, pair->key);
+}
+
+/* A section that must have entries; NULL after an error. */
+static const struct wm_node *
+named_section(const struct wm_node *root, const char *key, const char *example, struct wm_diags *diags)
+{
+	const struct wm_node *node = wm_node_get(root, key);
+
+	if (node == NULL || wm_node_is_null(node) || (node->kind == WM_NODE_MAP && node->n == 0)) {
+		wm_diags_at(diags, WM_ERROR, mark_of(node, root), "there are no %s: add \"%s: %s\"", key, key, example);
+		return NULL;
+	}
+	if (node->kind != WM_NODE_MAP) {
+		wm_diags_at(diags, WM_ERROR, &node->mark, "%s must be a map of names, such as \"%s: %s\"", key, key,
+		    example);
+		return NULL;
+	}
+	return node;
+}
+
+static void
+out_of_memory(const struct wm_mark *mark, struct wm_diags *diags)
+{
+	wm_diags_at(diags, WM_ERROR, mark, "out of memory for the configuration");
+}
+
+/* ---- sources ---- */
+
+/* walmill_<source>, in the letters that a slot's name may have. */
+static char *
+default_slot(const char *source)
+{
+	char *slot = wm_asprintf("walmill_%s", source);
+
+	for (char *p = slot; p != NULL && *p != '\0'; p++) {
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+		else if (!in_slot(*p))
+			*p = '_';
+	}
+	return slot;
+}
+
+static void
+check_slot(struct wm_source_config *source, const struct wm_node *map, struct wm_diags *diags)
+{
+	const struct wm_node *slot = wm_node_get(map, "slot"), *publication = wm_node_get(map, "publication");
+
+	if (!consists_of(source->slot, in_slot) || strlen(source->slot) > NAME_MAX_BYTES)
+		wm_diags_at(diags, WM_ERROR, slot != NULL ? &slot->mark : &source->mark,
+		    "slot name \"%s\" of source \"%s\" must be 1 to %d of a-z, 0-9 and \"_\"%s", source->slot,
+		    source->name, NAME_MAX_BYTES, slot == NULL ? ": add \"slot:\" with a shorter one" : "");
+	if (source->publication[0] == '\0' || strlen(source->publication) > NAME_MAX_BYTES)
+		wm_diags_at(diags, WM_ERROR, publication != NULL ? &publication->mark : &source->mark,
+		    "publication name \"%s\" of source \"%s\" must have 1 to %d bytes%s", source->publication,
+		    source->name, NAME_MAX_BYTES,
+		    publication == NULL ? ": add \"publication:\" with a shorter one" : "");
+}
+
+static void
+check_source_uri(const struct wm_source_config *source, const struct wm_node *map, struct wm_diags *diags)
+{
+	const struct wm_node *uri = wm_node_get(map, "uri");
+
+	if (source->uri == NULL || strncmp(source->uri, "postgresql://", 13) == 0 ||
+	    strncmp(source->uri, "postgres://", 11) == 0)
+		return;
+	if (strstr(source->uri, "://") != NULL || strchr(source->uri, '=') == NULL)
+		wm_diags_at(diags, WM_ERROR, &uri->mark, "\"uri\" in source \"%s\" must be "
+		    "postgresql://USER@HOST/DATABASE or host=HOST dbname=DATABASE ...", source->name);
+}
+
+/* Two readers of one slot take changes away from each other. */
+static void
+check_shared_slot(const struct wm_config *config, const struct wm_source_config *source, struct wm_diags *diags)
+{
+	for (const struct wm_source_config *other = config->sources; other < source; other++) {
+		if (source->uri != NULL && other->uri != NULL && source->slot != NULL && other->slot != NULL &&
+		    strcmp(source->uri, other->uri) == 0 && strcmp(source->slot, other->slot) == 0)
+			wm_diags_at(diags, WM_ERROR, &source->mark,
+			    "sources \"%s\" and \"%s\" use the same slot \"%s\" "
+			    "of the same database: give each its own \"slot:\"",
+			    other->name, source->name, source->slot);
+	}
+}
+
+static bool
+read_source(const struct wm_pair *pair, struct wm_source_config *source, struct wm_diags *diags)
+{
+	WM_AUTO(wm_freep) char *what = wm_asprintf("source \"%s\"", pair->key);
+
+	source->mark = pair->mark;
+	source->name = strdup(pair->key);
+	if (source->name == NULL || what == NULL)
+		return false;
+	check_name(pair, "source", diags);
+	wm_options_fill(source_options, pair->value, what, NULL, source, diags);
+	if (source->slot == NULL)
+		source->slot = default_slot(source->name);
+	if (source->publication == NULL)
+		source->publication = default_slot(source->name);
+	if (source->slot == NULL || source->publication == NULL)
+		return false;
+	check_slot(source, pair->value, diags);
+	check_source_uri(source, pair->value, diags);
+	return true;
+}
+
+static void
+read_sources(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags)
+{
+	const struct wm_node *map = named_section(root, "sources",
+	    "{NAME: {uri: postgresql://USER@HOST/DATABASE}}", diags);
+
+	if (map == NULL)
+		return;
+	config->sources = calloc(map->n, sizeof(*config->sources));
+	for (size_t i = 0; config->sources != NULL && i < map->n; i++) {
+		config->nsources = i + 1;
+		if (!read_source(&map->pairs[i], &config->sources[i], diags))
+			out_of_memory(&map->pairs[i].mark, diags);
+		check_shared_slot(config, &config->sources[i], diags);
+	}
+	if (config->sources == NULL)
+		out_of_memory(&map->mark, diags);
+}
+
+/* ---- targets ---- */
+
+static void
+check_target(const struct wm_pair *pair, struct wm_diags *diags)
+{
+	const struct wm_node *type = wm_node_get(pair->value, "type");
+
+	check_name(pair, "target", diags);
+	if (pair->value->kind != WM_NODE_MAP)
+		wm_diags_at(diags, WM_ERROR, &pair->value->mark,
+		    "target \"%s\" must be a map of options, such as {type: sqlite, path: FILE}", pair->key);
+	else if (type == NULL)
+		wm_diags_at(diags, WM_ERROR, &pair->value->mark,
+		    "target \"%s\" lacks \"type\" (its kind, such as sqlite or postgres)", pair->key);
+	else if (type->kind != WM_NODE_SCALAR || wm_node_is_null(type))
+		wm_diags_at(diags, WM_ERROR, &type->mark, "\"type\" in target \"%s\" must be a word, such as sqlite",
+		    pair->key);
+}
+
+static void
+read_targets(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags)
+{
+	const struct wm_node *map = named_section(root, "targets", "{NAME: {type: sqlite, path: FILE}}", diags);
+
+	if (map == NULL)
+		return;
+	config->targets = calloc(map->n, sizeof(*config->targets));
+	for (size_t i = 0; config->targets != NULL && i < map->n; i++) {
+		const struct wm_pair *pair = &map->pairs[i];
+		struct wm_target_config *target = &config->targets[config->ntargets];
+
+		check_target(pair, diags);
+		if (pair->value->kind != WM_NODE_MAP)
+			continue;
+		target->name = strdup(pair->key);
+		if (target->name == NULL) {
+			out_of_memory(&pair->mark, diags);
+			return;
+		}
+		target->mark = pair->mark;
+		target->node = pair->value;
+		config->ntargets++;
+	}
+	if (config->targets == NULL)
+		out_of_memory(&map->mark, diags);
+}
+
+/* ---- the small sections ---- */
+
+static void
+read_journal(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags)
+{
+	const struct wm_node *node = wm_node_get(root, "journal");
+
+	config->journal = !is_off(node);
+	if (is_off(node) || is_on(node))
+		node = NULL;
+	wm_options_fill(journal_options, node, "journal", NULL, config, diags);
+}
+
+/* HOST:PORT; an IPv6 address stands in brackets. */
+static bool
+is_address(const char *s)
+{
+	const char *colon = strrchr(s, ':');
+	uint64_t port;
+
+	if (colon == NULL || colon == s || !wm_parse_u64(colon + 1, &port) || port < 1 || port > 65535)
+		return false;
+	if (s[0] == '[')
+		return colon[-1] == ']';
+	return memchr(s, ':', (size_t)(colon - s)) == NULL;
+}
+
+static void
+check_placeholder(const char *secret, const struct wm_node *node, const char *key, struct wm_diags *diags)
+{
+	if (secret != NULL && wm_secrets_is_placeholder(secret))
+		wm_diags_at(diags, WM_ERROR, &node->mark,
+		    "\"%s\" is a placeholder: make a real one with \"openssl rand -hex 32\"", key);
+}
+
+static void
+check_admin(const struct wm_config *config, const struct wm_node *admin, struct wm_diags *diags)
+{
+	const struct wm_node *listen = wm_node_get(admin, "listen"), *key = wm_node_get(admin, "secret_key");
+
+	check_placeholder(config->admin_secret_key, key, "secret_key", diags);
+	if (config->admin_listen == NULL)
+		return;
+	if (!is_address(config->admin_listen))
+		wm_diags_at(diags, WM_ERROR, &listen->mark,
+		    "\"listen\" in admin must be HOST:PORT, such as 127.0.0.1:8042, not \"%s\"",
+		    listen->secret ? "***" : config->admin_listen);
+	if (key == NULL)
+		wm_diags_at(diags, WM_ERROR, &listen->mark, "\"listen\" in admin needs a \"secret_key\": "
+		    "add secret_key: ${env:WALMILL_SECRET_KEY}");
+}
+
+static void
+read_admin(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags)
+{
+	const struct wm_node *admin = wm_node_get(root, "admin");
+
+	wm_options_fill(admin_options, admin, "admin", NULL, config, diags);
+	check_admin(config, admin, diags);
+	if (is_off(wm_node_get(admin, "socket"))) {
+		free(config->admin_socket);
+		config->admin_socket = NULL;
+	}
+}
+
+static void
+check_alert(const struct wm_alert_config *alert, const struct wm_node *node, struct wm_diags *diags)
+{
+	const struct wm_node *to = wm_node_get(node, "to"), *smtp = wm_node_get(node, "smtp");
+
+	if (alert->to == NULL)
+		return;
+	if (strncmp(alert->to, "mailto:", 7) == 0) {
+		if (smtp == NULL)
+			wm_diags_at(diags, WM_ERROR, &to->mark,
+			    "an alert by mail needs the mail server: add smtp: smtp://HOST:PORT");
+	} else if (strncmp(alert->to, "https://", 8) != 0 && strncmp(alert->to, "http://", 7) != 0) {
+		wm_diags_at(diags, WM_ERROR, &to->mark, "\"to\" in alert must be mailto:ADDRESS or https://...");
+	}
+	if (alert->smtp != NULL && strncmp(alert->smtp, "smtp://", 7) != 0 && strncmp(alert->smtp, "smtps://", 8) != 0)
+		wm_diags_at(diags, WM_ERROR, &smtp->mark,
+		    "\"smtp\" in alert must be smtp://HOST:PORT or smtps://HOST:PORT");
+}
+
+static void
+read_alerts(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags)
+{
+	const struct wm_node *list = wm_node_get(root, "alerts");
+
+	if (list == NULL || wm_node_is_null(list))
+		return;
+	if (list->kind != WM_NODE_LIST) {
+		wm_diags_at(diags, WM_ERROR, &list->mark, "alerts must be a list, such as \"- to: https://...\"");
+		return;
+	}
+	config->alerts = calloc(list->n + 1, sizeof(*config->alerts));
+	if (config->alerts == NULL) {
+		out_of_memory(&list->mark, diags);
+		return;
+	}
+	config->nalerts = list->n;
+	for (size_t i = 0; i < list->n; i++) {
+		wm_options_fill(alert_options, list->items[i], "alert", NULL, &config->alerts[i], diags);
+		check_alert(&config->alerts[i], list->items[i], diags);
+	}
+}
+
+/* ---- the whole ---- */
+
+static void
+read_root(struct wm_config *config, const struct wm_node *root, const char *written_folder, struct wm_diags *diags)
+{
+	wm_options_fill(top_options, root, "the configuration", top_sections, config, diags);
+	check_placeholder(config->mask_key, wm_node_get(root, "mask_key"), "mask_key", diags);
+	read_sources(config, root, diags);
+	read_targets(config, root, diags);
+	read_journal(config, root, diags);
+	read_admin(config, root, diags);
+	read_alerts(config, root, diags);
+	wm_options_fill(log_options, wm_node_get(root, "log"), "log", NULL, config, diags);
+	wm_rulefiles_load(config, root, written_folder, diags);
+}
+
+/* Takes the document over.  NULL only when there is nothing to go on with. */
+static struct wm_config *
+read_config(struct wm_document *doc, const char *path, const char *written_folder, struct wm_diags *diags)
+{
+	const struct wm_node *root = wm_document_root(doc);
+	const struct wm_mark start = { .file = wm_document_file(doc), .line = 1, .column = 1 };
+	struct wm_config *config = calloc(1, sizeof(*config));
+
+	if (config == NULL || !wm_rulefiles_keep(config, doc)) {
+		out_of_memory(&start, diags);
+		wm_document_free(doc);
+		free(config);
+		return NULL;
+	}
+	config->path = path != NULL ? strdup(path) : NULL;
+	config->folder = strdup(wm_document_folder(doc));
+	if (config->folder == NULL || (path != NULL && config->path == NULL)) {
+		out_of_memory(&start, diags);
+	} else if (root == NULL || wm_node_is_null(root)) {
+		wm_diags_at(diags, WM_ERROR, &start,
+		    "the file is empty: add sources and targets, or let walmill init write one");
+	} else if (root->kind != WM_NODE_MAP) {
+		wm_diags_at(diags, WM_ERROR, &root->mark,
+		    "the configuration must be a map with sources, targets and rules");
+	} else {
+		read_root(config, root, written_folder, diags);
+		return config;
+	}
+	wm_config_free(config);
+	return NULL;
+}
+
+static struct wm_config *
+only_without_errors(struct wm_config *config, const struct wm_diags *diags)
+{
+	if (diags->errors == 0)
+		return config;
+	wm_config_free(config);
+	return NULL;
+}
+
+struct wm_config *
+wm_config_load_partial(const char *path, struct wm_diags *diags)
+{
+	WM_AUTO(wm_freep) char *written_folder = wm_file_folder(path);
+	struct wm_document *doc = wm_document_load_partial(path, NULL, diags);
+
+	if (doc == NULL || written_folder == NULL) {
+		wm_document_free(doc);
+		return NULL;
+	}
+	return read_config(doc, path, written_folder, diags);
+}
+
+struct wm_config *
+wm_config_load(const char *path, struct wm_diags *diags)
+{
+	return only_without_errors(wm_config_load_partial(path, diags), diags);
+}
+
+struct wm_config *
+wm_config_parse(const char *name, const char *text, const char *folder, struct wm_diags *diags)
+{
+	struct wm_document *doc = wm_document_parse_partial(name, folder, text, strlen(text), diags);
+
+	if (doc == NULL)
+		return NULL;
+	return only_without_errors(read_config(doc, NULL, folder, diags), diags);
+}
+
+void
+wm_config_free(struct wm_config *config)
+{
+	if (config == NULL)
+		return;
+	for (size_t i = 0; i < config->nsources; i++) {
+		wm_options_free(source_options, &config->sources[i]);
+		free(config->sources[i].name);
+	}
+	for (size_t i = 0; i < config->ntargets; i++)
+		free(config->targets[i].name);
+	for (size_t i = 0; i < config->nalerts; i++)
+		wm_options_free(alert_options, &config->alerts[i]);
+	wm_options_free(top_options, config);
+	wm_options_free(admin_options, config);
+	for (size_t i = 0; i < config->ndocuments; i++)
+		wm_document_free(config->documents[i]);
+	free(config->sources);
+	free(config->targets);
+	free(config->alerts);
+	free(config->rules);
+	free(config->documents);
+	free(config->path);
+	free(config->folder);
+	free(config);
+}

@@ -1,0 +1,15 @@
+noinst_LIBRARIES += libwm-config.a
+libwm_config_a_SOURCES = \
+	%D%/config.c \
+	%D%/document.c \
+	%D%/document.h \
+	%D%/file.c \
+	%D%/file.h \
+	%D%/options.c \
+	%D%/passwords.c \
+	%D%/rulefiles.c \
+	%D%/rulefiles.h \
+	%D%/secrets.c \
+	%D%/secrets.h \
+	%D%/syntax.c \
+	%D%/syntax.h

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * slot.c - replication slots.  Plain statements only, so that they also work on a replication
+ * connection.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+
+static void
+add_info_sql(struct wm_buf *sql, int version, const char *slot)
+{
+	const char *invalidation = version >= 170000 ? "s.invalidation_reason" :
+	    version >= 160000 ? "CASE WHEN s.wal_status = 'lost' THEN 'wal_removed' "
+				"WHEN s.conflicting THEN 'conflicting with recovery' END" :
+	    "CASE WHEN s.wal_status = 'lost' THEN 'wal_removed' END";
+
+	wm_buf_addf(sql, "SELECT s.plugin, s.database, s.active, s.active_pid, s.restart_lsn, "
+	    "s.confirmed_flush_lsn, s.safe_wal_size, s.wal_status IS NOT DISTINCT FROM 'lost', "
+	    "s.database = pg_catalog.current_database(), %s "
+	    "FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = ", invalidation);
+	wm_pg_quote_literal(sql, slot);
+}
+
+enum wm_status
+wm_slot_info(struct wm_pg *c, const char *slot, struct wm_slot_info *ret, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	WM_AUTO(wm_buf_free) struct wm_buf sql;
+	struct wm_slot_info info = { .safe_wal_size = -1 };
+	enum wm_status status;
+	char what[120];
+
+	snprintf(
+	    what, sizeof(what), "could not read the state of replication slot \"%.63s\"", slot);
+	wm_buf_init(&sql, 4096);
+	add_info_sql(&sql, wm_pg_version(c), slot);
+	status = wm_pg_query_sql(c, &sql, what, &res, err);
+	if (status != WM_OK)
+		return status;
+	if (PQntuples(res) == 1) {
+		info.exists = true;
+		snprintf(info.plugin, sizeof(info.plugin), "%s", PQgetvalue(res, 0, 0));
+		snprintf(info.database, sizeof(info.database), "%s", PQgetvalue(res, 0, 1));
+		info.active = wm_pg_bool(res, 0, 2);
+		info.active_pid = (int)wm_pg_int(res, 0, 3);
+		info.restart_lsn = wm_pg_lsn(res, 0, 4);
+		info.confirmed_lsn = wm_pg_lsn(res, 0, 5);
+		if (!PQgetisnull(res, 0, 6))
+			info.safe_wal_size = wm_pg_int(res, 0, 6);
+		info.lost = wm_pg_bool(res, 0, 7) || !PQgetisnull(res, 0, 9);
+		info.same_database = wm_pg_bool(res, 0, 8);
+		snprintf(info.invalidation, sizeof(info.invalidation), "%s", PQgetvalue(res, 0, 9));
+	}
+	*ret = info;
+	return WM_OK;
+}
+
+/* What a restart cannot mend is for the operator, with the fix that the server does not name. */
+static enum wm_status
+not_created(struct wm_pg *c, const PGresult *res, const char *slot, struct wm_error *err)
+{
+	struct wm_error why = { .status = WM_OK };
+	enum wm_status status =
+	    wm_pg_fail(c, res, &why, "could not create replication slot \"%s\"", slot);
+
+	if (strcmp(why.code, "42501") == 0)
+		return wm_fail_code(err, WM_OPERATOR, why.code,
+		    "%s; run: ALTER ROLE \"%s\" REPLICATION", why.text, PQuser(c->pq));
+	if (strcmp(why.code, "55000") == 0)
+		return wm_fail_code(err, WM_OPERATOR, why.code,
+		    "%s; set wal_level = logical at the server and "
+		    "restart it",
+		    why.text);
+	if (err != NULL)
+		*err = why;
+	return status;
+}
+
+enum wm_status
+wm_slot_create(struct wm_pg *c, const char *slot, wm_lsn *ret_consistent, char *snapshot,
+    size_t size, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	WM_AUTO(wm_buf_free) struct wm_buf sql;
+	wm_lsn consistent;
+
+	wm_buf_init(&sql, 512);
+	wm_buf_adds(&sql, "CREATE_REPLICATION_SLOT ");
+	wm_pg_quote_ident(&sql, slot);
+	wm_buf_adds(&sql, wm_pg_version(c) >= 150000 ? " LOGICAL pgoutput (SNAPSHOT 'export')" :
+	    " LOGICAL pgoutput EXPORT_SNAPSHOT");
+	if (sql.failed)
+		return wm_fail(err, WM_FATAL, "the name of the replication slot is too long");
+	res = PQexec(c->pq, sql.data);
+	if (PQresultStatus(res) != PGRES_TUPLES_OK)
+		return not_created(c, res, slot, err);
+	consistent = PQntuples(res) == 1 && PQnfields(res) >= 3 ? wm_pg_lsn(res, 0, 1) : 0;
+	if (consistent == 0 || PQgetlength(res, 0, 2) == 0 ||
+	    (size_t)PQgetlength(res, 0, 2) >= size)
+		return wm_fail(err, WM_FATAL,
+		    "could not create replication slot \"%s\": the server's answer is not "
+		    "understood",
+		    slot);
+	snprintf(snapshot, size, "%s", PQgetvalue(res, 0, 2));
+	*ret_consistent = consistent;
+	return WM_OK;
+}
+
+enum wm_status
+wm_slot_drop(struct wm_pg *c, const char *slot, struct wm_error *err)
+{
+	WM_AUTO(wm_buf_free) struct wm_buf sql;
+	char what[120];
+
+	snprintf(what, sizeof(what), "could not drop replication slot \"%.63s\"", slot);
+	wm_buf_init(&sql, 1024);
+	wm_buf_adds(&sql, "SELECT pg_catalog.pg_drop_replication_slot(slot_name) "
+	    "FROM pg_catalog.pg_replication_slots WHERE slot_name = ");
+	wm_pg_quote_literal(&sql, slot);
+	return wm_pg_exec_sql(c, &sql, what, err);
+}

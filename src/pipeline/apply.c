@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * apply.c - from decoded messages to committed rows.
+ *
+ * A transaction counts as new by the LSN of its commit, never by that of a change.  Data and
+ * positions are committed together, and only at the end of a source transaction; a
+ * transaction larger than a batch is written in parts inside one target transaction.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+/* Whether the rule has this transaction still to come. */
+static bool
+wants(struct worker *w, const struct unit *u)
+{
+	const struct hold *h = worker_hold(w, u->rule);
+
+	if (h != NULL && (!h->resuming || w->at.commit_lsn <= h->commit_lsn))
+		return false;
+	if (h == NULL && w->at.commit_lsn <= atomic_load_explicit(&w->commit_lsn, memory_order_relaxed))
+		return false;
+	return u->visible == NULL || !wm_snapshot_sees(u->visible, w->xid);
+}
+
+static enum wm_status
+write_pending(struct worker *w, struct wm_error *err)
+{
+	const struct wm_batch *batch = batcher_batch(w->batcher);
+	enum wm_status st = batch == NULL ? wm_oom(err, "a batch") : deliver(&w->delivery, batch, err);
+
+	if (st != WM_OK)
+		return st;
+	atomic_fetch_add(&w->rows_written, batch->nrows);
+	atomic_fetch_add(&w->batches, 1);
+	w->pending = false;
+	w->uncommitted = true;
+	return WM_OK;
+}
+
+enum wm_status
+apply_flush(struct worker *w, struct wm_error *err)
+{
+	enum wm_status st = w->pending ? write_pending(w, err) : WM_OK;
+
+	if (st != WM_OK)
+		return st;
+	batcher_reset(w->batcher);
+	wm_journal_release(w->reader);
+	w->unreleased = 0;
+	return WM_OK;
+}
+
+void
+apply_rollback(struct worker *w)
+{
+	struct route *r;
+
+	batcher_reset(w->batcher);
+	w->pending = w->uncommitted = false;
+	w->nwaiting = 0;
+	w->gather_since = 0;
+	w->in_transaction = false;
+	w->boundary_commit = atomic_load(&w->commit_lsn);
+	w->boundary_end = atomic_load(&w->end_lsn);
+	if (w->target->ops->rollback != NULL)
+		w->target->ops->rollback(w->target);
+	for (r = w->routes; r != NULL; r = r->hh.next)
+		for (size_t i = 0; i < r->nplans; i++)
+			r->plans[i].ensured = false;
+}
+
+/* Rules that come again have come as far as the last transaction read; are they in step now? */
+static void
+advance_holds(struct worker *w)
+{
+	for (struct hold **link = &w->holds; *link != NULL;) {
+		struct hold *h = *link;
+
+		if (h->resuming && w->boundary_commit > h->commit_lsn)
+			h->commit_lsn = w->boundary_commit;
+		if (h->resuming && w->boundary_end > h->end_lsn)
+			h->end_lsn = w->boundary_end;
+		if (h->resuming && h->end_lsn >= atomic_load(&w->end_lsn)) {
+			wm_log(WM_LOG_INFO, "rule_resumed", "rule \"%s\" is in step again", h->rule->name);
+			stats_set_error(pipeline_stats(w->p, h->rule->name), NULL);
+			*link = h->next;
+			free(h);
+			w->bookmarks = true;
+		} else
+			link = &h->next;
+	}
+}
+
+/* Tables whose stream has passed what the seed saw. */
+static void
+advance_units(struct worker *w)
+{
+	for (size_t i = 0; i < w->nunits; i++) {
+		struct unit *u = w->units[i];
+
+		if (u->state != UNIT_CATCHING || atomic_load(&w->end_lsn) < u->catchup)
+			continue;
+		u->state = UNIT_STREAMING;
+		free(u->visible);
+		u->visible = NULL;
+		u->dirty = w->bookmarks = true;
+	}
+}
+
+static void
+note_latency(struct worker *w)
+{
+	wm_usec now = wm_clock_wall();
+
+	pthread_mutex_lock(&w->lock);
+	for (size_t i = 0; i < w->nwaiting; i++)
+		w->latency[w->nlatency++ % LATENCY_SAMPLES] = now - w->waiting[i];
+	pthread_mutex_unlock(&w->lock);
+	w->nwaiting = 0;
+}
+
+void
+report_position(struct worker *w)
+{
+	wm_lsn lsn = atomic_load(&w->end_lsn);
+
+	for (const struct hold *h = w->holds; h != NULL; h = h->next)
+		if (h->end_lsn < lsn)
+			lsn = h->end_lsn;
+	wm_journal_commit(w->reader, lsn);
+	wm_journal_mark(w->reader);
+	w->unreleased = 0;
+}
+
+enum wm_status
+apply_commit(struct worker *w, struct wm_error *err)
+{
+	wm_lsn commit = atomic_load(&w->commit_lsn), end = atomic_load(&w->end_lsn);
+	bool held = w->holds != NULL;
+	enum wm_status st = apply_flush(w, err);
+
+	if (st != WM_OK)
+		return st;
+	if (w->boundary_commit > commit)
+		commit = w->boundary_commit;
+	if (w->boundary_end > end)
+		end = w->boundary_end;
+	advance_holds(w);
+	if (w->uncommitted || w->bookmarks || held) {
+		st = bookmarks_commit_all(w, commit, end, err);
+		if (st != WM_OK)
+			return st;
+		note_latency(w);
+	}
+	w->uncommitted = false;
+	w->gather_since = 0;
+	atomic_store(&w->commit_lsn, commit);
+	atomic_store(&w->end_lsn, end);
+	report_position(w);
+	pipeline_progress(w->p);
+	if (!atomic_load(&w->settled) || held) {
+		advance_units(w);
+		worker_show_rules(w);
+	}
+	return WM_OK;
+}
+
+/* ---- changes ---- */
+
+static void
+count(struct rule_stats *s, enum wm_event_kind kind)
+{
+	atomic_fetch_add_explicit(kind == WM_EVENT_INSERT ? &s->inserts : kind == WM_EVENT_UPDATE ? &s->updates :
+	    kind == WM_EVENT_DELETE ? &s->deletes : &s->truncates, 1, memory_order_relaxed);
+}
+
+static enum wm_status
+put_row(struct worker *w, struct route_plan *rp, const struct wm_row *row, struct wm_error *err)
+{
+	const struct wm_view *view = wm_plan_view(rp->plan);
+	enum wm_status st = batcher_add(w->batcher, view, row, err);
+
+	if (st == WM_RETRY) {
+		/* The row's own values live in the batcher's arena: write what waits, keep them. */
+		st = write_pending(w, err);
+		if (st != WM_OK)
+			return st;
+		batcher_clear_rows(w->batcher);
+		st = batcher_add(w->batcher, view, row, err);
+	}
+	if (st != WM_OK)
+		return st;
+	w->pending = true;
+	if (w->gather_since == 0)
+		w->gather_since = wm_clock_mono();
+	return WM_OK;
+}
+
+/* An update whose row must be known whole: as it is at the source now. */
+static enum wm_status
+read_again(struct worker *w, struct route *r, struct route_plan *rp, const struct wm_change *change, unsigned flags,
+    struct wm_plan_rows *rows, enum wm_outcome *ret, struct wm_error *err)
+{
+	struct wm_arena *arena = batcher_arena(w->batcher);
+	const struct wm_tuple *key = change->after != NULL ? change->after : change->before;
+	struct wm_change whole = *change;
+	struct wm_tuple row;
+	bool found = false;
+	unsigned nkeys;
+	const unsigned *keys = wm_plan_source_key(rp->plan, &nkeys);
+	enum wm_status st = worker_sql(w, err);
+
+	atomic_fetch_add_explicit(&rp->unit->stats->rereads, 1, memory_order_relaxed);
+	if (st == WM_OK)
+		st = wm_seed_read_row(w->sql, r->rel, wm_plan_needed(rp->plan), keys, nkeys, key, arena, &row, &found, err);
+	/* Dropped, renamed or altered since: the stream tells of it later, and the seed that follows fills in. */
+	if (st == WM_FATAL && (strcmp(err->code, "42P01") == 0 || strcmp(err->code, "42703") == 0))
+		st = WM_OK;
+	if (st != WM_OK)
+		return st;
+	if (!found) {
+		*ret = wm_plan_vanished(rp->plan, change, arena, rows, err);
+		return WM_OK;
+	}
+	whole.after = &row;
+	*ret = wm_plan_apply(rp->plan, &whole, flags, arena, rows, err);
+	if (*ret == WM_PLAN_REREAD)
+		return wm_fail(err, WM_FATAL, "rule \"%s\" is not satisfied with a whole row", rp->unit->rule->name);
+	return WM_OK;
+}
+
+static enum wm_status
+apply_change(struct worker *w, struct route *r, struct route_plan *rp, const struct wm_change *change,
+    struct wm_error *err)
+{
+	bool whole = rp->unit->state != UNIT_STREAMING || (w->target->ops->caps & WM_TARGET_PARTIAL) == 0;
+	unsigned flags = whole ? WM_PLAN_WHOLE : 0;
+	struct wm_plan_rows rows = { 0 };
+	enum wm_outcome outcome = wm_plan_apply(rp->plan, change, flags, batcher_arena(w->batcher), &rows, err);
+	enum wm_status st = WM_OK;
+
+	if (outcome == WM_PLAN_REREAD)
+		st = read_again(w, r, rp, change, flags, &rows, &outcome, err);
+	if (st != WM_OK || outcome == WM_PLAN_NOTHING)
+		return st;
+	st = route_ensure(w, rp, err);
+	if (st != WM_OK)
+		return st;
+	count(rp->unit->stats, change->kind);
+	if (outcome == WM_PLAN_BAD) {
+		bool keyed = deliver_bad_key(rp->plan, change, batcher_arena(w->batcher), &rows.row[0]);
+
+		return deliver_bad(&w->delivery, rp->unit->rule, wm_plan_view(rp->plan), keyed ? &rows.row[0] : NULL, "check",
+		    err);
+	}
+	if (outcome == WM_PLAN_TRUNCATE) {
+		w->pending = true;
+		return batcher_truncate(w->batcher, wm_plan_view(rp->plan), err);
+	}
+	for (unsigned i = 0; st == WM_OK && i < rows.n; i++)
+		st = put_row(w, rp, &rows.row[i], err);
+	return st;
+}
+
+/* Whether what waits has reached a bound of the rule. */
+static bool
+is_full(struct worker *w, const struct route_plan *rp)
+{
+	const struct wm_rule *rule = rp->unit->rule;
+
+	return batcher_view_rows(w->batcher, wm_plan_view(rp->plan)) >= (size_t)rule->batch_rows ||
+	    wm_arena_used(batcher_arena(w->batcher)) >= rule->batch_bytes || w->unreleased >= rule->batch_bytes;
+}
+
+static enum wm_status
+apply_dml(struct worker *w, const struct wm_message *m, enum wm_event_kind kind, struct wm_error *err)
+{
+	struct wm_change change = { .kind = kind, .at = w->at, .commit_time = w->commit_time, .before = m->before,
+		.before_full = m->before_full, .after = m->after };
+	struct route *r;
+	enum wm_status st = route_get(w, m->relation, &r, err);
+	bool full = false;
+
+	for (size_t i = 0; st == WM_OK && i < r->nplans; i++) {
+		if (!wants(w, r->plans[i].unit))
+			continue;
+		st = apply_change(w, r, &r->plans[i], &change, err);
+		full |= is_full(w, &r->plans[i]);
+	}
+	if (st == WM_OK && full)
+		st = apply_flush(w, err);
+	return st;
+}
+
+static enum wm_status
+apply_truncate(struct worker *w, const struct wm_message *m, struct wm_error *err)
+{
+	struct wm_change change = { .kind = WM_EVENT_TRUNCATE, .at = w->at, .commit_time = w->commit_time };
+
+	for (unsigned i = 0; i < m->nrelations; i++) {
+		struct route *r;
+		enum wm_status st = route_get(w, m->relations[i], &r, err);
+
+		for (size_t k = 0; st == WM_OK && k < r->nplans; k++)
+			if (wants(w, r->plans[k].unit))
+				st = apply_change(w, r, &r->plans[k], &change, err);
+		if (st != WM_OK)
+			return st;
+	}
+	return WM_OK;
+}
+
+static void
+begin(struct worker *w, const struct wm_message *m)
+{
+	w->at = (struct wm_position){ .commit_lsn = m->lsn };
+	w->commit_time = m->time;
+	w->xid = m->xid;
+	w->in_transaction = true;
+	w->skip = m->lsn <= atomic_load(&w->commit_lsn);
+	for (const struct hold *h = w->holds; h != NULL; h = h->next)
+		w->skip &= !h->resuming || m->lsn <= h->commit_lsn;
+	if (!w->skip)
+		atomic_store_explicit(&w->behind_since, m->time, memory_order_relaxed);
+}
+
+/* The transaction is whole; whether it is committed now or gathers with the next is up to the load. */
+static enum wm_status
+commit(struct worker *w, const struct wm_message *m, struct wm_error *err)
+{
+	w->in_transaction = false;
+	w->boundary_commit = m->lsn;
+	w->boundary_end = m->end_lsn;
+	if (!w->skip && (w->pending || w->uncommitted) && w->nwaiting < LATENCY_SAMPLES)
+		w->waiting[w->nwaiting++] = w->commit_time;
+	if (w->uncommitted || w->commit_each)
+		return apply_commit(w, err);
+	return w->pending && wm_clock_mono() - w->gather_since >= w->interval ? apply_commit(w, err) : WM_OK;
+}
+
+enum wm_status
+apply_message(struct worker *w, const struct wm_message *m, struct wm_error *err)
+{
+	enum wm_status st = WM_OK;
+
+	switch (m->kind) {
+	case WM_MSG_BEGIN:
+		begin(w, m);
+		return WM_OK;
+	case WM_MSG_COMMIT:
+		return commit(w, m, err);
+	case WM_MSG_INSERT:
+		st = w->skip ? WM_OK : apply_dml(w, m, WM_EVENT_INSERT, err);
+		break;
+	case WM_MSG_UPDATE:
+		st = w->skip ? WM_OK : apply_dml(w, m, WM_EVENT_UPDATE, err);
+		break;
+	case WM_MSG_DELETE:
+		st = w->skip ? WM_OK : apply_dml(w, m, WM_EVENT_DELETE, err);
+		break;
+	case WM_MSG_TRUNCATE:
+		st = w->skip ? WM_OK : apply_truncate(w, m, err);
+		break;
+	case WM_MSG_RELATION:
+		routes_announced(w, m->relation->oid);
+		return WM_OK;
+	case WM_MSG_ORIGIN:
+	case WM_MSG_TYPE:
+	case WM_MSG_MESSAGE:
+		return WM_OK;
+	}
+	w->at.index++;
+	return st;
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * bookmarks.c - what a worker keeps with its target, as small JSON texts.
+ *
+ *	checkpoint		which slot, and up to where the stream has been applied
+ *	hold/RULE		a rule that does not go along, and up to where it has come
+ *	table/RULE/SCHEMA.TABLE	how far the seed of one table has come, and which columns it had
+ *
+ * Positions are written as text ("0/16B3748"): JSON's numbers do not hold 64 bits.
+ */
+#include <cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "walmill/strutil.h"
+
+#define CHECKPOINT "checkpoint"
+#define HOLD "hold/"
+#define TABLE "table/"
+
+static void
+json_free(cJSON **json)
+{
+	cJSON_Delete(*json);
+}
+
+static void
+add_lsn(cJSON *o, const char *name, wm_lsn lsn)
+{
+	char text[WM_LSN_STRLEN];
+
+	cJSON_AddStringToObject(o, name, wm_lsn_format(lsn, text));
+}
+
+static const char *
+get_text(const cJSON *o, const char *name)
+{
+	const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+
+	return s == NULL ? "" : s;
+}
+
+static wm_lsn
+get_lsn(const cJSON *o, const char *name)
+{
+	wm_lsn lsn;
+
+	return wm_lsn_parse(get_text(o, name), &lsn) ? lsn : 0;
+}
+
+static double
+get_number(const cJSON *o, const char *name)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+
+	return cJSON_IsNumber(v) ? v->valuedouble : 0;
+}
+
+static char *
+checkpoint_json(const struct wm_source_record *record, wm_lsn commit, wm_lsn end, bool streams)
+{
+	WM_AUTO(json_free) cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "system_id", record->system_id);
+	cJSON_AddNumberToObject(o, "timeline", record->timeline);
+	cJSON_AddStringToObject(o, "slot", record->slot);
+	add_lsn(o, "slot_lsn", record->consistent_lsn);
+	add_lsn(o, "commit_lsn", commit);
+	add_lsn(o, "end_lsn", end);
+	cJSON_AddBoolToObject(o, "streams", streams);
+	return cJSON_PrintUnformatted(o);
+}
+
+static char *
+hold_json(const struct hold *h)
+{
+	WM_AUTO(json_free) cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "why", h->why == HOLD_PAUSED ? "paused" : "failed");
+	add_lsn(o, "commit_lsn", h->commit_lsn);
+	add_lsn(o, "end_lsn", h->end_lsn);
+	return cJSON_PrintUnformatted(o);
+}
+
+static const char *const unit_states[] = { [UNIT_SEEDING] = "seeding", [UNIT_CATCHING] = "catching up",
+	[UNIT_STREAMING] = "done", [UNIT_FAILED] = "seeding" };
+
+char *
+bookmark_unit(const struct unit *u)
+{
+	WM_AUTO(json_free) cJSON *o = cJSON_CreateObject();
+	char fingerprint[24];
+	cJSON *leaves;
+
+	snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, u->fingerprint);
+	cJSON_AddNumberToObject(o, "oid", u->oid);
+	cJSON_AddStringToObject(o, "fingerprint", fingerprint);
+	cJSON_AddStringToObject(o, "columns", u->columns == NULL ? "" : u->columns);
+	cJSON_AddStringToObject(o, "state", unit_states[u->state]);
+	add_lsn(o, "catchup", u->catchup);
+	cJSON_AddBoolToObject(o, "reseed", u->reseed);
+	cJSON_AddBoolToObject(o, "empty_view", u->empty_view);
+	if (u->visible != NULL)
+		cJSON_AddStringToObject(o, "visible", u->visible);
+	cJSON_AddNumberToObject(o, "read", (double)u->read);
+	cJSON_AddNumberToObject(o, "written", (double)u->written);
+	leaves = cJSON_AddArrayToObject(o, "leaves");
+	for (size_t i = 0; i < u->nleaves; i++) {
+		const double leaf[] = { u->leaves[i].oid, u->leaves[i].node, u->leaves[i].next, u->leaves[i].done };
+
+		cJSON_AddItemToArray(leaves, cJSON_CreateDoubleArray(leaf, 4));
+	}
+	return cJSON_PrintUnformatted(o);
+}
+
+char *
+bookmark_unit_name(const struct unit *u)
+{
+	return wm_asprintf(TABLE "%s/%s.%s", u->rule->name, u->schema, u->name);
+}
+
+static bool
+read_leaves(struct unit *u, const cJSON *leaves)
+{
+	const cJSON *leaf;
+
+	free(u->leaves);
+	u->nleaves = 0;
+	u->leaves = calloc((size_t)cJSON_GetArraySize(leaves) + 1, sizeof(*u->leaves));
+	if (u->leaves == NULL)
+		return false;
+	cJSON_ArrayForEach(leaf, leaves) {
+		double v[4] = { 0 };
+
+		for (int i = 0; i < 4; i++)
+			v[i] = cJSON_GetArrayItem(leaf, i) == NULL ? 0 : cJSON_GetArrayItem(leaf, i)->valuedouble;
+		u->leaves[u->nleaves++] = (struct leaf_progress){ .oid = (uint32_t)v[0], .node = (uint32_t)v[1],
+			.next = (uint32_t)v[2], .done = v[3] != 0 };
+	}
+	return true;
+}
+
+bool
+bookmark_apply(struct worker *w, struct unit *u)
+{
+	WM_AUTO(wm_freep) char *name = bookmark_unit_name(u);
+	WM_AUTO(json_free) cJSON *o = NULL;
+	char fingerprint[24];
+	struct saved *s;
+	const char *state;
+
+	HASH_FIND_STR(w->saved, name, s);
+	if (s == NULL || (o = cJSON_Parse(s->value)) == NULL)
+		return false;
+	s->claimed = true;
+	snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, u->fingerprint);
+	free(u->columns);
+	u->columns = *get_text(o, "columns") == '\0' ? NULL : strdup(get_text(o, "columns"));
+	if ((uint32_t)get_number(o, "oid") != u->oid || strcmp(get_text(o, "fingerprint"), fingerprint) != 0) {
+		/* Another table of this name, or another rule: what the view holds is of before. */
+		u->empty_view = (uint32_t)get_number(o, "oid") != u->oid;
+		unit_restart(u);
+		return true;
+	}
+	state = get_text(o, "state");
+	u->state = strcmp(state, "done") == 0 ? UNIT_STREAMING : strcmp(state, "catching up") == 0 ? UNIT_CATCHING :
+	    UNIT_SEEDING;
+	u->catchup = get_lsn(o, "catchup");
+	u->reseed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "reseed"));
+	u->empty_view = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "empty_view"));
+	free(u->visible);
+	u->visible = cJSON_HasObjectItem(o, "visible") ? strdup(get_text(o, "visible")) : NULL;
+	u->read = (uint64_t)get_number(o, "read");
+	u->written = (uint64_t)get_number(o, "written");
+	return read_leaves(u, cJSON_GetObjectItemCaseSensitive(o, "leaves"));
+}
+
+/* ---- reading ---- */
+
+struct loading {
+	struct worker	*w;
+	cJSON		*checkpoint;
+	bool		 oom;
+};
+
+static void
+load_hold(struct worker *w, const char *rule_name, const cJSON *o)
+{
+	const struct wm_rule *rule = wm_ruleset_find(w->p->setup->rules, rule_name);
+	struct hold *h;
+
+	if (rule == NULL || (h = calloc(1, sizeof(*h))) == NULL)
+		return;		/* the rule is gone: so is its hold */
+	h->rule = rule;
+	h->why = strcmp(get_text(o, "why"), "paused") == 0 ? HOLD_PAUSED : HOLD_FAILED;
+	h->commit_lsn = get_lsn(o, "commit_lsn");
+	h->end_lsn = get_lsn(o, "end_lsn");
+	h->next = w->holds;
+	w->holds = h;
+}
+
+static void
+load_one(void *arg, const char *name, const char *value)
+{
+	struct loading *l = arg;
+	WM_AUTO(json_free) cJSON *o = cJSON_Parse(value);
+	struct saved *s;
+
+	if (o == NULL)
+		return;
+	if (strcmp(name, CHECKPOINT) == 0) {
+		l->checkpoint = o;
+		o = NULL;
+	} else if (strncmp(name, HOLD, strlen(HOLD)) == 0)
+		load_hold(l->w, name + strlen(HOLD), o);
+	else if (strncmp(name, TABLE, strlen(TABLE)) == 0) {
+		s = calloc(1, sizeof(*s));
+		if (s == NULL || (s->name = strdup(name)) == NULL || (s->value = strdup(value)) == NULL) {
+			l->oom = true;
+			return;
+		}
+		HASH_ADD_KEYPTR(hh, l->w->saved, s->name, strlen(s->name), s);
+	}
+}
+
+void
+bookmarks_forget(struct worker *w)
+{
+	struct saved *s, *tmp;
+
+	HASH_ITER(hh, w->saved, s, tmp) {
+		HASH_DEL(w->saved, s);
+		free(s->name);
+		free(s->value);
+		free(s);
+	}
+	while (w->holds != NULL) {
+		struct hold *h = w->holds;
+
+		w->holds = h->next;
+		free(h);
+	}
+}
+
+/* The view's rows belong to a slot that is no more: everything is seeded again, over what is there. */
+static enum wm_status
+forget_older_slot(struct worker *w, struct wm_error *err)
+{
+	struct saved *s;
+
+	wm_log(WM_LOG_WARNING, "target_of_older_slot",
+	    "what target \"%s\" holds came through an earlier slot: its views are emptied and seeded again",
+	    w->model->name);
+	for (s = w->saved; s != NULL; s = s->hh.next) {
+		cJSON *o = cJSON_Parse(s->value);
+
+		/* An impossible table: the unit starts again with an emptied view. */
+		cJSON_ReplaceItemInObjectCaseSensitive(o, "oid", cJSON_CreateNumber(0));
+		free(s->value);
+		s->value = cJSON_PrintUnformatted(o);
+		cJSON_Delete(o);
+		if (s->value == NULL)
+			return wm_oom(err, "a bookmark");
+	}
+	while (w->holds != NULL) {
+		struct hold *h = w->holds;
+
+		w->holds = h->next;
+		free(h);
+	}
+	return WM_OK;
+}
+
+/* What the target says against what the source and the state say. */
+static enum wm_status
+check_checkpoint(struct worker *w, const cJSON *o, const struct wm_source_record *rec, wm_lsn start,
+    struct wm_error *err)
+{
+	wm_lsn reached;
+	enum wm_status st = wm_state_reached_get(w->p->state, w->source->config->name, w->model->name, &reached, err);
+
+	if (st != WM_OK)
+		return st;
+	if (o != NULL && strcmp(get_text(o, "system_id"), rec->system_id) != 0)
+		return wm_fail(err, WM_OPERATOR, "target \"%s\" was filled from another PostgreSQL cluster (%s, source \"%s\" is %s);"
+		    " give the source another name, or another target", w->model->name, get_text(o, "system_id"),
+		    w->source->config->name, rec->system_id);
+	if (o == NULL || get_lsn(o, "slot_lsn") != rec->consistent_lsn) {
+		if (reached != 0)
+			return wm_fail(err, WM_OPERATOR, "target \"%s\" has no record of what it received, but it had got changes up to "
+			    WM_LSN_FMT ": it was emptied or replaced; run `walmill teardown`, then start again to seed it anew",
+			    w->model->name, WM_LSN_ARGS(reached));
+		w->has_checkpoint = false;
+		atomic_store(&w->commit_lsn, 0);
+		atomic_store(&w->end_lsn, start);
+		atomic_store(&w->stored_lsn, 0);
+		return o == NULL ? WM_OK : forget_older_slot(w, err);
+	}
+	if (get_lsn(o, "end_lsn") < reached)
+		return wm_fail(err, WM_OPERATOR, "target \"%s\" stands at " WM_LSN_FMT ", but it had got changes up to " WM_LSN_FMT
+		    ", which the source no longer keeps: it was put back to an older state; run `walmill teardown`, then start "
+		    "again to seed it anew", w->model->name, WM_LSN_ARGS(get_lsn(o, "end_lsn")), WM_LSN_ARGS(reached));
+	w->has_checkpoint = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "streams"));
+	atomic_store(&w->commit_lsn, get_lsn(o, "commit_lsn"));
+	atomic_store(&w->end_lsn, get_lsn(o, "end_lsn") > start ? get_lsn(o, "end_lsn") : start);
+	atomic_store(&w->stored_lsn, get_lsn(o, "end_lsn"));
+	return WM_OK;
+}
+
+enum wm_status
+bookmarks_load(struct worker *w, struct wm_error *err)
+{
+	struct loading l = { .w = w };
+	const char *source = w->source->config->name;
+	struct wm_source_record rec;
+	enum wm_status st;
+	wm_lsn start;
+
+	bookmarks_forget(w);
+	pthread_mutex_lock(&w->source->lock);
+	rec = w->source->record;
+	start = w->source->start_lsn;
+	pthread_mutex_unlock(&w->source->lock);
+	if ((w->target->ops->caps & WM_TARGET_TRANSACTIONAL) != 0)
+		st = w->target->ops->load(w->target, source, load_one, &l, err);
+	else
+		st = wm_state_bookmarks_load(w->p->state, w->model->name, source, load_one, &l, err);
+	if (st == WM_OK && l.oom)
+		st = wm_oom(err, "bookmarks");
+	if (st == WM_OK)
+		st = check_checkpoint(w, l.checkpoint, &rec, start, err);
+	cJSON_Delete(l.checkpoint);
+	return st;
+}
+
+/* ---- writing ---- */
+
+enum wm_status
+bookmarks_commit(struct worker *w, struct wm_target *t, const struct wm_bookmark *list, size_t n, struct wm_error *err)
+{
+	if ((t->ops->caps & WM_TARGET_TRANSACTIONAL) != 0)
+		return t->ops->commit(t, list, n, err);
+	return wm_state_bookmarks_store(w->p->state, w->model->name, list, n, err);
+}
+
+/* Names and values of the list are owned by it. */
+struct list {
+	struct wm_bookmark	*items;
+	size_t			 n;
+	bool			 oom;
+};
+
+static void
+list_free(struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		free((void *)(uintptr_t)l->items[i].name);
+		free((void *)(uintptr_t)l->items[i].value);
+	}
+	free(l->items);
+}
+
+static void
+list_add(struct list *l, const char *source, char *name, char *value, bool remove)
+{
+	if (name == NULL || (value == NULL && !remove))
+		l->oom = true;
+	l->items[l->n++] = (struct wm_bookmark){ .source = source, .name = name, .value = value };
+}
+
+static void
+list_units(struct worker *w, struct list *l)
+{
+	const char *source = w->source->config->name;
+	struct saved *s;
+
+	for (size_t i = 0; i < w->nunits; i++)
+		if (w->units[i]->dirty)
+			list_add(l, source, bookmark_unit_name(w->units[i]), bookmark_unit(w->units[i]), false);
+	for (s = w->saved; s != NULL; s = s->hh.next)
+		if (!s->claimed)
+			list_add(l, source, strdup(s->name), NULL, true);
+}
+
+/* What is written has been written: later commits need not repeat it. */
+static void
+settle_units(struct worker *w)
+{
+	struct saved *s, *tmp;
+
+	for (size_t i = 0; i < w->nunits; i++)
+		w->units[i]->dirty = false;
+	HASH_ITER(hh, w->saved, s, tmp) {
+		if (s->claimed)
+			continue;
+		HASH_DEL(w->saved, s);
+		free(s->name);
+		free(s->value);
+		free(s);
+	}
+}
+
+enum wm_status
+bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, struct wm_error *err)
+{
+	const char *source = w->source->config->name;
+	WM_AUTO(list_free) struct list l = { 0 };
+	struct wm_source_record rec;
+	size_t nholds = 0, nrules = w->p->setup->rules->n;
+	enum wm_status st;
+
+	for (struct hold *h = w->holds; h != NULL; h = h->next)
+		nholds++;
+	l.items = calloc(1 + nholds + nrules + w->nunits + HASH_COUNT(w->saved), sizeof(*l.items));
+	if (l.items == NULL)
+		return wm_oom(err, "bookmarks");
+	pthread_mutex_lock(&w->source->lock);
+	rec = w->source->record;
+	pthread_mutex_unlock(&w->source->lock);
+	list_add(&l, source, strdup(CHECKPOINT), checkpoint_json(&rec, commit, end, w->has_checkpoint), false);
+	for (struct hold *h = w->holds; h != NULL; h = h->next)
+		list_add(&l, source, wm_asprintf(HOLD "%s", h->rule->name), hold_json(h), false);
+	for (size_t i = 0; w->bookmarks && i < nrules; i++)
+		if (worker_hold(w, &w->p->setup->rules->rules[i]) == NULL)
+			list_add(&l, source, wm_asprintf(HOLD "%s", w->p->setup->rules->rules[i].name), NULL, true);
+	if (w->bookmarks)
+		list_units(w, &l);
+	if (l.oom)
+		return wm_oom(err, "bookmarks");
+	st = bookmarks_commit(w, w->target, l.items, l.n, err);
+	if (st != WM_OK)
+		return st;
+	if (w->bookmarks)
+		settle_units(w);
+	w->bookmarks = false;
+	atomic_store(&w->stored_lsn, end);
+	return WM_OK;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * deliver.c - writes batches, finds the rows a target refuses, and does with them what their
+ * rule says.
+ *
+ * A refused batch has had no effect, so its parts can be written one by one: halves, unless the
+ * target named the row.  Rows are one per key, so the order of the parts does not matter.
+ */
+#include <cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "walmill/strutil.h"
+
+static void
+json_free(cJSON **json)
+{
+	cJSON_Delete(*json);
+}
+
+static void
+json_add(cJSON *object, const struct wm_view_column *column, const struct wm_value *v)
+{
+	WM_AUTO(wm_freep) char *text = NULL;
+
+	if (v->kind == WM_VALUE_NULL)
+		cJSON_AddNullToObject(object, column->name);
+	else if (v->kind == WM_VALUE_TEXT && (text = strndup(v->data, v->len)) != NULL)
+		cJSON_AddStringToObject(object, column->name, text);
+}
+
+/* The row, or only its key, as a JSON object of text values; malloc'd. */
+static char *
+row_json(const struct wm_view *view, const struct wm_row *row, bool key_only)
+{
+	WM_AUTO(json_free) cJSON *object = cJSON_CreateObject();
+
+	for (unsigned i = 0; i < view->ncolumns && row != NULL; i++)
+		if (view->columns[i].key || (!key_only && row->op != WM_ROW_DELETE))
+			json_add(object, &view->columns[i], &row->values[i]);
+	return cJSON_PrintUnformatted(object);
+}
+
+static enum wm_status
+bury(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view, const struct wm_row *row,
+    const char *class, struct wm_error *err)
+{
+	static const char *const ops[] = { [WM_ROW_UPSERT] = "upsert", [WM_ROW_UPDATE] = "update",
+		[WM_ROW_DELETE] = "delete" };
+	WM_AUTO(wm_freep) char *key = row_json(view, row, true);
+	WM_AUTO(wm_freep) char *json = row_json(view, row, false);
+	struct wm_error why = *err;
+	struct wm_dead_letter letter = {
+		.source = d->source, .target = rule->target, .rule = rule->name, .view = view->name,
+		.table = rule->tables.list[0], .op = row == NULL ? "" : ops[row->op], .class = class,
+		.key = key, .row = json, .code = why.code, .message = why.text,
+		.first_time = wm_clock_wall(), .last_time = wm_clock_wall(), .attempts = 1,
+	};
+	enum wm_status st;
+
+	if (key == NULL || json == NULL)
+		return wm_oom(err, "a dead letter");
+	if (row != NULL) {
+		letter.commit_lsn = row->at.commit_lsn;
+		letter.index = row->at.index;
+	}
+	st = wm_state_dead_letter_add(d->p->state, &letter, err);
+	if (st != WM_OK)
+		return wm_error_prefix(err, "could not store a dead letter of rule \"%s\"", rule->name);
+	wm_log(WM_LOG_WARNING, "dead_letter", "rule \"%s\": a row for view \"%s\" was refused and stored as a dead letter: %s",
+	    rule->name, view->name, why.text);
+	stats_set_error(pipeline_stats(d->p, rule->name), why.text);
+	d->buried++;
+	return WM_OK;
+}
+
+enum wm_status
+deliver_bad(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view, const struct wm_row *row,
+    const char *class, struct wm_error *err)
+{
+	switch (rule->on_error) {
+	case WM_ON_ERROR_DEAD_LETTER:
+		return bury(d, rule, view, row, class, err);
+	case WM_ON_ERROR_STOP:
+		d->failed_rule = rule->name;
+		err->status = WM_REJECT;
+		return wm_error_prefix(err, "rule \"%s\" stops at a row that was refused", rule->name);
+	case WM_ON_ERROR_RETRY:
+		break;
+	}
+	stats_set_error(pipeline_stats(d->p, rule->name), err->text);
+	err->status = WM_RETRY;
+	return wm_error_prefix(err, "rule \"%s\": a row was refused and is tried again (on_error: retry)", rule->name);
+}
+
+static enum wm_status
+judge(struct delivery *d, const struct wm_view *view, const struct wm_row *row, struct wm_error *err)
+{
+	const struct wm_rule *rule = wm_ruleset_find(d->p->setup->rules, view->rule);
+
+	if (rule == NULL)
+		return wm_fail(err, WM_FATAL, "view \"%s\" belongs to no rule", view->name);
+	return deliver_bad(d, rule, view, row, "row", err);
+}
+
+/* Rows from..to (counted over all views) as a batch of their own; parts has batch->nviews entries. */
+static struct wm_batch
+slice(const struct wm_batch *batch, size_t from, size_t to, struct wm_view_batch *parts)
+{
+	struct wm_batch part = { .views = parts };
+	size_t base = 0;
+
+	for (size_t i = 0; i < batch->nviews; i++) {
+		const struct wm_view_batch *v = &batch->views[i];
+		size_t lo = from > base ? from - base : 0;
+		size_t hi = to > base ? to - base : 0;
+
+		base += v->nrows;
+		if (hi > v->nrows)
+			hi = v->nrows;
+		if (lo >= hi)
+			continue;
+		parts[part.nviews++] = (struct wm_view_batch){ .view = v->view, .nrows = hi - lo, .rows = v->rows + lo };
+		part.nrows += hi - lo;
+	}
+	return part;
+}
+
+/* Rows from..to of a batch that was refused as a whole. */
+static enum wm_status
+deliver_parts(struct delivery *d, const struct wm_batch *batch, size_t from, size_t to, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) struct wm_view_batch *parts = calloc(batch->nviews, sizeof(*parts));
+	struct wm_batch part;
+	size_t bad = WM_BAD_UNKNOWN, cut;
+	enum wm_status st;
+
+	if (parts == NULL)
+		return wm_oom(err, "a batch");
+	part = slice(batch, from, to, parts);
+	if (part.nrows == 0)
+		return WM_OK;
+	st = d->target->ops->write(d->target, &part, &bad, err);
+	if (st != WM_REJECT)
+		return st;
+	if (part.nrows == 1)
+		return judge(d, parts[0].view, &parts[0].rows[0], err);
+	if (bad >= part.nrows) {
+		cut = from + part.nrows / 2;
+		st = deliver_parts(d, batch, from, cut, err);
+		return st == WM_OK ? deliver_parts(d, batch, cut, to, err) : st;
+	}
+	st = deliver_parts(d, batch, from, from + bad, err);
+	if (st == WM_OK)
+		st = deliver_parts(d, batch, from + bad, from + bad + 1, err);
+	return st == WM_OK ? deliver_parts(d, batch, from + bad + 1, to, err) : st;
+}
+
+static enum wm_status
+deliver_truncates(struct delivery *d, const struct wm_batch *batch, struct wm_error *err)
+{
+	for (size_t i = 0; i < batch->nviews; i++) {
+		struct wm_view_batch view = { .view = batch->views[i].view, .truncate = true };
+		struct wm_batch part = { .nviews = 1, .views = &view };
+		size_t bad;
+		enum wm_status st;
+
+		if (!batch->views[i].truncate)
+			continue;
+		st = d->target->ops->write(d->target, &part, &bad, err);
+		if (st == WM_REJECT)
+			st = judge(d, view.view, NULL, err);
+		if (st != WM_OK)
+			return st;
+	}
+	return WM_OK;
+}
+
+enum wm_status
+deliver(struct delivery *d, const struct wm_batch *batch, struct wm_error *err)
+{
+	size_t bad = WM_BAD_UNKNOWN;
+	enum wm_status st = d->target->ops->write(d->target, batch, &bad, err);
+
+	d->failed_rule = NULL;
+	if (st != WM_REJECT)
+		return st;
+	st = deliver_truncates(d, batch, err);
+	return st == WM_OK ? deliver_parts(d, batch, 0, batch->nrows, err) : st;
+}
+
+bool
+deliver_bad_key(struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena, struct wm_row *ret)
+{
+	struct wm_plan_rows rows = { 0 };
+	const struct wm_view *view = wm_plan_view(plan);
+	struct wm_error ignored;
+
+	if (wm_plan_vanished(plan, change, arena, &rows, &ignored) != WM_PLAN_ROWS || rows.n == 0)
+		return false;
+	*ret = rows.row[rows.n - 1];
+	ret->op = change->kind == WM_EVENT_UPDATE ? WM_ROW_UPDATE : WM_ROW_UPSERT;
+	/* What the rest would have been is not known: it is left out of the letter. */
+	for (unsigned i = 0; i < view->ncolumns; i++)
+		if (!view->columns[i].key)
+			ret->values[i].kind = WM_VALUE_UNCHANGED;
+	return true;
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * internal.h - the pipeline's own structures, and which thread owns what.
+ *
+ * A source has two threads: its keeper (SQL: identity, publication, slot, new tables) and its
+ * receiver (the stream).  Each pair of source and target that a rule joins has one worker,
+ * which owns a journal reader, a decoder, an instance of the target and all its positions.
+ * Threads share atomics, what a mutex named below guards, and immutable objects.
+ */
+#ifndef WM_PIPELINE_INTERNAL_H
+#define WM_PIPELINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "walmill/arena.h"
+#include "walmill/clock.h"
+#include "walmill/journal.h"
+#include "walmill/pg.h"
+#include "walmill/pgoutput.h"
+#include "walmill/pipeline.h"
+#include "walmill/seed.h"
+#include "walmill/source.h"
+
+/* ---- what rules have done: lives as long as the pipeline, over reloads ---- */
+
+enum rule_state { RULE_SEEDING, RULE_STREAMING, RULE_PAUSED, RULE_FAILED };
+
+struct rule_stats {
+	char			*name;
+	struct rule_stats	*next;
+	atomic_int		 state;		/* enum rule_state */
+	atomic_uint_fast64_t	 seeded, read, total;
+	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
+	pthread_mutex_t		 lock;
+	char			*last_error;	/* guarded */
+};
+
+/* ---- tables that rules take ---- */
+
+struct matched {
+	const struct wm_rule	*rule;
+	struct wm_relation	*rel;		/* as the catalog has it */
+	double			 rows;		/* estimate; -1 unknown */
+	char			*refused;	/* why the rule cannot be applied to it, or NULL */
+};
+
+struct tableset {		/* immutable but for refs */
+	atomic_int	 refs;
+	uint64_t	 xid;		/* transactions from here on publish what they do to these tables */
+	size_t		 n;
+	struct matched	*list;
+};
+
+struct tableset *tableset_ref(struct tableset *t);
+void tableset_unref(struct tableset *t);	/* NULL is a no-op */
+
+/* ---- sources ---- */
+
+enum source_state { SOURCE_CONNECTING, SOURCE_STREAMING, SOURCE_RETRYING, SOURCE_FAILED, SOURCE_STOPPED };
+
+struct source {
+	struct wm_pipeline		*p;
+	const struct wm_source_config	*config;	/* of p->setup */
+	struct wm_journal		*journal;
+	struct wm_receiver_shared	 shared;
+	pthread_t			 keeper, receiver;
+	bool				 keeper_runs, receiver_runs;
+	atomic_int			 state;		/* enum source_state */
+	atomic_uint_fast64_t		 reconnects;
+	atomic_uint_fast64_t		 once_lsn;	/* what `--once` waits for; 0 not known yet */
+
+	pthread_mutex_t			 lock;		/* guards all below */
+	pthread_cond_t			 changed;
+	bool				 prepared;	/* slot and publication stand, tables are known */
+	bool				 stop;
+	struct wm_source_record		 record;
+	wm_lsn				 start_lsn;	/* where the first session starts */
+	char				 snapshot[64];	/* exported by the slot's creation; "" none */
+	struct wm_pg			*exporter;	/* keeps the snapshot alive while idle */
+	unsigned			 importers;	/* workers that may still want the snapshot */
+	struct tableset			*tables;
+	uint64_t			 tables_version;
+	enum wm_status			 failed;	/* with SOURCE_FAILED */
+	char				*last_error;
+};
+
+enum wm_status source_create(struct wm_pipeline *p, const struct wm_source_config *config, struct source **ret,
+    struct wm_error *err);
+enum wm_status source_start(struct source *s, struct wm_error *err);
+/* Nobody needs to wait for it any more. */
+void source_announce_stop(struct source *s);
+/* Ends both threads after a last feedback. */
+void source_stop(struct source *s);
+void source_destroy(struct source *s);
+/* Any thread: the receiver looks at its flags. */
+void source_wake(struct source *s);
+/* Remembers what went wrong, for status; NULL clears it. */
+void source_set_error(struct source *s, const struct wm_error *err);
+/* Waits until the source is prepared; false when it failed or stops. */
+bool source_wait_prepared(struct source *s);
+/* A worker does not need the exported snapshot (any more). */
+void source_release_snapshot(struct source *s);
+/* The receiver's session is to start again at the committed position. */
+void source_resend(struct source *s);
+void *source_receiver_main(void *arg);
+/* Is this server the one that record is about, and does its slot still hold what we need? */
+enum wm_status guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_record *record,
+    const char *source, struct wm_error *err);
+/* Matches rules and catalog, and puts the publication in step. */
+enum wm_status discover(struct source *s, struct wm_pg *sql, struct tableset **ret, struct wm_error *err);
+
+/* ---- units: one table under one rule, at one target ---- */
+
+enum unit_state {
+	UNIT_SEEDING,
+	UNIT_CATCHING,		/* seeded; the stream has not yet passed the seed's last snapshot */
+	UNIT_STREAMING,
+	UNIT_FAILED,
+};
+
+struct leaf_progress {
+	uint32_t	oid, node;
+	uint32_t	next;		/* first block not seeded yet */
+	bool		done;
+};
+
+struct unit {
+	const struct wm_rule	*rule;
+	struct rule_stats	*stats;
+	uint32_t		 oid;
+	char			*schema, *name;
+	struct wm_relation	*rel;		/* catalog's, for the seed */
+	double			 rows;		/* estimate */
+	enum unit_state		 state;
+	bool			 listed;	/* in the current tableset */
+	bool			 reseed;	/* the view may hold rows of before */
+	bool			 empty_view;	/* truncate the view before the first batch */
+	bool			 dirty;		/* its bookmark goes with the next commit */
+	wm_lsn			 catchup;	/* UNIT_CATCHING: until the position is here */
+	uint64_t		 settle_xid;	/* a seed's snapshot must see every transaction before this one ended */
+	char			*visible;	/* append: snapshot of the seed; transactions it sees are skipped */
+	char			*columns;	/* signature of the columns last seen: "name:oid:typmod,..." */
+	uint64_t		 fingerprint;	/* of the rule that seeded it */
+	size_t			 nleaves;
+	struct leaf_progress	*leaves;
+	uint64_t		 read, written, filtered;	/* written: rows the target took */
+	pthread_mutex_t		 lock;		/* state, leaves and counters while seeders run */
+};
+
+struct saved {			/* a unit's bookmark, by name */
+	char		*name, *value;
+	bool		 claimed;	/* a unit stands for it */
+	UT_hash_handle	 hh;
+};
+
+/* ---- holds: rules that do not go along ---- */
+
+enum hold_why { HOLD_PAUSED, HOLD_FAILED };
+
+struct hold {
+	const struct wm_rule	*rule;
+	enum hold_why		 why;
+	bool			 resuming;	/* its changes come again from `at` */
+	wm_lsn			 commit_lsn, end_lsn;	/* what the rule has applied */
+	struct hold		*next;
+};
+
+/* ---- batches ---- */
+
+struct batcher;
+
+struct batcher *batcher_create(void);
+void batcher_destroy(struct batcher *b);
+struct wm_arena *batcher_arena(struct batcher *b);	/* for values of rows to be added */
+/* WM_RETRY: what is there must be written first, then the same call again. */
+enum wm_status batcher_add(struct batcher *b, const struct wm_view *view, const struct wm_row *row,
+    struct wm_error *err);
+enum wm_status batcher_truncate(struct batcher *b, const struct wm_view *view, struct wm_error *err);
+const struct wm_batch *batcher_batch(struct batcher *b);
+size_t batcher_view_rows(const struct batcher *b, const struct wm_view *view);
+void batcher_clear_rows(struct batcher *b);		/* empties the batch, keeps the arena's values */
+void batcher_reset(struct batcher *b);			/* empties batch and arena */
+
+/* ---- delivery ---- */
+
+struct delivery {
+	struct wm_pipeline	*p;
+	const char		*source;
+	struct wm_target	*target;
+	const char		*failed_rule;	/* WM_REJECT: the rule that stops, borrowed from the setup */
+	uint64_t		 buried;	/* rows that became dead letters, ever */
+};
+
+/*
+ * Writes the batch; refused rows are found and treated as their rule says.  WM_RETRY and
+ * WM_FATAL as the target; WM_REJECT when a rule stops (failed_rule), the transaction must be rolled back.
+ */
+enum wm_status deliver(struct delivery *d, const struct wm_batch *batch, struct wm_error *err);
+/* The same for a row that the rule itself refused; row may be NULL. */
+enum wm_status deliver_bad(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view,
+    const struct wm_row *row, const char *class, struct wm_error *err);
+
+/* For deliver_bad: the key, as the target would see it, of a change that the plan refused; false when it has none. */
+bool deliver_bad_key(struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena, struct wm_row *ret);
+
+/* ---- workers ---- */
+
+enum worker_state { WORKER_OK, WORKER_RETRYING, WORKER_FAILED };
+
+#define LATENCY_SAMPLES 1024
+
+struct worker {
+	struct wm_pipeline	*p;
+	struct source		*source;
+	const struct wm_target	*model;
+	pthread_t		 thread;
+	bool			 runs;
+	atomic_bool		 stop;
+	atomic_bool		 commands;	/* something in `wanted` */
+
+	/* the thread's own */
+	struct wm_target	*target;
+	struct wm_journal_reader *reader;
+	struct wm_pgoutput	*decoder;
+	struct batcher		*batcher;
+	struct delivery		 delivery;
+	struct wm_pg		*sql;		/* catalog, read-backs, late seeds; NULL: connect when needed */
+	struct route		*routes;
+	struct unit		**units;
+	size_t			 nunits;
+	struct hold		*holds;
+	struct saved		*saved;		/* unit bookmarks as the target has them */
+	bool			 first_session;
+	uint64_t		 tables_version;
+	wm_usec			 interval;	/* the shortest batch.interval of its rules */
+	bool			 has_checkpoint;	/* the target holds one: it has streamed before */
+	bool			 in_transaction;	/* of the source, at the reader's place */
+	bool			 skip;		/* the transaction is known already */
+	bool			 commit_each;	/* at every boundary, until a broken-off transaction is behind us */
+	bool			 await_restart;	/* what comes is void until the source sends again */
+	uint32_t		 xid;
+	struct wm_position	 at;
+	wm_usec			 commit_time;
+	bool			 pending;	/* the batcher holds something */
+	bool			 uncommitted;	/* something was written in the target's open transaction */
+	bool			 bookmarks;	/* a bookmark is to be written with the next commit */
+	wm_lsn			 boundary_commit, boundary_end;	/* last transaction read whole */
+	wm_usec			 gather_since;	/* of the oldest change not yet committed; 0 none */
+	size_t			 unreleased;	/* journal bytes read since the last release */
+
+	/* shared */
+	atomic_int		 state;		/* enum worker_state */
+	atomic_uint_fast64_t	 commit_lsn, end_lsn;	/* applied */
+	atomic_uint_fast64_t	 stored_lsn;	/* end of what the target's own checkpoint covers */
+	atomic_uint_fast64_t	 rows_written, batches, retries;
+	atomic_int_fast64_t	 behind_since;	/* commit time of the transaction at work, wall; 0 in step */
+	atomic_int_fast64_t	 alive;
+	atomic_bool		 settled;	/* nothing seeds, nothing resumes */
+	atomic_bool		 caught_up;	/* `once`: done */
+	pthread_mutex_t		 lock;		/* guards all below */
+	char			*last_error;
+	enum wm_status		 failed;
+	struct { char *rule; bool pause; bool done; enum wm_status st; struct wm_error err; } wanted;
+	pthread_cond_t		 changed;	/* a request was answered, or the worker is to stop */
+	wm_usec			 latency[LATENCY_SAMPLES];
+	size_t			 nlatency;	/* ever */
+
+	wm_lsn			 reached;	/* the receiver's: stored_lsn as the state knows it */
+
+	/* the thread's own: commit times of the transactions that the next commit makes visible */
+	wm_usec			 waiting[LATENCY_SAMPLES];
+	size_t			 nwaiting;
+};
+
+struct wm_pipeline {
+	struct wm_setup		*setup;
+	struct wm_state		*state;
+	bool			 once;
+	int			 fd;
+	wm_usec			 started;
+	uint8_t			 mask_key[64];
+	size_t			 mask_key_len;
+	size_t			 nsources, nworkers;
+	struct source		**sources;
+	struct worker		**workers;
+	pthread_mutex_t		 lock;		/* setup and the arrays above, which a reload swaps */
+	pthread_mutex_t		 stats_lock;
+	struct rule_stats	*stats;		/* guarded by stats_lock; entries stay */
+	pthread_mutex_t		 progress_lock;
+	pthread_cond_t		 progress;	/* a worker has come further */
+	unsigned		 waiters;	/* guarded by progress_lock */
+};
+
+/* Something changed that may change the phase. */
+void pipeline_notice(struct wm_pipeline *p);
+/* A position advanced: those who wait for one look again. */
+void pipeline_progress(struct wm_pipeline *p);
+struct rule_stats *pipeline_stats(struct wm_pipeline *p, const char *rule);	/* NULL: memory out */
+void stats_set_error(struct rule_stats *stats, const char *text);		/* NULL clears it */
+struct wm_plan_env pipeline_plan_env(const struct wm_pipeline *p, const char *source);
+
+enum wm_status worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *model,
+    struct worker **ret, struct wm_error *err);
+enum wm_status worker_start(struct worker *w, struct wm_error *err);
+void worker_announce_stop(struct worker *w);
+/* Joins the thread, which ends at a transaction's boundary with everything committed. */
+void worker_stop(struct worker *w);
+void worker_destroy(struct worker *w);
+/* The worker's SQL connection to the source, connected when needed. */
+enum wm_status worker_sql(struct worker *w, struct wm_error *err);
+bool worker_stopping(const struct worker *w);
+/* Recomputes the states that status shows for the rules of this worker. */
+void worker_show_rules(struct worker *w);
+/* The hold of a rule, or NULL. */
+struct hold *worker_hold(struct worker *w, const struct wm_rule *rule);
+/* The rule stops here, at the last committed position. */
+enum wm_status worker_add_hold(struct worker *w, const struct wm_rule *rule, enum hold_why why, struct wm_error *err);
+
+/* ---- routes: what becomes of a relation's changes (route.c) ---- */
+
+struct route_plan {
+	struct wm_plan	*plan;
+	struct unit	*unit;
+	bool		 ensured;
+};
+
+struct route {
+	uint32_t		 oid;
+	const struct wm_relation *announced;	/* the decoder's, until it announces the relation again */
+	struct wm_relation	*rel;		/* as the stream announced it, completed */
+	size_t			 nplans;
+	struct route_plan	*plans;
+	UT_hash_handle		 hh;
+};
+
+/* The route of a relation as announced; made or made again when the relation differs. */
+enum wm_status route_get(struct worker *w, const struct wm_relation *announced, struct route **ret, struct wm_error *err);
+void routes_forget(struct worker *w);
+/* The decoder's relation oid (0: every one) is another object from now on. */
+void routes_announced(struct worker *w, uint32_t oid);
+/* Before every write: views that the batch needs exist. */
+enum wm_status route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err);
+
+/* ---- applying (apply.c) ---- */
+
+/* One decoded message.  WM_REJECT: the rule w->delivery.failed_rule stops. */
+enum wm_status apply_message(struct worker *w, const struct wm_message *m, struct wm_error *err);
+/* Writes what is pending, within the open transaction. */
+enum wm_status apply_flush(struct worker *w, struct wm_error *err);
+/* Commits at the last boundary, with bookmarks; only outside a source transaction. */
+enum wm_status apply_commit(struct worker *w, struct wm_error *err);
+/* How far the source may be told: the slowest of the stream and the rules that hold. */
+void report_position(struct worker *w);
+/* Forgets everything since the last commit. */
+void apply_rollback(struct worker *w);
+
+/* ---- seeding (units.c, seeder.c) ---- */
+
+struct unit *unit_create(const struct wm_rule *rule, struct rule_stats *stats, const struct wm_relation *rel);
+void unit_destroy(struct unit *u);
+/* Takes over the source's current tableset: new units, gone units. */
+enum wm_status units_refresh(struct worker *w, struct wm_error *err);
+struct unit *units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid, const char *schema, const char *name);
+bool units_settled(const struct worker *w);
+/* The signature of the columns that matter; malloc'd. */
+char *unit_signature(const struct wm_relation *rel, const bool *needed);
+/* From the start again, over a view that holds rows. */
+void unit_restart(struct unit *u);
+/* Seeds all units side by side; only before the worker streams. */
+enum wm_status seed_bulk(struct worker *w, struct wm_error *err);
+/* One batch of one late unit, between two source transactions; *ret_did false: none is due. */
+enum wm_status seed_step(struct worker *w, bool *ret_did, struct wm_error *err);
+
+/* ---- bookmarks ---- */
+
+/* malloc'd JSON; NULL when memory is out. */
+char *bookmark_unit(const struct unit *u);	/* the unit's lock is held, or nobody seeds */
+char *bookmark_unit_name(const struct unit *u);
+/*
+ * Reads everything a target remembers of this source into the worker, and checks that it fits
+ * the source and what we know.  WM_OPERATOR: the target is not the one we wrote to.
+ */
+enum wm_status bookmarks_load(struct worker *w, struct wm_error *err);
+void bookmarks_forget(struct worker *w);
+/* Gives a unit what its bookmark says; false when there is none that fits. */
+bool bookmark_apply(struct worker *w, struct unit *u);
+/* Commits the target's transaction with these bookmarks (or stores them for a target that keeps none). */
+enum wm_status bookmarks_commit(struct worker *w, struct wm_target *t, const struct wm_bookmark *list, size_t n,
+    struct wm_error *err);
+/* Commits with the checkpoint at commit, end and every other bookmark that is due. */
+enum wm_status bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, struct wm_error *err);
+
+#endif

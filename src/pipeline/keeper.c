@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * keeper.c - a source's two threads.
+ *
+ * The keeper speaks SQL: it settles who the server is, makes publication and slot (in this order:
+ * a slot must not be older than its publication), and looks for new tables now and then.  The
+ * receiver runs one streaming session after another.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define SNAPSHOT_FOR (120 * WM_SEC)	/* how long an exported snapshot is kept for targets that are down */
+
+/* ---- shared by both ---- */
+
+void
+source_wake(struct source *s)
+{
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&s->lock);
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	/* Fails only when it is as readable as it can be. */
+	(void)!write(s->shared.wake_fd, &one, sizeof(one));
+}
+
+void
+source_resend(struct source *s)
+{
+	atomic_store(&s->shared.resend, true);
+	source_wake(s);
+}
+
+void
+source_set_error(struct source *s, const struct wm_error *err)
+{
+	pthread_mutex_lock(&s->lock);
+	free(s->last_error);
+	s->last_error = err == NULL ? NULL : strdup(err->text);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static bool
+stopping(struct source *s)
+{
+	bool stop;
+
+	pthread_mutex_lock(&s->lock);
+	stop = s->stop || s->failed != WM_OK;
+	pthread_mutex_unlock(&s->lock);
+	return stop;
+}
+
+/* Sleeps until time has passed, or somebody wants something. */
+static void
+rest(struct source *s, wm_usec time)
+{
+	wm_usec until = wm_clock_mono() + time;
+	struct timespec ts = { .tv_sec = until / WM_SEC, .tv_nsec = until % WM_SEC * 1000 };
+
+	pthread_mutex_lock(&s->lock);
+	if (!s->stop)
+		pthread_cond_timedwait(&s->changed, &s->lock, &ts);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void
+give_up(struct source *s, const struct wm_error *err)
+{
+	source_set_error(s, err);
+	wm_log(WM_LOG_ERROR, "source_failed", "%s", err->text);
+	pthread_mutex_lock(&s->lock);
+	s->failed = err->status;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	atomic_store(&s->state, SOURCE_FAILED);
+	source_wake(s);
+	pipeline_notice(s->p);
+}
+
+static void
+retry_later(struct source *s, struct wm_backoff *backoff, const struct wm_error *err)
+{
+	wm_usec until = wm_clock_mono() + wm_backoff_next(backoff);
+
+	source_set_error(s, err);
+	atomic_store(&s->state, SOURCE_RETRYING);
+	wm_log(WM_LOG_WARNING, "source_retry", "%s", err->text);
+	pipeline_notice(s->p);
+	while (!stopping(s) && wm_clock_mono() < until) {
+		atomic_store(&s->shared.alive, wm_clock_mono());
+		rest(s, until - wm_clock_mono());
+	}
+}
+
+bool
+source_wait_prepared(struct source *s)
+{
+	bool ok;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->prepared && !s->stop && s->failed == WM_OK)
+		pthread_cond_wait(&s->changed, &s->lock);
+	ok = s->prepared && !s->stop;
+	pthread_mutex_unlock(&s->lock);
+	return ok;
+}
+
+static void
+drop_snapshot(struct source *s)
+{
+	struct wm_pg *exporter;
+
+	pthread_mutex_lock(&s->lock);
+	exporter = s->exporter;
+	s->exporter = NULL;
+	s->snapshot[0] = '\0';
+	pthread_mutex_unlock(&s->lock);
+	wm_pg_close(exporter);
+}
+
+void
+source_release_snapshot(struct source *s)
+{
+	bool last;
+
+	pthread_mutex_lock(&s->lock);
+	last = s->importers > 0 && --s->importers == 0;
+	pthread_mutex_unlock(&s->lock);
+	if (last)
+		drop_snapshot(s);
+}
+
+/* ---- the receiver ---- */
+
+static enum wm_status
+store_ack(void *arg, wm_lsn lsn, struct wm_error *err)
+{
+	struct source *s = arg;
+	enum wm_status st = WM_OK;
+
+	/* What each target has is stored first: later it shows a target that was put back. */
+	for (size_t i = 0; st == WM_OK && i < s->p->nworkers; i++) {
+		struct worker *w = s->p->workers[i];
+		wm_lsn stored = atomic_load(&w->stored_lsn);
+
+		if (w->source == s && stored != 0 && stored != w->reached) {
+			st = wm_state_reached_put(s->p->state, s->config->name, w->model->name, stored, err);
+			w->reached = stored;
+		}
+	}
+	if (st == WM_OK)
+		st = wm_state_source_ack(s->p->state, s->config->name, lsn, err);
+	if (st != WM_OK)
+		return st;
+	pthread_mutex_lock(&s->lock);
+	s->record.acked_lsn = lsn;
+	pthread_mutex_unlock(&s->lock);
+	return WM_OK;
+}
+
+static void
+streaming(void *arg)
+{
+	struct source *s = arg;
+
+	atomic_store(&s->state, SOURCE_STREAMING);
+	source_set_error(s, NULL);
+	wm_log(WM_LOG_INFO, "streaming", "source \"%s\" streams from slot \"%s\" at " WM_LSN_FMT, s->config->name,
+	    s->config->slot, WM_LSN_ARGS(wm_journal_complete_lsn(s->journal)));
+	pipeline_notice(s->p);
+}
+
+/* A timeline that changed and was found good is kept. */
+static enum wm_status
+keep_record(struct source *s, const struct wm_source_record *record, struct wm_error *err)
+{
+	bool changed;
+
+	pthread_mutex_lock(&s->lock);
+	changed = s->record.timeline != record->timeline;
+	s->record.timeline = record->timeline;
+	pthread_mutex_unlock(&s->lock);
+	return changed ? wm_state_source_put(s->p->state, s->config->name, record, err) : WM_OK;
+}
+
+static enum wm_status
+one_session(struct source *s, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
+	WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
+	struct wm_receiver r = { .slot = s->config->slot, .publication = s->config->publication,
+		.silence = s->config->silence, .journal = s->journal, .shared = &s->shared, .store_ack = store_ack,
+		.streaming = streaming, .arg = s };
+	struct wm_source_record record;
+	bool exists = false;
+	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
+
+	if (st == WM_OK)
+		st = wm_pg_connect(s->config->uri, WM_PG_REPLICATION, "walmill", &c, err);
+	pthread_mutex_lock(&s->lock);
+	record = s->record;
+	pthread_mutex_unlock(&s->lock);
+	if (st == WM_OK)
+		st = guard_check(c, sql, &record, s->config->name, err);
+	if (st == WM_OK)
+		st = keep_record(s, &record, err);
+	/* PostgreSQL 18 leaves out the changes of a publication that is missing, with a warning only. */
+	if (st == WM_OK)
+		st = wm_publication_exists(sql, s->config->publication, &exists, err);
+	if (st == WM_OK && !exists)
+		st = wm_fail(err, WM_OPERATOR, "publication \"%s\" of source \"%s\" does not exist any more; the changes since it was "
+		    "dropped cannot be had: run `walmill teardown` and start again to seed anew", s->config->publication,
+		    s->config->name);
+	if (st == WM_OK && atomic_exchange(&s->shared.resend, false)) {
+		wm_lsn from = wm_journal_committed_lsn(s->journal);
+
+		/* A reader that has not opened its target yet has committed nothing in this life. */
+		st = wm_journal_restart(s->journal, from > record.acked_lsn ? from : record.acked_lsn, err);
+	}
+	if (st != WM_OK)
+		return st;
+	r.start = wm_journal_complete_lsn(s->journal);
+	return wm_receiver_run(c, &r, err);
+}
+
+void *
+source_receiver_main(void *arg)
+{
+	struct source *s = arg;
+	struct wm_backoff backoff;
+
+	wm_log_context("source", s->config->name);
+	wm_backoff_init(&backoff, 100 * WM_MSEC, 30 * WM_SEC);
+	while (!stopping(s)) {
+		struct wm_error err = { 0 };
+		wm_usec began = wm_clock_mono();
+		enum wm_status st = one_session(s, &err);
+
+		if (st == WM_OK)
+			continue;	/* stop, or send again */
+		atomic_fetch_add(&s->reconnects, 1);
+		if (st == WM_OPERATOR) {
+			give_up(s, &err);
+			break;
+		}
+		if (wm_clock_mono() - began > 60 * WM_SEC)
+			wm_backoff_reset(&backoff);
+		retry_later(s, &backoff, &err);
+	}
+	if (atomic_load(&s->state) != SOURCE_FAILED)
+		atomic_store(&s->state, SOURCE_STOPPED);
+	return NULL;
+}
+
+/* ---- the keeper ---- */
+
+static enum wm_status
+make_slot(struct source *s, struct wm_pg *c, struct wm_source_record *rec, struct wm_error *err)
+{
+	char snapshot[64] = "";
+	enum wm_status st;
+
+	/* The state says "about to make it" first: should we die in between, the slot is known to be ours. */
+	st = wm_state_source_put(s->p->state, s->config->name, rec, err);
+	if (st == WM_OK)
+		st = wm_slot_create(c, rec->slot, &rec->consistent_lsn, snapshot, sizeof(snapshot), err);
+	if (st != WM_OK)
+		return st;
+	rec->slot_made = true;
+	rec->acked_lsn = rec->consistent_lsn;
+	st = wm_state_source_put(s->p->state, s->config->name, rec, err);
+	if (st != WM_OK)
+		return st;
+	wm_log(WM_LOG_INFO, "slot_created", "made replication slot \"%s\" at " WM_LSN_FMT, rec->slot,
+	    WM_LSN_ARGS(rec->consistent_lsn));
+	pthread_mutex_lock(&s->lock);
+	memcpy(s->snapshot, snapshot, sizeof(s->snapshot));
+	pthread_mutex_unlock(&s->lock);
+	return WM_OK;
+}
+
+/* A source that this state has not met. */
+static enum wm_status
+first_meeting(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_source_record *rec, bool *ret_export,
+    struct wm_error *err)
+{
+	struct wm_pg_identity id;
+	struct wm_slot_info slot;
+	enum wm_status st = wm_pg_identify(c, &id, err);
+
+	if (st == WM_OK)
+		st = wm_slot_info(sql, s->config->slot, &slot, err);
+	if (st != WM_OK)
+		return st;
+	if (slot.exists && !s->config->manage) {
+		rec->consistent_lsn = rec->acked_lsn = slot.confirmed_lsn;
+	} else if (slot.exists && rec->slot[0] != '\0') {
+		/* We died between making it and writing that down. */
+		st = wm_slot_drop(sql, s->config->slot, err);
+		if (st != WM_OK)
+			return st;
+	} else if (slot.exists)
+		return wm_fail(err, WM_OPERATOR, "replication slot \"%s\" exists already at source \"%s\", and this state folder knows "
+		    "nothing of it: use another `slot`, or drop it with SELECT pg_drop_replication_slot('%s')", s->config->slot,
+		    s->config->name, s->config->slot);
+	else if (!s->config->manage)
+		return wm_fail(err, WM_OPERATOR, "replication slot \"%s\" does not exist at source \"%s\" and `manage: false` forbids "
+		    "making it; SELECT pg_create_logical_replication_slot('%s', 'pgoutput')", s->config->slot, s->config->name,
+		    s->config->slot);
+	memcpy(rec->system_id, id.system_id, sizeof(rec->system_id));
+	rec->timeline = id.timeline;
+	snprintf(rec->slot, sizeof(rec->slot), "%s", s->config->slot);
+	snprintf(rec->publication, sizeof(rec->publication), "%s", s->config->publication);
+	if (!s->config->manage) {
+		rec->slot_made = true;
+		return wm_state_source_put(s->p->state, s->config->name, rec, err);
+	}
+	*ret_export = true;
+	return make_slot(s, c, rec, err);
+}
+
+static enum wm_status
+known_source(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_source_record *rec, struct wm_error *err)
+{
+	enum wm_status st;
+
+	if (strcmp(rec->slot, s->config->slot) != 0)
+		return wm_fail(err, WM_OPERATOR, "source \"%s\" is configured with slot \"%s\", but has been followed through slot \"%s\"; "
+		    "put the old name back, or run `walmill teardown` first", s->config->name, s->config->slot, rec->slot);
+	st = guard_check(c, sql, rec, s->config->name, err);
+	return st == WM_OK ? wm_state_source_put(s->p->state, s->config->name, rec, err) : st;
+}
+
+static void
+take_tables(struct source *s, struct tableset *tables)
+{
+	struct tableset *old;
+
+	pthread_mutex_lock(&s->lock);
+	old = s->tables;
+	s->tables = tables;
+	s->tables_version++;
+	pthread_mutex_unlock(&s->lock);
+	tableset_unref(old);
+	for (size_t i = 0; i < s->p->nworkers; i++)
+		if (s->p->workers[i]->source == s)
+			wm_journal_wake(s->p->workers[i]->reader);
+}
+
+/* Everything up to the point where workers and receiver can start. */
+static enum wm_status
+prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
+	struct wm_source_record rec = { 0 };
+	struct tableset *tables = NULL;
+	bool found = false, exported = false;
+	wm_lsn now;
+	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_REPLICATION, "walmill", &c, err);
+
+	if (st == WM_OK)
+		st = wm_state_source_get(s->p->state, s->config->name, &rec, &found, err);
+	/* Refused before anything is made or altered. */
+	if (st == WM_OK && found && rec.slot_made)
+		st = known_source(s, c, sql, &rec, err);
+	if (st == WM_OK)
+		st = discover(s, sql, &tables, err);
+	if (st == WM_OK && !(found && rec.slot_made))
+		st = first_meeting(s, c, sql, &rec, &exported, err);
+	if (st == WM_OK)
+		st = wm_pg_current_lsn(sql, &now, err);
+	if (st == WM_OK)
+		st = wm_journal_restart(s->journal, rec.acked_lsn, err);
+	if (st != WM_OK) {
+		tableset_unref(tables);
+		return st;
+	}
+	take_tables(s, tables);
+	atomic_store(&s->shared.acknowledged, rec.acked_lsn);
+	atomic_store(&s->once_lsn, now);
+	if (s->p->once)
+		atomic_store(&s->shared.wanted, now);
+	pthread_mutex_lock(&s->lock);
+	s->record = rec;
+	s->start_lsn = rec.acked_lsn;
+	if (exported) {
+		s->exporter = c;
+		c = NULL;
+	}
+	s->prepared = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	return WM_OK;
+}
+
+/* Looks whether rules take other tables now. */
+static enum wm_status
+look(struct source *s, struct wm_pg *sql, uint64_t *version, struct wm_error *err)
+{
+	struct tableset *tables = NULL;
+	uint64_t now;
+	enum wm_status st = wm_catalog_version(sql, &now, err);
+
+	if (st != WM_OK || now == *version)
+		return st;
+	st = discover(s, sql, &tables, err);
+	if (st != WM_OK)
+		return st;
+	take_tables(s, tables);
+	*version = now;
+	return WM_OK;
+}
+
+static enum wm_status
+start_receiver(struct source *s, struct wm_error *err)
+{
+	if (pthread_create(&s->receiver, NULL, source_receiver_main, s) != 0)
+		return wm_fail(err, WM_FATAL, "could not start a thread for source \"%s\"", s->config->name);
+	s->receiver_runs = true;
+	return WM_OK;
+}
+
+/* One SQL connection's life: prepare if that is still to be done, then look for new tables. */
+static enum wm_status
+keep(struct source *s, uint64_t *version, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
+	wm_usec prepared_at = wm_clock_mono();
+	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
+
+	if (st == WM_OK && !s->receiver_runs) {
+		st = wm_catalog_version(sql, version, err);
+		if (st == WM_OK)
+			st = prepare(s, sql, err);
+		if (st == WM_OK)
+			st = start_receiver(s, err);
+	}
+	while (st == WM_OK && !stopping(s)) {
+		st = look(s, sql, version, err);
+		if (wm_clock_mono() - prepared_at > SNAPSHOT_FOR)
+			drop_snapshot(s);
+		if (st == WM_OK)
+			rest(s, s->config->discover);
+	}
+	return st;
+}
+
+static void *
+keeper_main(void *arg)
+{
+	struct source *s = arg;
+	struct wm_backoff backoff;
+	uint64_t version = 0;
+
+	wm_log_context("source", s->config->name);
+	wm_backoff_init(&backoff, 100 * WM_MSEC, 30 * WM_SEC);
+	while (!stopping(s)) {
+		struct wm_error err = { 0 };
+		enum wm_status st = keep(s, &version, &err);
+
+		if (st == WM_OK)
+			break;
+		if (!s->receiver_runs && (st == WM_FATAL || st == WM_OPERATOR)) {
+			give_up(s, &err);
+			break;
+		}
+		if (s->receiver_runs) {
+			/* The stream goes on; only new tables have to wait. */
+			wm_log(WM_LOG_WARNING, "discover_retry", "could not look for new tables: %s", err.text);
+			rest(s, wm_backoff_next(&backoff));
+		} else
+			retry_later(s, &backoff, &err);
+	}
+	return NULL;
+}
+
+/* ---- life ---- */
+
+enum wm_status
+source_create(struct wm_pipeline *p, const struct wm_source_config *config, struct source **ret, struct wm_error *err)
+{
+	struct source *s = calloc(1, sizeof(*s));
+	pthread_condattr_t attr;
+	enum wm_status st;
+
+	if (s == NULL)
+		return wm_oom(err, "a source");
+	s->p = p;
+	s->config = config;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	s->shared.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	st = s->shared.wake_fd < 0 ? wm_fail(err, WM_FATAL, "could not make an eventfd") :
+	    wm_journal_create(p->setup->config->memory, &s->journal, err);
+	if (st != WM_OK) {
+		source_destroy(s);
+		return st;
+	}
+	*ret = s;
+	return WM_OK;
+}
+
+enum wm_status
+source_start(struct source *s, struct wm_error *err)
+{
+	atomic_store(&s->shared.alive, wm_clock_mono());
+	if (pthread_create(&s->keeper, NULL, keeper_main, s) != 0)
+		return wm_fail(err, WM_FATAL, "could not start a thread for source \"%s\"", s->config->name);
+	s->keeper_runs = true;
+	return WM_OK;
+}
+
+void
+source_announce_stop(struct source *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->stop = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
+source_stop(struct source *s)
+{
+	source_announce_stop(s);
+	atomic_store(&s->shared.stop, true);
+	source_wake(s);
+	if (s->keeper_runs)
+		pthread_join(s->keeper, NULL);
+	if (s->receiver_runs)
+		pthread_join(s->receiver, NULL);
+	s->keeper_runs = s->receiver_runs = false;
+	drop_snapshot(s);
+}
+
+void
+source_destroy(struct source *s)
+{
+	if (s == NULL)
+		return;
+	wm_journal_destroy(s->journal);
+	tableset_unref(s->tables);
+	if (s->shared.wake_fd >= 0)
+		close(s->shared.wake_fd);
+	free(s->last_error);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}

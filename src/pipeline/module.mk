@@ -1,0 +1,17 @@
+noinst_LIBRARIES += libwm-pipeline.a
+libwm_pipeline_a_SOURCES = \
+	%D%/apply.c \
+	%D%/batcher.c \
+	%D%/bookmarks.c \
+	%D%/deliver.c \
+	%D%/discover.c \
+	%D%/guard.c \
+	%D%/internal.h \
+	%D%/keeper.c \
+	%D%/pipeline.c \
+	%D%/route.c \
+	%D%/seeder.c \
+	%D%/setup.c \
+	%D%/snapshot.c \
+	%D%/units.c \
+	%D%/worker.c

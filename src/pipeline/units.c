@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * units.c - the tables under the rules of one worker, and how far each has come.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "walmill/strutil.h"
+
+struct unit *
+unit_create(const struct wm_rule *rule, struct rule_stats *stats, const struct wm_relation *rel)
+{
+	struct unit *u = calloc(1, sizeof(*u));
+
+	if (u == NULL)
+		return NULL;
+	pthread_mutex_init(&u->lock, NULL);
+	u->rule = rule;
+	u->stats = stats;
+	u->oid = rel->oid;
+	u->fingerprint = rule->fingerprint;
+	u->schema = strdup(rel->schema);
+	u->name = strdup(rel->name);
+	u->rel = wm_relation_dup(rel);
+	if (stats == NULL || u->schema == NULL || u->name == NULL || u->rel == NULL) {
+		unit_destroy(u);
+		return NULL;
+	}
+	return u;
+}
+
+void
+unit_destroy(struct unit *u)
+{
+	if (u == NULL)
+		return;
+	pthread_mutex_destroy(&u->lock);
+	wm_relation_free(u->rel);
+	free(u->schema);
+	free(u->name);
+	free(u->visible);
+	free(u->columns);
+	free(u->leaves);
+	free(u);
+}
+
+void
+unit_restart(struct unit *u)
+{
+	u->state = UNIT_SEEDING;
+	u->reseed = true;
+	u->dirty = true;
+	u->catchup = 0;
+	free(u->visible);
+	u->visible = NULL;
+	free(u->leaves);
+	u->leaves = NULL;
+	u->nleaves = 0;
+	u->read = u->written = u->filtered = 0;
+	if (u->rule->mode == WM_MODE_APPEND)
+		u->empty_view = true;	/* a log begins with its seed */
+}
+
+char *
+unit_signature(const struct wm_relation *rel, const bool *needed)
+{
+	struct wm_buf b;
+
+	wm_buf_init(&b, 1U << 20);
+	for (unsigned i = 0; i < rel->ncolumns; i++)
+		if (needed[i])
+			wm_buf_addf(&b, "%s:%" PRIu32 ":%" PRId32 ",", rel->columns[i].name, rel->columns[i].type.oid,
+			    rel->columns[i].type.typmod);
+	return wm_buf_steal(&b);
+}
+
+struct unit *
+units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid, const char *schema, const char *name)
+{
+	for (size_t i = 0; i < w->nunits; i++) {
+		struct unit *u = w->units[i];
+
+		if (u->rule == rule && u->oid == oid && strcmp(u->name, name) == 0 && strcmp(u->schema, schema) == 0)
+			return u;
+	}
+	return NULL;
+}
+
+bool
+units_settled(const struct worker *w)
+{
+	for (size_t i = 0; i < w->nunits; i++)
+		if (w->units[i]->state == UNIT_SEEDING || w->units[i]->state == UNIT_CATCHING) {
+			const struct hold *h = w->holds;
+
+			while (h != NULL && h->rule != w->units[i]->rule)
+				h = h->next;
+			if (h == NULL)
+				return false;
+		}
+	for (const struct hold *h = w->holds; h != NULL; h = h->next)
+		if (h->resuming)
+			return false;
+	return true;
+}
+
+static enum wm_status
+add_unit(struct worker *w, const struct matched *m, uint64_t xid, struct wm_error *err)
+{
+	struct unit **units = realloc(w->units, (w->nunits + 1) * sizeof(*units));
+	struct unit *u;
+
+	if (units == NULL)
+		return wm_oom(err, "a table");
+	w->units = units;
+	u = unit_create(m->rule, pipeline_stats(w->p, m->rule->name), m->rel);
+	if (u == NULL)
+		return wm_oom(err, "a table");
+	units[w->nunits++] = u;
+	u->listed = true;
+	u->settle_xid = xid;
+	if (!bookmark_apply(w, u)) {
+		u->dirty = true;
+		if (m->rule->seed_mode == WM_SEED_NEVER)
+			u->state = UNIT_STREAMING;
+	}
+	w->bookmarks |= u->dirty;
+	return WM_OK;
+}
+
+/* The catalog's relation of a unit may be newer than what it was made from. */
+static enum wm_status
+update_unit(struct unit *u, const struct matched *m, struct wm_error *err)
+{
+	struct wm_relation *rel = wm_relation_dup(m->rel);
+
+	if (rel == NULL)
+		return wm_oom(err, "a table");
+	wm_relation_free(u->rel);
+	u->rel = rel;
+	u->listed = true;
+	return WM_OK;
+}
+
+static void
+refuse_unit(struct worker *w, struct unit *u, const char *why)
+{
+	/* While it is refused its changes are not published: it has to be seeded when it comes back. */
+	if (u->state != UNIT_FAILED) {
+		unit_restart(u);
+		w->bookmarks = true;
+		wm_log(WM_LOG_ERROR, "table_refused", "rule \"%s\" cannot take table %s.%s: %s", u->rule->name, u->schema, u->name,
+		    why);
+	}
+	u->state = UNIT_FAILED;
+	stats_set_error(u->stats, why);
+}
+
+static void
+drop_unlisted(struct worker *w)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < w->nunits; i++) {
+		struct unit *u = w->units[i];
+		WM_AUTO(wm_freep) char *name = NULL;
+		struct saved *s = NULL;
+
+		if (u->listed) {
+			w->units[kept++] = u;
+			continue;
+		}
+		wm_log(WM_LOG_INFO, "table_gone", "table %s.%s does not fall under rule \"%s\" any more", u->schema, u->name,
+		    u->rule->name);
+		/* Should it come back, it is a new one. */
+		name = bookmark_unit_name(u);
+		if (name != NULL)
+			HASH_FIND_STR(w->saved, name, s);
+		if (s == NULL && name != NULL && (s = calloc(1, sizeof(*s))) != NULL) {
+			s->name = name;
+			name = NULL;
+			HASH_ADD_KEYPTR(hh, w->saved, s->name, strlen(s->name), s);
+		}
+		if (s != NULL)
+			s->claimed = false;
+		w->bookmarks = true;
+		unit_destroy(u);
+	}
+	w->nunits = kept;
+}
+
+enum wm_status
+units_refresh(struct worker *w, struct wm_error *err)
+{
+	struct tableset *tables;
+	enum wm_status st = WM_OK;
+
+	pthread_mutex_lock(&w->source->lock);
+	tables = tableset_ref(w->source->tables);
+	w->tables_version = w->source->tables_version;
+	pthread_mutex_unlock(&w->source->lock);
+	for (size_t i = 0; i < w->nunits; i++)
+		w->units[i]->listed = false;
+	for (size_t i = 0; st == WM_OK && i < tables->n; i++) {
+		const struct matched *m = &tables->list[i];
+		struct unit *u;
+
+		if (strcmp(m->rule->target, w->model->name) != 0)
+			continue;
+		u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
+		st = u == NULL ? add_unit(w, m, tables->xid, err) : update_unit(u, m, err);
+		if (st != WM_OK)
+			break;
+		u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
+		u->rows = m->rows;
+		if (m->refused != NULL)
+			refuse_unit(w, u, m->refused);
+		else if (u->state == UNIT_FAILED) {
+			unit_restart(u);
+			u->settle_xid = tables->xid;
+		}
+	}
+	tableset_unref(tables);
+	if (st != WM_OK)
+		return st;
+	/* Plans point to units. */
+	routes_forget(w);
+	drop_unlisted(w);
+	for (struct saved *s = w->saved; s != NULL; s = s->hh.next)
+		w->bookmarks |= !s->claimed;
+	w->interval = WM_SEC;
+	for (size_t i = 0; i < w->nunits; i++)
+		if (w->units[i]->rule->batch_interval < w->interval)
+			w->interval = w->units[i]->rule->batch_interval;
+	worker_show_rules(w);
+	return WM_OK;
+}

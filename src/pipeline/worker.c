@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * worker.c - the thread between one source and one target.
+ *
+ * A session opens the target, reads what it remembers, seeds what has to be seeded and then
+ * follows the journal: whatever has gathered there while the target was busy makes the next batch, and
+ * a lone change goes out at once.  When the target fails the session ends; the next one starts from
+ * what the target says it has.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "internal.h"
+#include "walmill/strutil.h"
+
+#define MEMORY_WAIT (20 * WM_MSEC)	/* for the rest of a transaction, before its first part is written */
+#define IDLE_WAIT (500 * WM_MSEC)
+#define STREAM_SLICE (100 * WM_MSEC)	/* between two batches of a late seed */
+#define FAILED_WAIT (60 * WM_SEC)
+
+bool
+worker_stopping(const struct worker *w)
+{
+	return atomic_load(&w->stop);
+}
+
+static void
+set_error(struct worker *w, enum worker_state state, const struct wm_error *err)
+{
+	pthread_mutex_lock(&w->lock);
+	free(w->last_error);
+	w->last_error = err == NULL ? NULL : strdup(err->text);
+	w->failed = state == WORKER_FAILED ? err->status : WM_OK;
+	pthread_mutex_unlock(&w->lock);
+	atomic_store(&w->state, state);
+	pipeline_notice(w->p);
+}
+
+enum wm_status
+worker_sql(struct worker *w, struct wm_error *err)
+{
+	enum wm_status st;
+
+	if (w->sql != NULL && PQstatus(wm_pg_conn(w->sql)) == CONNECTION_OK)
+		return WM_OK;
+	wm_pg_close(w->sql);
+	w->sql = NULL;
+	st = wm_pg_connect(w->source->config->uri, WM_PG_SQL, "walmill worker", &w->sql, err);
+	/* Whatever is wrong with the source, its own threads judge it: here it is only out of reach. */
+	return st == WM_OK ? WM_OK : (err->status = WM_RETRY);
+}
+
+struct hold *
+worker_hold(struct worker *w, const struct wm_rule *rule)
+{
+	struct hold *h = w->holds;
+
+	while (h != NULL && h->rule != rule)
+		h = h->next;
+	return h;
+}
+
+enum wm_status
+worker_add_hold(struct worker *w, const struct wm_rule *rule, enum hold_why why, struct wm_error *err)
+{
+	struct hold *h = worker_hold(w, rule);
+
+	if (h == NULL) {
+		h = calloc(1, sizeof(*h));
+		if (h == NULL)
+			return wm_oom(err, "a hold");
+		h->rule = rule;
+		h->commit_lsn = atomic_load(&w->commit_lsn);
+		h->end_lsn = atomic_load(&w->end_lsn);
+		h->next = w->holds;
+		w->holds = h;
+	}
+	h->why = why;
+	h->resuming = false;
+	w->bookmarks = true;
+	worker_show_rules(w);
+	return WM_OK;
+}
+
+/* ---- what status shows ---- */
+
+static enum rule_state
+rule_state(struct worker *w, const struct wm_rule *rule)
+{
+	const struct hold *h = worker_hold(w, rule);
+	enum rule_state state = RULE_STREAMING;
+
+	if (h != NULL)
+		return h->resuming ? RULE_SEEDING : h->why == HOLD_PAUSED ? RULE_PAUSED : RULE_FAILED;
+	for (size_t i = 0; i < w->nunits; i++) {
+		if (w->units[i]->rule != rule)
+			continue;
+		if (w->units[i]->state == UNIT_FAILED)
+			return RULE_FAILED;
+		if (w->units[i]->state != UNIT_STREAMING)
+			state = RULE_SEEDING;
+	}
+	return state;
+}
+
+void
+worker_show_rules(struct worker *w)
+{
+	const struct wm_ruleset *rules = w->p->setup->rules;
+
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct wm_rule *rule = &rules->rules[i];
+		struct rule_stats *stats;
+		uint64_t read = 0, written = 0;
+		double total = 0;
+
+		if (strcmp(rule->target, w->model->name) != 0 || strcmp(rule->source, w->source->config->name) != 0 ||
+		    (stats = pipeline_stats(w->p, rule->name)) == NULL)
+			continue;
+		for (size_t k = 0; k < w->nunits; k++) {
+			struct unit *u = w->units[k];
+
+			if (u->rule != rule)
+				continue;
+			pthread_mutex_lock(&u->lock);
+			read += u->read;
+			written += u->written;
+			total += u->state == UNIT_SEEDING && u->rows > (double)u->read ? u->rows : (double)u->read;
+			pthread_mutex_unlock(&u->lock);
+		}
+		atomic_store(&stats->read, read);
+		atomic_store(&stats->seeded, written);
+		atomic_store(&stats->total, (uint64_t)total);
+		atomic_store(&stats->state, rule_state(w, rule));
+	}
+	atomic_store(&w->settled, units_settled(w));
+	pipeline_notice(w->p);
+}
+
+/* ---- pause and resume ---- */
+
+static enum wm_status
+resume(struct worker *w, struct hold *h, struct wm_error *err)
+{
+	struct hold **link = &w->holds;
+
+	if (h->end_lsn < atomic_load(&w->end_lsn)) {
+		h->resuming = true;
+		w->await_restart = true;
+		source_resend(w->source);
+		worker_show_rules(w);
+		return WM_OK;
+	}
+	while (*link != h)
+		link = &(*link)->next;
+	*link = h->next;
+	free(h);
+	w->bookmarks = true;
+	return apply_commit(w, err);
+}
+
+static enum wm_status
+run_command(struct worker *w, const char *name, bool pause, struct wm_error *err)
+{
+	const struct wm_rule *rule = wm_ruleset_find(w->p->setup->rules, name);
+	struct hold *h = rule == NULL ? NULL : worker_hold(w, rule);
+	enum wm_status st;
+
+	if (rule == NULL)
+		return wm_fail(err, WM_REJECT, "there is no rule \"%s\"", name);
+	if (pause) {
+		st = worker_add_hold(w, rule, HOLD_PAUSED, err);
+		return st == WM_OK ? apply_commit(w, err) : st;
+	}
+	for (size_t i = 0; i < w->nunits; i++)
+		if (w->units[i]->rule == rule && w->units[i]->state == UNIT_FAILED) {
+			unit_restart(w->units[i]);
+			w->bookmarks = true;
+			routes_forget(w);
+		}
+	stats_set_error(pipeline_stats(w->p, name), NULL);
+	st = h == NULL || h->resuming ? WM_OK : resume(w, h, err);
+	worker_show_rules(w);
+	return st;
+}
+
+/* Between two transactions, everything committed.  A failure is the session's, and the asker's. */
+static enum wm_status
+serve_command(struct worker *w, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *name = NULL;
+	struct wm_error why = { 0 };
+	enum wm_status st;
+	bool pause;
+
+	pthread_mutex_lock(&w->lock);
+	name = strdup(w->wanted.rule);
+	pause = w->wanted.pause;
+	pthread_mutex_unlock(&w->lock);
+	st = apply_commit(w, &why);
+	if (st == WM_OK)
+		st = name == NULL ? wm_oom(&why, "a request") : run_command(w, name, pause, &why);
+	pthread_mutex_lock(&w->lock);
+	w->wanted.st = st;
+	w->wanted.err = why;
+	w->wanted.done = true;
+	atomic_store(&w->commands, false);
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+	if (st == WM_OK || st == WM_REJECT)
+		return WM_OK;
+	*err = why;
+	return st;
+}
+
+/* ---- following the journal ---- */
+
+/* Everything since the last commit comes again: from memory, or from the source. */
+static void
+go_back(struct worker *w)
+{
+	apply_rollback(w);
+	if (wm_journal_rewind(w->reader))
+		return;
+	w->await_restart = true;
+	source_resend(w->source);
+}
+
+/* A new session of the source: a transaction that was open will not end. */
+static void
+take_reset(struct worker *w, const struct wm_record *rec)
+{
+	wm_pgoutput_reset(w->decoder);
+	routes_announced(w, 0);
+	if (rec->restarted) {
+		w->await_restart = false;
+		apply_rollback(w);
+		wm_journal_mark(w->reader);
+		return;
+	}
+	if (!w->in_transaction) {
+		w->commit_each = false;
+		return;
+	}
+	if (w->boundary_commit > atomic_load(&w->commit_lsn)) {
+		/* Whole transactions wait with the broken one: take them again, without it. */
+		go_back(w);
+		w->commit_each = true;
+		return;
+	}
+	apply_rollback(w);
+	w->commit_each = false;
+}
+
+static enum wm_status
+take_record(struct worker *w, const struct wm_record *rec, struct wm_error *err)
+{
+	struct wm_message m;
+	enum wm_status st;
+
+	if (rec->kind == WM_RECORD_RESET) {
+		take_reset(w, rec);
+		return WM_OK;
+	}
+	if (w->await_restart)
+		return WM_OK;
+	if (rec->kind == WM_RECORD_IDLE) {
+		if (!w->in_transaction && rec->lsn > w->boundary_end)
+			w->boundary_end = rec->lsn;
+		return WM_OK;
+	}
+	w->unreleased += rec->len;
+	st = wm_pgoutput_decode(w->decoder, rec->data, rec->len, &m, err);
+	if (st != WM_OK)
+		return wm_error_prefix(err, "source \"%s\"", w->source->config->name);
+	return apply_message(w, &m, err);
+}
+
+/* Nothing to read now. */
+static enum wm_status
+idle(struct worker *w, struct wm_error *err)
+{
+	wm_lsn once = atomic_load(&w->source->once_lsn);
+	enum wm_status st;
+
+	if (w->in_transaction || w->await_restart) {
+		if (wm_journal_wait(w->reader, MEMORY_WAIT) || w->await_restart)
+			return WM_OK;
+		/* Its rest may need the room that its beginning takes. */
+		return apply_flush(w, err);
+	}
+	st = apply_commit(w, err);
+	if (st != WM_OK)
+		return st;
+	atomic_store(&w->behind_since, 0);
+	if (w->p->once && once != 0 && atomic_load(&w->end_lsn) >= once && atomic_load(&w->settled) &&
+	    !atomic_exchange(&w->caught_up, true))
+		pipeline_notice(w->p);
+	(void)wm_journal_wait(w->reader, IDLE_WAIT);
+	return WM_OK;
+}
+
+/* What can only be done between two transactions. */
+static enum wm_status
+between_transactions(struct worker *w, wm_usec *stream_until, struct wm_error *err)
+{
+	bool changed, did;
+	enum wm_status st = WM_OK;
+
+	if (atomic_load(&w->commands)) {
+		st = serve_command(w, err);
+		if (st != WM_OK || w->await_restart)
+			return st;
+	}
+	pthread_mutex_lock(&w->source->lock);
+	changed = w->source->tables_version != w->tables_version;
+	pthread_mutex_unlock(&w->source->lock);
+	if (changed) {
+		st = apply_commit(w, err);
+		if (st == WM_OK)
+			st = units_refresh(w, err);
+		if (st == WM_OK)
+			st = apply_commit(w, err);
+	}
+	if (st != WM_OK || atomic_load(&w->settled) || wm_clock_mono() < *stream_until)
+		return st;
+	st = apply_commit(w, err);
+	if (st == WM_OK)
+		st = seed_step(w, &did, err);
+	if (st == WM_OK && did)
+		st = apply_commit(w, err);
+	*stream_until = wm_clock_mono() + STREAM_SLICE;
+	return st;
+}
+
+/* A rule stops, or a table was taken out: go on without. */
+static enum wm_status
+rule_stops(struct worker *w, const struct wm_error *why, struct wm_error *err)
+{
+	const char *name = w->delivery.failed_rule;
+	const struct wm_rule *rule = name == NULL ? NULL : wm_ruleset_find(w->p->setup->rules, name);
+	char text[sizeof(why->text)];
+	enum wm_status st = WM_OK;
+
+	memcpy(text, why->text, sizeof(text));
+	w->delivery.failed_rule = NULL;
+	go_back(w);
+	routes_forget(w);
+	if (rule != NULL) {
+		wm_log(WM_LOG_ERROR, "rule_stopped", "%s; the others go on, `walmill resume %s` once it is mended", text, name);
+		stats_set_error(pipeline_stats(w->p, name), text);
+		st = worker_add_hold(w, rule, HOLD_FAILED, err);
+	}
+	worker_show_rules(w);
+	return st;
+}
+
+static enum wm_status
+follow(struct worker *w, struct wm_error *err)
+{
+	wm_usec stream_until = 0;
+
+	while (!worker_stopping(w)) {
+		struct wm_record rec;
+		enum wm_status st = WM_OK;
+
+		atomic_store_explicit(&w->alive, wm_clock_mono(), memory_order_relaxed);
+		if (!w->in_transaction && !w->await_restart)
+			st = between_transactions(w, &stream_until, err);
+		for (unsigned i = 0; st == WM_OK && i < 256; i++) {
+			if (!wm_journal_read(w->reader, &rec)) {
+				st = idle(w, err);
+				break;
+			}
+			st = take_record(w, &rec, err);
+		}
+		if (st == WM_REJECT)
+			st = rule_stops(w, err, err);
+		if (st != WM_OK)
+			return st;
+	}
+	if (w->in_transaction)
+		apply_rollback(w);
+	return apply_commit(w, err);
+}
+
+/* ---- sessions ---- */
+
+static void
+close_units(struct worker *w)
+{
+	routes_forget(w);
+	for (size_t i = 0; i < w->nunits; i++)
+		unit_destroy(w->units[i]);
+	free(w->units);
+	w->units = NULL;
+	w->nunits = 0;
+	bookmarks_forget(w);
+}
+
+/* Rules that had failed try again at each start; that needs their changes again. */
+static void
+retry_holds(struct worker *w)
+{
+	for (struct hold *h = w->holds; h != NULL; h = h->next)
+		if (h->why == HOLD_FAILED) {
+			h->resuming = true;
+			w->await_restart |= !w->first_session;
+		}
+	if (w->await_restart)
+		source_resend(w->source);
+}
+
+static enum wm_status
+first_seed(struct worker *w, struct wm_error *err)
+{
+	enum wm_status st;
+
+	w->bookmarks = true;
+	st = bookmarks_commit_all(w, 0, atomic_load(&w->end_lsn), err);
+	if (st == WM_OK)
+		st = seed_bulk(w, err);
+	if (st != WM_OK)
+		return st;
+	w->has_checkpoint = true;
+	return apply_commit(w, err);
+}
+
+static enum wm_status
+session(struct worker *w, struct wm_error *err)
+{
+	enum wm_status st = w->target->ops->open(w->target, err);
+
+	if (st == WM_OK)
+		st = bookmarks_load(w, err);
+	if (st != WM_OK)
+		return st;
+	retry_holds(w);
+	apply_rollback(w);
+	st = units_refresh(w, err);
+	if (st == WM_OK && !w->has_checkpoint)
+		st = first_seed(w, err);
+	if (st == WM_OK && w->first_session)
+		source_release_snapshot(w->source);
+	if (st != WM_OK)
+		return st;
+	w->first_session = false;
+	report_position(w);
+	set_error(w, WORKER_OK, NULL);
+	return follow(w, err);
+}
+
+static void
+pause_thread(struct worker *w, wm_usec time)
+{
+	wm_usec until = wm_clock_mono() + time;
+	struct timespec ts = { .tv_sec = until / WM_SEC, .tv_nsec = until % WM_SEC * 1000 };
+
+	pthread_mutex_lock(&w->lock);
+	while (!worker_stopping(w) && pthread_cond_timedwait(&w->changed, &w->lock, &ts) == 0)
+		;
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct wm_backoff backoff;
+
+	wm_log_context("target", w->model->name);
+	wm_backoff_init(&backoff, 100 * WM_MSEC, 30 * WM_SEC);
+	if (!source_wait_prepared(w->source))
+		return NULL;
+	while (!worker_stopping(w)) {
+		struct wm_error err = { 0 };
+		wm_usec began = wm_clock_mono();
+		enum wm_status st = session(w, &err);
+
+		if (st != WM_OK && !w->in_transaction && worker_stopping(w))
+			wm_log(WM_LOG_WARNING, "target_stop", "the last batch was not written and comes again: %s", err.text);
+		if (w->target->ops->rollback != NULL)
+			w->target->ops->rollback(w->target);
+		w->target->ops->close(w->target);
+		if (st == WM_OK || worker_stopping(w))
+			break;
+		go_back(w);
+		close_units(w);
+		if (wm_clock_mono() - began > 60 * WM_SEC)
+			wm_backoff_reset(&backoff);
+		if (st == WM_RETRY) {
+			set_error(w, WORKER_RETRYING, &err);
+			wm_log(WM_LOG_WARNING, "target_retry", "%s", err.text);
+		} else {
+			set_error(w, WORKER_FAILED, &err);
+			wm_log(WM_LOG_ERROR, "target_failed", "%s", err.text);
+		}
+		atomic_fetch_add(&w->retries, 1);
+		pause_thread(w, st == WM_RETRY ? wm_backoff_next(&backoff) : FAILED_WAIT);
+	}
+	return NULL;
+}
+
+/* ---- life ---- */
+
+enum wm_status
+worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *model, struct worker **ret,
+    struct wm_error *err)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	pthread_condattr_t attr;
+	enum wm_status st;
+
+	if (w == NULL)
+		return wm_oom(err, "a worker");
+	w->p = p;
+	w->source = s;
+	w->model = model;
+	w->first_session = true;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	w->decoder = wm_pgoutput_create();
+	w->batcher = batcher_create();
+	st = w->decoder == NULL || w->batcher == NULL ? wm_oom(err, "a worker") : wm_target_clone(model, &w->target, err);
+	if (st == WM_OK)
+		st = wm_journal_reader_open(s->journal, 0, &w->reader, err);
+	if (st != WM_OK) {
+		worker_destroy(w);
+		return st;
+	}
+	w->delivery = (struct delivery){ .p = p, .source = s->config->name, .target = w->target };
+	*ret = w;
+	return WM_OK;
+}
+
+enum wm_status
+worker_start(struct worker *w, struct wm_error *err)
+{
+	atomic_store(&w->alive, wm_clock_mono());
+	if (pthread_create(&w->thread, NULL, worker_main, w) != 0)
+		return wm_fail(err, WM_FATAL, "could not start a thread for target \"%s\"", w->model->name);
+	w->runs = true;
+	return WM_OK;
+}
+
+void
+worker_announce_stop(struct worker *w)
+{
+	pthread_mutex_lock(&w->lock);
+	atomic_store(&w->stop, true);
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+	wm_journal_wake(w->reader);
+}
+
+void
+worker_stop(struct worker *w)
+{
+	if (w->runs)
+		pthread_join(w->thread, NULL);
+	w->runs = false;
+	pthread_mutex_lock(&w->lock);
+	if (atomic_load(&w->commands)) {
+		w->wanted.st = wm_fail(&w->wanted.err, WM_RETRY, "walmill is stopping");
+		w->wanted.done = true;
+		pthread_cond_broadcast(&w->changed);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+worker_destroy(struct worker *w)
+{
+	if (w == NULL)
+		return;
+	close_units(w);
+	wm_journal_reader_close(w->reader);
+	wm_pgoutput_destroy(w->decoder);
+	batcher_destroy(w->batcher);
+	wm_target_destroy(w->target);
+	wm_pg_close(w->sql);
+	free(w->last_error);
+	free(w->wanted.rule);
+	pthread_cond_destroy(&w->changed);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}

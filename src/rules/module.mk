@@ -1,0 +1,18 @@
+noinst_LIBRARIES += libwm-rules.a
+libwm_rules_a_SOURCES = \
+	%D%/apply.c \
+	%D%/columns.c \
+	%D%/expr.c \
+	%D%/expr.h \
+	%D%/field.c \
+	%D%/field.h \
+	%D%/fingerprint.c \
+	%D%/key.c \
+	%D%/layout.c \
+	%D%/mask.c \
+	%D%/mask.h \
+	%D%/match.c \
+	%D%/plan.c \
+	%D%/plan.h \
+	%D%/rule.c \
+	%D%/rule.h

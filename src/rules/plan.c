@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * plan.c - the life of a plan, and what can be asked of it.
+ */
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void
+plan_freep(struct wm_plan **plan)
+{
+	wm_plan_free(*plan);
+}
+
+static enum wm_status
+create(const struct wm_rule *rule, const struct wm_relation *rel, struct wm_plan **ret, struct wm_error *err)
+{
+	struct wm_plan *plan = calloc(1, sizeof(*plan));
+
+	if (plan == NULL)
+		return wm_oom(err, "a plan");
+	plan->rule = rule;
+	plan->rel = wm_relation_dup(rel);
+	if (plan->rel == NULL) {
+		free(plan);
+		return wm_oom(err, "a plan");
+	}
+	*ret = plan;
+	return WM_OK;
+}
+
+static enum wm_status
+copy_mask_key(struct wm_plan *plan, const struct wm_plan_env *env, struct wm_error *err)
+{
+	bool wanted = false;
+
+	for (unsigned i = 0; i < plan->view.ncolumns; i++)
+		wanted |= plan->outs[i].mask.kind == WM_MASK_SHA256;
+	if (!wanted)
+		return WM_OK;
+	if (env->mask_key == NULL || env->mask_key_len == 0)
+		return wm_fail(err, WM_REJECT, "rule \"%s\" masks with sha256, for which there is no key: set \"mask_key\"",
+		    plan->rule->name);
+	plan->mask_key = malloc(env->mask_key_len);
+	if (plan->mask_key == NULL)
+		return wm_oom(err, "a mask's key");
+	memcpy(plan->mask_key, env->mask_key, env->mask_key_len);
+	plan->mask_key_len = env->mask_key_len;
+	return WM_OK;
+}
+
+enum wm_status
+wm_plan_compile(const struct wm_rule *rule, const struct wm_relation *rel, const struct wm_plan_env *env,
+    struct wm_plan **ret, struct wm_error *err)
+{
+	WM_AUTO(plan_freep) struct wm_plan *plan = NULL;
+	enum wm_status status = create(rule, rel, &plan, err);
+
+	if (status == WM_OK)
+		status = wm_plan_layout(plan, false, err);
+	if (status == WM_OK)
+		status = copy_mask_key(plan, env, err);
+	if (status == WM_OK)
+		status = wm_plan_key(plan, err);
+	if (status != WM_OK)
+		return status;
+	*ret = plan;
+	plan = NULL;
+	return WM_OK;
+}
+
+enum wm_status
+wm_rule_needs(const struct wm_rule *rule, const struct wm_relation *rel, bool *ret_needed, struct wm_error *err)
+{
+	WM_AUTO(plan_freep) struct wm_plan *plan = NULL;
+	enum wm_status status = create(rule, rel, &plan, err);
+
+	if (status == WM_OK)
+		status = wm_plan_layout(plan, true, err);
+	if (status == WM_OK)
+		status = wm_plan_check_key_names(plan, err);
+	if (status != WM_OK)
+		return status;
+	for (size_t i = 0; i < rule->key.n; i++) {
+		int column = wm_relation_column(rel, rule->key.list[i]);
+
+		if (column >= 0)
+			plan->needed[column] = true;
+	}
+	memcpy(ret_needed, plan->needed, rel->ncolumns * sizeof(*ret_needed));
+	return WM_OK;
+}
+
+static void
+free_view(struct wm_view *view)
+{
+	for (unsigned i = 0; i < view->ncolumns; i++) {
+		free(view->columns[i].name);
+		free(view->columns[i].override);
+	}
+	free(view->columns);
+	free(view->keys);
+	free(view->name);
+	free(view->rule);
+}
+
+void
+wm_plan_free(struct wm_plan *plan)
+{
+	if (plan == NULL)
+		return;
+	for (unsigned i = 0; i < plan->view.ncolumns; i++)
+		wm_lookup_free(plan->outs[i].lookup);
+	free_view(&plan->view);
+	free(plan->outs);
+	free(plan->needed);
+	free(plan->key_reads);
+	free(plan->source_key);
+	if (plan->mask_key != NULL)
+		explicit_bzero(plan->mask_key, plan->mask_key_len);
+	free(plan->mask_key);
+	wm_exprs_free(plan->exprs);
+	free(plan->results);
+	free(plan->unknown);
+	wm_relation_free(plan->rel);
+	free(plan);
+}
+
+const struct wm_view *
+wm_plan_view(const struct wm_plan *plan)
+{
+	return &plan->view;
+}
+
+const struct wm_rule *
+wm_plan_rule(const struct wm_plan *plan)
+{
+	return plan->rule;
+}
+
+const struct wm_relation *
+wm_plan_relation(const struct wm_plan *plan)
+{
+	return plan->rel;
+}
+
+const unsigned *
+wm_plan_source_key(const struct wm_plan *plan, unsigned *ret_n)
+{
+	*ret_n = plan->nsource_key;
+	return plan->source_key;
+}
+
+const bool *
+wm_plan_needed(const struct wm_plan *plan)
+{
+	return plan->needed;
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * receiver.c - CopyBoth with a walsender: WAL data in, feedback out.
+ *
+ * Non-blocking throughout.  When the journal is full the socket is left alone, but feedback
+ * goes on, so that a slow target never ends the session.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "walmill/buf.h"
+#include "walmill/reader.h"
+#include "walmill/source.h"
+
+#define FEEDBACK_BUSY (1 * WM_SEC)	/* while there is something to acknowledge */
+#define FEEDBACK_IDLE (10 * WM_SEC)
+#define PROGRESS_ASK (50 * WM_MSEC)	/* while somebody waits for a position */
+#define FAREWELL (2 * WM_SEC)		/* for the server's answer to our end of copy */
+
+struct session {
+	const struct wm_receiver *r;
+	struct wm_receiver_shared *shared;
+	PGconn		*pq;
+	struct wm_pg	*c;
+	char		*pending;	/* a message the journal had no room for; PQfreemem */
+	int		 pending_len;
+	bool		 in_transaction;
+	bool		 reply_now;	/* the server asked for feedback */
+	wm_lsn		 sent_flush;
+	wm_usec		 fed_at;	/* last feedback */
+	wm_usec		 heard_at;	/* last byte from the server */
+	wm_usec		 asked_at;	/* last request for a sign of life */
+	wm_usec		 busy_every, idle_every;
+};
+
+static enum wm_status
+start_replication(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	struct wm_buf sql, names;
+
+	wm_buf_init(&sql, 4096);
+	wm_buf_init(&names, 1024);
+	wm_pg_quote_ident(&names, r->publication);
+	wm_buf_adds(&sql, "START_REPLICATION SLOT ");
+	wm_pg_quote_ident(&sql, r->slot);
+	wm_buf_addf(&sql, " LOGICAL " WM_LSN_FMT " (proto_version '1', messages 'true', publication_names ",
+	    WM_LSN_ARGS(r->start));
+	wm_pg_quote_literal(&sql, names.data);
+	wm_buf_adds(&sql, ")");
+	if (!sql.failed && !names.failed)
+		res = PQexec(wm_pg_conn(c), sql.data);
+	wm_buf_free(&sql);
+	wm_buf_free(&names);
+	if (PQresultStatus(res) != PGRES_COPY_BOTH)
+		return wm_pg_fail(c, res, err, "could not start streaming from slot \"%s\"", r->slot);
+	if (PQsetnonblocking(wm_pg_conn(c), 1) != 0)
+		return wm_pg_fail(c, NULL, err, "could not make the connection non-blocking");
+	return WM_OK;
+}
+
+static char *
+put64(char *p, uint64_t v)
+{
+	for (int shift = 56; shift >= 0; shift -= 8)
+		*p++ = (char)(v >> shift & 0xff);
+	return p;
+}
+
+static enum wm_status
+send_feedback(struct session *s, bool ask_reply, struct wm_error *err)
+{
+	wm_lsn flush = wm_journal_committed_lsn(s->r->journal);
+	wm_lsn received = atomic_load(&s->shared->received);
+	char msg[34], *p = msg;
+
+	if (flush > received)		/* nothing new came in this session yet */
+		received = flush;
+	if (flush > s->sent_flush) {
+		enum wm_status st = s->r->store_ack(s->r->arg, flush, err);
+
+		if (st != WM_OK)
+			return st;
+		s->sent_flush = flush;
+	} else
+		flush = s->sent_flush;
+	*p++ = 'r';
+	p = put64(p, received);
+	p = put64(p, flush);
+	p = put64(p, flush);
+	p = put64(p, (uint64_t)wm_clock_to_pg(wm_clock_wall()));
+	*p = ask_reply;
+	if (PQputCopyData(s->pq, msg, sizeof(msg)) < 0 || PQflush(s->pq) < 0)
+		return wm_pg_fail(s->c, NULL, err, "could not send feedback");
+	atomic_store(&s->shared->acknowledged, flush);
+	s->fed_at = wm_clock_mono();
+	if (ask_reply)
+		s->asked_at = s->fed_at;
+	s->reply_now = false;
+	return WM_OK;
+}
+
+static enum wm_status
+take_keepalive(struct session *s, struct wm_reader *r, struct wm_error *err)
+{
+	wm_lsn end = wm_reader_u64(r);
+	uint8_t reply;
+
+	(void)wm_reader_u64(r);			/* server's clock */
+	reply = wm_reader_u8(r);
+	if (r->bad || wm_reader_left(r) != 0)
+		return wm_fail(err, WM_FATAL, "the server sent a malformed keepalive");
+	s->reply_now |= reply != 0;
+	atomic_store(&s->shared->server, end);
+	/* Inside a transaction the server's position says nothing about what we have. */
+	if (s->in_transaction || end <= wm_journal_complete_lsn(s->r->journal))
+		return WM_OK;
+	switch (wm_journal_append(s->r->journal, WM_RECORD_IDLE, end, NULL, 0, err)) {
+	case WM_OK:
+		atomic_store(&s->shared->received, end);
+		return WM_OK;
+	case WM_RETRY:
+		return WM_OK;		/* no room: the next keepalive says it again */
+	default:
+		return err->status;
+	}
+}
+
+/* WM_RETRY: the journal is full, nothing was taken. */
+static enum wm_status
+take_data(struct session *s, struct wm_reader *r, struct wm_error *err)
+{
+	wm_lsn start = wm_reader_u64(r);
+	wm_lsn end = wm_reader_u64(r);
+	const uint8_t *msg;
+	size_t len;
+	enum wm_status st;
+
+	(void)wm_reader_u64(r);			/* send time */
+	len = wm_reader_left(r);
+	msg = wm_reader_bytes(r, len);
+	if (r->bad || len == 0)
+		return wm_fail(err, WM_FATAL, "the server sent a malformed WAL data message");
+	st = wm_journal_append(s->r->journal, WM_RECORD_MESSAGE, start, msg, len, err);
+	if (st != WM_OK)
+		return st;
+	switch (*msg) {
+	case 'B':
+		s->in_transaction = true;
+		break;
+	case 'C':
+		s->in_transaction = false;
+		atomic_fetch_add(&s->shared->transactions, 1);
+		start = wm_journal_complete_lsn(s->r->journal);
+		break;
+	case 'I': case 'U': case 'D': case 'T':
+		atomic_fetch_add_explicit(&s->shared->changes, 1, memory_order_relaxed);
+		break;
+	}
+	if (start > atomic_load_explicit(&s->shared->received, memory_order_relaxed))
+		atomic_store_explicit(&s->shared->received, start, memory_order_relaxed);
+	if (end > atomic_load_explicit(&s->shared->server, memory_order_relaxed))
+		atomic_store_explicit(&s->shared->server, end, memory_order_relaxed);
+	return WM_OK;
+}
+
+static enum wm_status
+take_message(struct session *s, const char *msg, int len, struct wm_error *err)
+{
+	struct wm_reader r = { .p = (const uint8_t *)msg, .end = (const uint8_t *)msg + len };
+
+	switch (wm_reader_u8(&r)) {
+	case 'w':
+		return take_data(s, &r, err);
+	case 'k':
+		return take_keepalive(s, &r, err);
+	default:
+		return wm_fail(err, WM_FATAL, "the server sent an unknown replication message 0x%02x",
+		    len > 0 ? (unsigned char)*msg : 0);
+	}
+}
+
+/* The copy has ended: the reason is in the results; the first one says most. */
+static enum wm_status
+copy_ended(struct session *s, struct wm_error *err)
+{
+	enum wm_status st = wm_fail(err, WM_RETRY, "the server ended the stream");
+	bool failed = false;
+	PGresult *res;
+
+	while ((res = PQgetResult(s->pq)) != NULL) {
+		ExecStatusType status = PQresultStatus(res);
+
+		if (!failed && status == PGRES_FATAL_ERROR) {
+			st = wm_pg_fail(s->c, res, err, "the server ended the stream");
+			failed = true;
+		}
+		PQclear(res);
+		if (status == PGRES_COPY_IN || status == PGRES_COPY_BOTH)
+			break;
+	}
+	return st;
+}
+
+/* Takes what libpq has; *ret_full when the journal cannot take more now. */
+static enum wm_status
+drain(struct session *s, bool *ret_full, struct wm_error *err)
+{
+	enum wm_status st = WM_OK;
+
+	*ret_full = false;
+	for (;;) {
+		if (s->pending == NULL) {
+			s->pending_len = PQgetCopyData(s->pq, &s->pending, 1);
+			if (s->pending_len == 0)
+				break;
+			if (s->pending_len == -1)
+				st = copy_ended(s, err);
+			else if (s->pending_len == -2)
+				st = wm_pg_fail(s->c, NULL, err, "could not read from the stream");
+			if (s->pending_len < 0)
+				break;
+		}
+		st = take_message(s, s->pending, s->pending_len, err);
+		if (st == WM_RETRY) {
+			*ret_full = true;
+			st = WM_OK;
+			break;
+		}
+		PQfreemem(s->pending);
+		s->pending = NULL;
+		if (st != WM_OK)
+			break;
+	}
+	wm_journal_publish(s->r->journal);
+	return st;
+}
+
+static void
+swallow(int fd)
+{
+	uint64_t n;
+
+	/* Only to make it unreadable; EAGAIN means that it already is. */
+	while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
+		;
+}
+
+/* Sleeps until there is something to do. */
+static enum wm_status
+wait_for_work(struct session *s, bool full, wm_usec until, struct wm_error *err)
+{
+	struct pollfd fds[3] = {
+		{ .fd = PQsocket(s->pq), .events = full ? 0 : POLLIN },
+		{ .fd = s->shared->wake_fd, .events = POLLIN },
+		{ .fd = wm_journal_space_fd(s->r->journal), .events = full ? POLLIN : 0 },
+	};
+	wm_usec now = wm_clock_mono();
+	int unsent = PQflush(s->pq);
+
+	if (unsent < 0)
+		return wm_pg_fail(s->c, NULL, err, "could not send to the server");
+	if (unsent > 0)
+		fds[0].events |= POLLOUT;
+	if (poll(fds, 3, until <= now ? 0 : (int)((until - now + WM_MSEC - 1) / WM_MSEC)) < 0 && errno != EINTR)
+		return wm_fail(err, WM_RETRY, "poll failed: %s", strerror(errno));
+	if (fds[1].revents != 0)
+		swallow(fds[1].fd);
+	if (fds[2].revents != 0)
+		swallow(fds[2].fd);
+	/* A reset shows as POLLERR even while we do not ask for input. */
+	if ((fds[0].revents & (POLLIN | POLLERR | POLLHUP)) != 0 && (!full || (fds[0].revents & (POLLERR | POLLHUP)))) {
+		if (PQconsumeInput(s->pq) == 0)
+			return wm_pg_fail(s->c, NULL, err, "lost the connection");
+		s->heard_at = wm_clock_mono();
+	}
+	return WM_OK;
+}
+
+/* Feedback, signs of life, progress: whatever is due now.  Returns when the next thing is due. */
+static enum wm_status
+keep_in_touch(struct session *s, bool full, wm_usec *ret_next, struct wm_error *err)
+{
+	wm_usec now = wm_clock_mono();
+	bool owing = wm_journal_committed_lsn(s->r->journal) > s->sent_flush;
+	bool asked_for = atomic_load(&s->shared->wanted) > wm_journal_complete_lsn(s->r->journal) && !full;
+	wm_usec feed_at = s->fed_at + (owing ? s->busy_every : s->idle_every);
+	wm_usec life_at = s->heard_at + s->r->silence / 2;
+	enum wm_status st = WM_OK;
+
+	atomic_store(&s->shared->alive, now);
+	if (full)
+		s->heard_at = now;	/* we do not listen: silence says nothing */
+	else if (now - s->heard_at > s->r->silence)
+		return wm_fail(err, WM_RETRY, "no sign of life from the server for %" PRId64 " s",
+		    (int64_t)(s->r->silence / WM_SEC));
+	if (asked_for && now >= s->asked_at + PROGRESS_ASK)
+		st = send_feedback(s, true, err);
+	else if (!full && now >= life_at && s->asked_at < s->heard_at)
+		st = send_feedback(s, true, err);
+	else if (s->reply_now || now >= feed_at)
+		st = send_feedback(s, false, err);
+	if (st != WM_OK)
+		return st;
+	feed_at = s->fed_at + (owing ? s->busy_every : s->idle_every);
+	*ret_next = feed_at;
+	if (asked_for && s->asked_at + PROGRESS_ASK < *ret_next)
+		*ret_next = s->asked_at + PROGRESS_ASK;
+	life_at = s->asked_at < s->heard_at ? s->heard_at + s->r->silence / 2 : s->heard_at + s->r->silence;
+	if (!full && life_at < *ret_next)
+		*ret_next = life_at;
+	return WM_OK;
+}
+
+/* Ends the copy in good order, so that the slot is free at once; best effort within FAREWELL. */
+static enum wm_status
+say_goodbye(struct session *s, struct wm_error *err)
+{
+	wm_usec until = wm_clock_mono() + FAREWELL;
+	enum wm_status st = send_feedback(s, false, err);
+	char *msg;
+	int n = 0;
+
+	if (st != WM_OK)
+		return st;
+	if (PQputCopyEnd(s->pq, NULL) < 0)
+		return WM_OK;
+	while (wm_clock_mono() < until) {
+		struct pollfd fd = { .fd = PQsocket(s->pq), .events = POLLIN };
+
+		if (PQflush(s->pq) > 0)
+			fd.events |= POLLOUT;
+		while ((n = PQgetCopyData(s->pq, &msg, 1)) > 0)
+			PQfreemem(msg);
+		if (n < 0)
+			break;
+		if (poll(&fd, 1, 100) < 0 || (fd.revents != 0 && PQconsumeInput(s->pq) == 0))
+			break;
+	}
+	return WM_OK;
+}
+
+static enum wm_status
+stream(struct session *s, struct wm_error *err)
+{
+	for (;;) {
+		wm_usec next = 0;
+		bool full;
+		enum wm_status st = drain(s, &full, err);
+
+		if (st == WM_OK)
+			st = keep_in_touch(s, full, &next, err);
+		if (st != WM_OK)
+			return st;
+		if (atomic_load(&s->shared->stop) || atomic_load(&s->shared->resend))
+			return say_goodbye(s, err);
+		st = wait_for_work(s, full, next, err);
+		if (st != WM_OK)
+			return st;
+	}
+}
+
+/* Well inside the server's own time-out, whatever it is set to. */
+static enum wm_status
+feedback_interval(struct session *s, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	const char *sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";
+	enum wm_status st = wm_pg_query(s->c, sql, 0, NULL, "could not read wal_sender_timeout", &res, err);
+	wm_usec third = 0;
+
+	if (st != WM_OK)
+		return st;
+	for (const char *p = PQntuples(res) == 1 ? PQgetvalue(res, 0, 0) : ""; *p >= '0' && *p <= '9'; p++)
+		third = third * 10 + (*p - '0');	/* milliseconds */
+	third = third * WM_MSEC / 3;
+	s->busy_every = third > 0 && third < FEEDBACK_BUSY ? third : FEEDBACK_BUSY;
+	s->idle_every = third > 0 && third < FEEDBACK_IDLE ? third : FEEDBACK_IDLE;
+	return WM_OK;
+}
+
+/* The log may be full of what slow targets have not taken yet: room comes as they go on. */
+static enum wm_status
+announce_session(const struct wm_receiver *r, struct wm_error *err)
+{
+	for (;;) {
+		enum wm_status st = wm_journal_append(r->journal, WM_RECORD_RESET, 0, NULL, 0, err);
+		struct pollfd fds[2] = { { .fd = wm_journal_space_fd(r->journal), .events = POLLIN },
+			{ .fd = r->shared->wake_fd, .events = POLLIN } };
+
+		if (st == WM_OK)
+			wm_journal_publish(r->journal);
+		if (st != WM_RETRY || atomic_load(&r->shared->stop) || atomic_load(&r->shared->resend))
+			return st;
+		atomic_store(&r->shared->alive, wm_clock_mono());
+		if (poll(fds, 2, 1000) > 0) {
+			swallow(fds[0].fd);
+			swallow(fds[1].fd);
+		}
+	}
+}
+
+enum wm_status
+wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *err)
+{
+	struct session s = { .r = r, .shared = r->shared, .c = c, .pq = wm_pg_conn(c),
+		.sent_flush = atomic_load(&r->shared->acknowledged) };
+	enum wm_status st = feedback_interval(&s, err);
+
+	if (st == WM_OK)
+		st = announce_session(r, err);
+	if (st == WM_OK)
+		st = start_replication(c, r, err);
+	if (st != WM_OK)
+		return st;
+	s.heard_at = s.fed_at = wm_clock_mono();
+	r->streaming(r->arg);
+	st = stream(&s, err);
+	PQfreemem(s.pending);
+	return st;
+}

@@ -1,0 +1,8 @@
+noinst_LIBRARIES += libwm-state.a
+libwm_state_a_SOURCES = \
+	%D%/bookmarks.c \
+	%D%/internal.h \
+	%D%/letters.c \
+	%D%/open.c \
+	%D%/sources.c \
+	%D%/sql.c

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * open.c - the state folder, its lock, and opening walmill.db.
+ *
+ * The lock is flock on STATE/lock, so the kernel drops it with the process, however it ends.
+ * The file is never removed: a process that waits on the old one would not see the new one.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "walmill/strutil.h"
+
+#define FORMAT 1
+#define APPLICATION_ID 0x574d494c
+#define BUSY_MS 10000
+
+/* Makes folder and what is missing above it; all of it is only ours. */
+static enum wm_status
+make_folder(const char *folder, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *path = strdup(folder);
+	struct stat st;
+
+	if (path == NULL)
+		return wm_oom(err, "the state folder's name");
+	for (char *p = path + 1; *folder != '\0'; p++) {
+		char end = *p;
+
+		if (end != '/' && end != '\0')
+			continue;
+		*p = '\0';
+		if (mkdir(path, 0700) != 0 && errno != EEXIST)
+			return wm_fail(err, WM_FATAL, "could not make state folder \"%s\": %s; "
+			    "make it for the user that runs walmill, or give another with \"state:\"",
+			    path, strerror(errno));
+		if (end == '\0')
+			break;
+		*p = '/';
+	}
+	if (stat(folder, &st) != 0 || !S_ISDIR(st.st_mode))
+		return wm_fail(err, WM_FATAL, "state folder \"%s\" is not a folder", folder);
+	return WM_OK;
+}
+
+static enum wm_status
+lock_folder(const char *folder, int *ret_fd, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *path = wm_asprintf("%s/lock", folder);
+	char pid[32] = "";
+	int fd;
+
+	if (path == NULL)
+		return wm_oom(err, "the lock file's name");
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return wm_fail(err, WM_FATAL, "could not open lock file \"%s\": %s; "
+		    "the state folder must be writable by this user", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+
+		pid[n < 0 ? 0 : n] = '\0';
+		pid[strcspn(pid, "\n")] = '\0';
+		close(fd);
+		return wm_fail(err, WM_FATAL, "state folder \"%s\" is in use by another walmill (process %s); "
+		    "stop that one, or give this one a state folder of its own", folder,
+		    pid[0] == '\0' ? "unknown" : pid);
+	}
+	snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+	if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, strlen(pid), 0) != (ssize_t)strlen(pid)) {
+		int e = errno;
+
+		close(fd);
+		return wm_fail(err, WM_FATAL, "could not write lock file \"%s\": %s", path, strerror(e));
+	}
+	*ret_fd = fd;
+	return WM_OK;
+}
+
+/* SQLite would make it 0644; -wal and -shm take the mode of the database. */
+static enum wm_status
+make_file(const char *path, struct wm_error *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return wm_fail(err, WM_FATAL, "could not open state file \"%s\": %s; it must be writable by this user",
+		    path, strerror(errno));
+	close(fd);
+	return WM_OK;
+}
+
+static enum wm_status
+pragma(struct wm_state *s, const char *name, int64_t *ret, struct wm_error *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	char sql[64];
+	bool row = false;
+	enum wm_status status;
+
+	snprintf(sql, sizeof(sql), "PRAGMA %s", name);
+	if (sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL) != SQLITE_OK)
+		return wm_state_fail(s, "read its format", err);
+	status = wm_state_step(s, stmt, "read its format", &row, err);
+	if (status == WM_OK)
+		*ret = row ? sqlite3_column_int64(stmt, 0) : 0;
+	sqlite3_finalize(stmt);
+	return status;
+}
+
+static enum wm_status
+check_format(struct wm_state *s, bool readonly, struct wm_error *err)
+{
+	int64_t version, application, schema;
+	enum wm_status status;
+
+	if ((status = pragma(s, "user_version", &version, err)) != WM_OK ||
+	    (status = pragma(s, "application_id", &application, err)) != WM_OK ||
+	    (status = pragma(s, "schema_version", &schema, err)) != WM_OK)
+		return status;
+	if (version == 0 && application == 0 && schema == 0) {
+		if (readonly)
+			return wm_fail(err, WM_FATAL, "state file \"%s\" is empty: no walmill has run with it", s->path);
+		if (sqlite3_exec(s->db, wm_state_schema, NULL, NULL, NULL) != SQLITE_OK)
+			return wm_state_fail(s, "make its tables", err);
+		return WM_OK;
+	}
+	if (application != APPLICATION_ID)
+		return wm_fail(err, WM_FATAL, "\"%s\" is not a state file of walmill; give another state folder",
+		    s->path);
+	if (version > FORMAT)
+		return wm_fail(err, WM_FATAL, "state file \"%s\" was written by a newer walmill (format %lld, this one "
+		    "knows %d); install that version again", s->path, (long long)version, FORMAT);
+	return WM_OK;
+}
+
+static enum wm_status
+open_file(struct wm_state *s, bool readonly, struct wm_error *err)
+{
+	static const char settings[] =
+	    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+	    "PRAGMA trusted_schema = OFF;";
+	int flags = readonly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+	enum wm_status status;
+
+	if (sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+		return s->db == NULL ? wm_oom(err, "the state file") : wm_state_fail(s, "open it", err);
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+	if (!readonly && sqlite3_exec(s->db, settings, NULL, NULL, NULL) != SQLITE_OK)
+		return wm_state_fail(s, "set it up", err);
+	if ((status = check_format(s, readonly, err)) != WM_OK)
+		return status;
+	return wm_state_prepare(s, err);
+}
+
+static void
+closep(struct wm_state **s)
+{
+	wm_state_close(*s);
+}
+
+static struct wm_state *
+allocate(const char *folder)
+{
+	struct wm_state *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	pthread_mutex_init(&s->mutex, NULL);
+	s->lock_fd = -1;
+	if ((s->path = wm_asprintf("%s/walmill.db", folder)) == NULL) {
+		wm_state_close(s);
+		return NULL;
+	}
+	return s;
+}
+
+enum wm_status
+wm_state_open(const char *folder, struct wm_state **ret, struct wm_error *err)
+{
+	WM_AUTO(closep) struct wm_state *s = allocate(folder);
+	enum wm_status status;
+
+	if (s == NULL)
+		return wm_oom(err, "the state");
+	if ((status = make_folder(folder, err)) != WM_OK ||
+	    (status = lock_folder(folder, &s->lock_fd, err)) != WM_OK ||
+	    (status = make_file(s->path, err)) != WM_OK ||
+	    (status = open_file(s, false, err)) != WM_OK)
+		return status;
+	*ret = s;
+	s = NULL;
+	return WM_OK;
+}
+
+enum wm_status
+wm_state_open_readonly(const char *folder, struct wm_state **ret, struct wm_error *err)
+{
+	WM_AUTO(closep) struct wm_state *s = allocate(folder);
+	enum wm_status status;
+
+	if (s == NULL)
+		return wm_oom(err, "the state");
+	if (access(s->path, R_OK) != 0)
+		return wm_fail(err, WM_FATAL, "could not read state file \"%s\": %s", s->path, strerror(errno));
+	if ((status = open_file(s, true, err)) != WM_OK)
+		return status;
+	*ret = s;
+	s = NULL;
+	return WM_OK;
+}
+
+void
+wm_state_close(struct wm_state *s)
+{
+	if (s == NULL)
+		return;
+	for (int i = 0; i < WM_STMT_COUNT; i++)
+		sqlite3_finalize(s->stmts[i]);
+	sqlite3_close(s->db);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	pthread_mutex_destroy(&s->mutex);
+	free(s->path);
+	free(s);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * sources.c - what is known of each source: identity, slot, positions, and the mask key.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum wm_status
+wm_state_source_get(struct wm_state *s, const char *source, struct wm_source_record *ret, bool *ret_found,
+    struct wm_error *err)
+{
+	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_SOURCE_GET);
+	enum wm_status status;
+	bool found;
+
+	wm_state_bind_text(stmt, 1, source);
+	status = wm_state_step(s, stmt, "read a source's record", &found, err);
+	if (status == WM_OK) {
+		*ret_found = found;
+		memset(ret, 0, sizeof(*ret));
+	}
+	if (status == WM_OK && found) {
+		snprintf(ret->system_id, sizeof(ret->system_id), "%s", wm_state_text(stmt, 0));
+		ret->timeline = (uint32_t)sqlite3_column_int64(stmt, 1);
+		snprintf(ret->slot, sizeof(ret->slot), "%s", wm_state_text(stmt, 2));
+		snprintf(ret->publication, sizeof(ret->publication), "%s", wm_state_text(stmt, 3));
+		ret->slot_made = sqlite3_column_int(stmt, 4) != 0;
+		ret->consistent_lsn = (wm_lsn)sqlite3_column_int64(stmt, 5);
+		ret->acked_lsn = (wm_lsn)sqlite3_column_int64(stmt, 6);
+	}
+	wm_state_end(s);
+	return status;
+}
+
+enum wm_status
+wm_state_source_put(struct wm_state *s, const char *source, const struct wm_source_record *rec, struct wm_error *err)
+{
+	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_SOURCE_PUT);
+	enum wm_status status;
+
+	wm_state_bind_text(stmt, 1, source);
+	wm_state_bind_text(stmt, 2, rec->system_id);
+	sqlite3_bind_int64(stmt, 3, rec->timeline);
+	wm_state_bind_text(stmt, 4, rec->slot);
+	wm_state_bind_text(stmt, 5, rec->publication);
+	sqlite3_bind_int(stmt, 6, rec->slot_made);
+	sqlite3_bind_int64(stmt, 7, (int64_t)rec->consistent_lsn);
+	sqlite3_bind_int64(stmt, 8, (int64_t)rec->acked_lsn);
+	status = wm_state_run(s, stmt, "store a source's record", err);
+	wm_state_end(s);
+	return status;
+}
+
+enum wm_status
+wm_state_source_ack(struct wm_state *s, const char *source, wm_lsn acked, struct wm_error *err)
+{
+	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_SOURCE_ACK);
+	enum wm_status status;
+
+	wm_state_bind_text(stmt, 1, source);
+	sqlite3_bind_int64(stmt, 2, (int64_t)acked);
+	status = wm_state_run(s, stmt, "store a source's position", err);
+	if (status == WM_OK && sqlite3_changes(s->db) == 0)
+		status = wm_fail(err, WM_FATAL, "state file \"%s\" has no record of source \"%s\"", s->path, source);
+	wm_state_end(s);
+	return status;
+}
+
+/* Runs steps, each with name as its only value, in one transaction; the mutex is held. */
+static enum wm_status
+run_all(struct wm_state *s, const enum wm_state_stmt *steps, size_t n, const char *name, const char *what,
+    struct wm_error *err)
+{
+	enum wm_status status = wm_state_run(s, wm_state_stmt(s, WM_STMT_BEGIN), what, err);
+
+	if (status != WM_OK)
+		return status;
+	for (size_t i = 0; i < n && status == WM_OK; i++) {
+		sqlite3_stmt *stmt = wm_state_stmt(s, steps[i]);
+
+		wm_state_bind_text(stmt, 1, name);
+		status = wm_state_run(s, stmt, what, err);
+	}
+	if (status == WM_OK)
+		status = wm_state_run(s, wm_state_stmt(s, WM_STMT_COMMIT), what, err);
+	if (status != WM_OK)
+		sqlite3_step(wm_state_stmt(s, WM_STMT_ROLLBACK));
+	return status;
+}
+
+enum wm_status
+wm_state_source_delete(struct wm_state *s, const char *source, struct wm_error *err)
+{
+	static const enum wm_state_stmt steps[] = {
+		WM_STMT_SOURCE_DELETE, WM_STMT_SOURCE_DELETE_REACHED, WM_STMT_SOURCE_DELETE_BOOKMARKS,
+	};
+	enum wm_status status;
+
+	wm_state_begin(s, WM_STMT_BEGIN);
+	status = run_all(s, steps, WM_ARRAY_SIZE(steps), source, "forget a source", err);
+	wm_state_end(s);
+	return status;
+}
+
+enum wm_status
+wm_state_reached_get(struct wm_state *s, const char *source, const char *target, wm_lsn *ret, struct wm_error *err)
+{
+	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_REACHED_GET);
+	enum wm_status status;
+	bool found;
+
+	wm_state_bind_text(stmt, 1, source);
+	wm_state_bind_text(stmt, 2, target);
+	status = wm_state_step(s, stmt, "read a target's position", &found, err);
+	if (status == WM_OK)
+		*ret = found ? (wm_lsn)sqlite3_column_int64(stmt, 0) : 0;
+	wm_state_end(s);
+	return status;
+}
+
+enum wm_status
+wm_state_reached_put(struct wm_state *s, const char *source, const char *target, wm_lsn lsn, struct wm_error *err)
+{
+	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_REACHED_PUT);
+	enum wm_status status;
+
+	wm_state_bind_text(stmt, 1, source);
+	wm_state_bind_text(stmt, 2, target);
+	sqlite3_bind_int64(stmt, 3, (int64_t)lsn);
+	status = wm_state_run(s, stmt, "store a target's position", err);
+	wm_state_end(s);
+	return status;
+}
+
+/* The mutex is held. */
+static enum wm_status
+mask_key_read(struct wm_state *s, uint8_t ret[32], bool *ret_found, struct wm_error *err)
+{
+	sqlite3_stmt *stmt = wm_state_stmt(s, WM_STMT_MASK_KEY_GET);
+	bool found;
+	enum wm_status status = wm_state_step(s, stmt, "read the mask key", &found, err);
+
+	if (status != WM_OK)
+		return status;
+	if (found && sqlite3_column_bytes(stmt, 0) != 32)
+		return wm_fail(err, WM_OPERATOR, "state file \"%s\" holds a mask key of %d bytes, 32 are needed; "
+		    "put a backup of the state folder back", s->path, sqlite3_column_bytes(stmt, 0));
+	if (found)
+		memcpy(ret, sqlite3_column_blob(stmt, 0), 32);
+	*ret_found = found;
+	return WM_OK;
+}
+
+static enum wm_status
+mask_key_make(struct wm_state *s, uint8_t ret[32], struct wm_error *err)
+{
+	sqlite3_stmt *stmt = wm_state_stmt(s, WM_STMT_MASK_KEY_PUT);
+	uint8_t key[32];
+	enum wm_status status;
+
+	if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
+		return wm_fail(err, WM_FATAL, "could not get random bytes for the mask key: %s", strerror(errno));
+	sqlite3_bind_blob(stmt, 1, key, sizeof(key), SQLITE_STATIC);
+	if ((status = wm_state_run(s, stmt, "store the mask key", err)) == WM_OK)
+		memcpy(ret, key, sizeof(key));
+	return status;
+}
+
+enum wm_status
+wm_state_mask_key(struct wm_state *s, uint8_t ret[32], struct wm_error *err)
+{
+	enum wm_status status;
+	bool found = false;
+
+	wm_state_begin(s, WM_STMT_MASK_KEY_GET);
+	status = mask_key_read(s, ret, &found, err);
+	if (status == WM_OK && !found)
+		status = mask_key_make(s, ret, err);
+	wm_state_end(s);
+	return status;
+}

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: PostgreSQL
+noinst_LIBRARIES += libwm-target-postgres.a
+
+libwm_target_postgres_a_SOURCES = \
+	%D%/bookmarks.c \
+	%D%/ensure.c \
+	%D%/flight.c \
+	%D%/flight.h \
+	%D%/postgres.c \
+	%D%/postgres.h \
+	%D%/shape.c \
+	%D%/shape.h \
+	%D%/sql.c \
+	%D%/sql.h \
+	%D%/textarray.c \
+	%D%/textarray.h \
+	%D%/typefit.c \
+	%D%/typefit.h \
+	%D%/view.c \
+	%D%/write.c

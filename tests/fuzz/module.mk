@@ -1,0 +1,29 @@
+# A fuzz target is a .c with LLVMFuzzerTestOneInput. Linked with standalone.c it replays its
+# corpus in every `make check`; with --enable-fuzzing libFuzzer drives it (`make fuzz`). What a
+# target finds goes into its corpus, corpus/NAME of fuzz_NAME.c, beside the fix.
+
+check_PROGRAMS += %D%/replay_yaml
+UNIT_TESTS += %D%/replay_yaml
+tests_fuzz_replay_yaml_SOURCES = %D%/fuzz_yaml.c %D%/standalone.c
+tests_fuzz_replay_yaml_CPPFLAGS = $(AM_CPPFLAGS) -DWM_CORPUS='"%D%/corpus/yaml"'
+tests_fuzz_replay_yaml_LDADD = libwm-config.a libwm-base.a $(YAML_LIBS) $(PTHREAD_LIBS)
+
+if FUZZING
+EXTRA_PROGRAMS += %D%/fuzz_yaml
+tests_fuzz_fuzz_yaml_SOURCES = %D%/fuzz_yaml.c
+tests_fuzz_fuzz_yaml_LDADD = $(tests_fuzz_replay_yaml_LDADD)
+tests_fuzz_fuzz_yaml_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+endif
+
+check_PROGRAMS += %D%/replay_pgoutput
+UNIT_TESTS += %D%/replay_pgoutput
+tests_fuzz_replay_pgoutput_SOURCES = %D%/fuzz_pgoutput.c %D%/standalone.c
+tests_fuzz_replay_pgoutput_CPPFLAGS = $(AM_CPPFLAGS) -DWM_CORPUS='"%D%/corpus/pgoutput"'
+tests_fuzz_replay_pgoutput_LDADD = libwm-source.a libwm-model.a libwm-base.a $(PTHREAD_LIBS)
+
+if FUZZING
+EXTRA_PROGRAMS += %D%/fuzz_pgoutput
+tests_fuzz_fuzz_pgoutput_SOURCES = %D%/fuzz_pgoutput.c
+tests_fuzz_fuzz_pgoutput_LDADD = $(tests_fuzz_replay_pgoutput_LDADD)
+tests_fuzz_fuzz_pgoutput_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+endif

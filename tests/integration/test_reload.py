@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: PostgreSQL
+"""SIGHUP: configuration and rules are read again while everything goes on."""
+
+import re
+
+from walmill_testing import wait_until
+
+TABLES = """
+    CREATE TABLE t (id int PRIMARY KEY, v text, n int); CREATE TABLE u (id int PRIMARY KEY, v text);
+    INSERT INTO t SELECT i, 'v' || i, i FROM generate_series(1, 500) i; INSERT INTO u SELECT i, 'u' || i FROM generate_series(1, 700) i
+"""
+
+
+def test_added_rule_seeds_and_streams(db, start):
+    db.execute(TABLES)
+    daemon = start("- table: public.t")
+    daemon.same("t")
+    daemon.write_rules("- table: public.u", "20-more.yaml")
+    daemon.sighup()
+    wait_until(lambda: daemon.rule("u") is not None, "the new rule")
+    # While it seeds, the table changes.
+    for i in range(50):
+        db.execute("UPDATE u SET v = v || '.' WHERE id = %s; DELETE FROM u WHERE id = %s; INSERT INTO u VALUES (%s, 'new')",
+                   i, 700 - i, 1000 + i)
+    daemon.same("t", "u")
+    assert daemon.rule("u")["rows_seeded"] > 0
+    daemon.restart()
+    db.execute("UPDATE u SET v = 'last' WHERE id = 3")
+    daemon.same("t", "u")
+
+
+def test_changed_where_seeds_again_and_rows_that_no_longer_match_vanish(db, start):
+    db.execute(TABLES)
+    daemon = start("- {table: public.t, where: n <= 300}")
+    daemon.same("t", where="n <= 300")
+    daemon.write_rules("- {table: public.t, where: n > 200}")
+    daemon.sighup()
+    db.execute("UPDATE t SET v = 'changed meanwhile' WHERE id % 7 = 0")
+    wait_until(lambda: daemon.rows("SELECT count(*) FROM t WHERE n > 300") != [(0,)], "the changed rule")
+    daemon.same("t", where="n > 200")
+
+
+def test_changed_columns_fill_old_rows(db, start):
+    db.execute(TABLES)
+    daemon = start("- {table: public.t, columns: {exclude: [v]}}")
+    daemon.same("t", columns=["id", "n"])
+    daemon.write_rules("- {table: public.t, columns: {compute: {twice: n * 2}}}")
+    daemon.sighup()
+    wait_until(lambda: "twice" in daemon.reader().columns("t"), "the new column")
+    daemon.same("t")
+    assert daemon.rows("SELECT count(*) FROM t WHERE twice = n * 2") == [(500,)]
+
+
+def test_removed_rule_stops_and_its_rows_stay(db, start):
+    db.execute(TABLES)
+    daemon = start("- table: public.t\n- table: public.u")
+    daemon.same("t", "u")
+    daemon.write_rules("- table: public.t")
+    daemon.sighup()
+    wait_until(lambda: daemon.rule("u") is None, "the rule is gone")
+    db.execute("INSERT INTO u VALUES (9000, 'unseen'); INSERT INTO t VALUES (9000, 'seen', 1)")
+    daemon.same("t")
+    assert daemon.rows("SELECT count(*), max(id) FROM u") == [(700, 700)]
+    # And back again: what was missed comes with a new seed.
+    db.execute("DELETE FROM u WHERE id <= 10")
+    daemon.write_rules("- table: public.t\n- table: public.u")
+    daemon.sighup()
+    wait_until(lambda: daemon.rule("u") is not None, "the rule is back")
+    daemon.same("t", "u")
+
+
+def test_rules_removed_while_the_daemon_was_down(db, start):
+    db.execute(TABLES)
+    daemon = start("- table: public.t\n- table: public.u")
+    daemon.same("t", "u")
+    daemon.sigterm()
+    daemon.write_rules("- {table: public.t, where: n > 100}")
+    daemon.start()
+    daemon.same("t", where="n > 100")
+
+
+def test_added_target(db, daemon):
+    db.execute(TABLES)
+    d = daemon("- {name: one, table: public.t, target: lite}").start()
+    d.wait()
+    d.targets["second"] = "type: sqlite\npath: second.db"
+    d.write_config()
+    d.write_rules("- {name: one, table: public.t, target: lite}\n- {name: two, table: public.t, target: second}")
+    d.sighup()
+    wait_until(lambda: d.rule("two") is not None, "the new rule")
+    db.execute("UPDATE t SET v = 'x' WHERE id < 9")
+    d.same("t")
+    d.sigterm()
+
+
+def test_erroneous_rules_change_nothing_and_are_logged_with_their_places(db, start):
+    db.execute(TABLES)
+    daemon = start("- table: public.t")
+    daemon.same("t")
+    mark = len(daemon.log())
+    daemon.write_rules("- {table: public.t, wehre: n > 3}\n- {table: public.u, on_delete: perhaps}")
+    daemon.sighup()
+    path = re.escape(str(daemon.rules_folder / "10-test.yaml"))
+    wait_until(lambda: re.search(path + r":2:23: .*wehre.*where", daemon.log()[mark:]), "the first mistake's place")
+    wait_until(lambda: re.search(path + r":3:\d+: .*(perhaps|on_delete)", daemon.log()[mark:]), "the second mistake's place")
+    db.execute("INSERT INTO t VALUES (9000, 'goes on', 1)")
+    daemon.same("t")
+    assert daemon.rule("u") is None
+    daemon.write_rules("- table: public.t\n- table: public.u")
+    daemon.sighup()
+    wait_until(lambda: daemon.rule("u") is not None, "the mended rules")
+    daemon.same("t", "u")
+
+
+def test_what_cannot_change_while_running_is_refused(db, pg, start):
+    db.execute(TABLES)
+    daemon = start("- table: public.t")
+    daemon.same("t")
+    mark = len(daemon.log())
+    daemon.sources["shop"] = pg.uri("postgres")
+    daemon.write_config()
+    daemon.write_rules("- table: public.t\n- table: public.u")
+    daemon.sighup()
+    wait_until(lambda: "shop" in daemon.log()[mark:] and "restart" in daemon.log()[mark:], "the refusal in the log")
+    db.execute("INSERT INTO t VALUES (9000, 'goes on', 1)")
+    daemon.same("t")
+    assert daemon.rule("u") is None

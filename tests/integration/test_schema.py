@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Changes of a table's definition while it is followed, at both targets."""
+
+from walmill_testing import wait_until
+
+RULE = "- table: public.t"
+
+
+def make(db):
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, a text, b int); INSERT INTO t SELECT i, 'a' || i, i FROM generate_series(1, 5) i")
+
+
+def test_add_column(db, start):
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    db.execute("ALTER TABLE t ADD c timestamptz")
+    db.execute("INSERT INTO t VALUES (6, 'a6', 6, '2024-01-01'); UPDATE t SET c = '2024-06-01' WHERE id = 1")
+    daemon.same("t")
+
+
+def test_add_column_with_a_default_fills_old_rows(db, start):
+    """The stream says nothing of the rows that were there: their new values must arrive all the same."""
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    db.execute("ALTER TABLE t ADD c int NOT NULL DEFAULT 42")
+    db.execute("UPDATE t SET b = 0 WHERE id = 2")
+    daemon.same("t")
+    db.execute("ALTER TABLE t ADD d text DEFAULT md5(random()::text)")
+    db.execute("INSERT INTO t VALUES (7, 'x', 7)")
+    daemon.same("t")
+
+
+def test_drop_column_keeps_it_at_the_target(db, start):
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    db.execute("ALTER TABLE t DROP a")
+    db.execute("INSERT INTO t VALUES (6, 6); UPDATE t SET b = 50 WHERE id = 1")
+    daemon.same("t")
+    assert "a" in daemon.reader().columns("t")
+    db.execute("ALTER TABLE t ADD a text; UPDATE t SET a = 'again' WHERE id <= 2")
+    daemon.same("t")
+
+
+def test_rename_column(db, start):
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    db.execute("ALTER TABLE t RENAME a TO a2")
+    db.execute("INSERT INTO t VALUES (6, 'new', 6); UPDATE t SET a2 = 'x' WHERE id = 1")
+    daemon.same("t")
+
+
+def test_rename_of_the_key_column(db, start):
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    db.execute("ALTER TABLE t RENAME id TO key_id")
+    db.execute("INSERT INTO t VALUES (6, 'new', 6)")
+    daemon.same("t")
+
+
+def test_alter_type(db, start):
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    db.execute("ALTER TABLE t ALTER b TYPE bigint; INSERT INTO t VALUES (6, 'x', 5000000000)")
+    daemon.same("t")
+    db.execute("ALTER TABLE t ALTER b TYPE numeric(20,3); INSERT INTO t VALUES (7, 'x', 1.125)")
+    daemon.same("t")
+    db.execute("ALTER TABLE t ALTER b TYPE text; INSERT INTO t VALUES (8, 'x', 'seven'); UPDATE t SET a = 'y' WHERE id = 1")
+    daemon.same("t")
+
+
+def test_alter_type_that_rewrites_values(db, start):
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    db.execute("ALTER TABLE t ALTER b TYPE int USING b * 100; UPDATE t SET a = 'y' WHERE id = 1")
+    daemon.same("t")
+
+
+def test_ddl_and_rows_in_one_transaction(db, start):
+    make(db)
+    daemon = start(RULE)
+    db.execute("INSERT INTO t VALUES (10, 'before', 1); ALTER TABLE t ADD c text DEFAULT 'd'; INSERT INTO t VALUES (11, 'after', 2, 'c'); "
+               "ALTER TABLE t DROP b; INSERT INTO t VALUES (12, 'last', 'e'); UPDATE t SET c = 'f' WHERE id < 3")
+    daemon.same("t")
+
+
+def test_table_that_is_renamed_and_a_new_one_in_its_place(db, start):
+    """The rule is about the name: the old table's rows make room for the new one's."""
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    db.execute("ALTER TABLE t RENAME TO t_old; CREATE TABLE t (id int PRIMARY KEY, a text, b int); INSERT INTO t VALUES (1, 'fresh', 1)")
+    daemon_sees(daemon, db, "t")
+    db.execute("INSERT INTO t_old VALUES (99, 'not wanted', 0); INSERT INTO t VALUES (2, 'fresh', 2)")
+    daemon_sees(daemon, db, "t")
+
+
+def daemon_sees(daemon, db, table, **options):
+    """A table is found within source.discover: `wait` cannot know of it before."""
+    def same():
+        try:
+            return not daemon.differences(table, **options)
+        except Exception:       # pylint: disable=broad-except
+            return False        # no such view yet
+
+    wait_until(same, f"{table} at the target", 30)
+    daemon.same(table, **options)
+
+
+def test_new_table_by_glob(db, start):
+    make(db)
+    daemon = start("- {name: all, table: public.*}", sources={"shop": f"uri: {db.uri}\ndiscover: 300ms"})
+    daemon.same("t")
+    db.execute("CREATE TABLE u (id int PRIMARY KEY, v text); INSERT INTO u SELECT i, 'before walmill knew' FROM generate_series(1, 1000) i")
+    daemon_sees(daemon, db, "u")
+    db.execute("UPDATE u SET v = 'x' WHERE id % 2 = 0; DELETE FROM u WHERE id % 5 = 0; INSERT INTO u VALUES (5000, 'y'); INSERT INTO t VALUES (50, 'c', 1)")
+    daemon.same("t", "u")
+
+
+def test_table_dropped_and_others_go_on(db, start):
+    make(db)
+    db.execute("CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1)")
+    daemon = start("- {name: all, table: public.*}", sources={"shop": f"uri: {db.uri}\ndiscover: 300ms"})
+    daemon.same("t", "u")
+    db.execute("DROP TABLE u; INSERT INTO t VALUES (50, 'c', 1)")
+    daemon.same("t")
+    assert daemon.rows("SELECT id FROM u") == [(1,)]
+
+
+def test_ddl_while_the_daemon_is_down(db, start):
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    daemon.sigterm()
+    db.execute("ALTER TABLE t ADD c int DEFAULT 5; INSERT INTO t VALUES (6, 'x', 6, 6); ALTER TABLE t RENAME a TO z; UPDATE t SET z = 'q' WHERE id = 1")
+    daemon.start()
+    daemon.same("t")
+
+
+def test_enum_value_added(db, start):
+    db.execute("CREATE TYPE mood AS ENUM ('good'); CREATE TABLE t (id int PRIMARY KEY, m mood); INSERT INTO t VALUES (1, 'good')")
+    daemon = start(RULE)
+    db.execute("ALTER TYPE mood ADD VALUE 'bad'")
+    db.execute("INSERT INTO t VALUES (2, 'bad')")
+    daemon.same("t")

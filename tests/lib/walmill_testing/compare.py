@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Exact comparison of a source table with a view, value by value, as docs/types.md says."""
+
+import decimal
+import math
+import sqlite3
+
+import psycopg2
+
+CONTEXT = decimal.Context(prec=200)     # plenty: no comparison may round
+
+
+def _columns(connection, table):
+    """[(name, base type, typmod)] in order; a domain counts as what it is made from."""
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            WITH RECURSIVE base AS (
+                SELECT a.attnum, a.attname, a.atttypid AS type, a.atttypmod AS typmod
+                FROM pg_attribute a WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
+              UNION ALL
+                SELECT b.attnum, b.attname, t.typbasetype, t.typtypmod
+                FROM base b JOIN pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
+            SELECT attname, typname, typmod FROM base b JOIN pg_type t ON t.oid = b.type
+            WHERE t.typtype <> 'd' ORDER BY attnum""", (table,))
+        return cursor.fetchall()
+
+
+def _select(connection, relation, columns, where=None):
+    """Every value as its type's output function writes it: what the stream and COPY carry."""
+    parts = [f"CASE WHEN num_nulls({c}) = 0 THEN format('%s', {c}) END" for c in map(_quote, columns)]
+    with connection.cursor() as cursor:
+        cursor.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; "
+                       "SET bytea_output = 'hex'; SET extra_float_digits = 1")
+        cursor.execute("SELECT " + ", ".join(parts) + f" FROM {relation}"
+                       + (f" WHERE {where}" if where else ""))
+        return cursor.fetchall()
+
+
+def _quote(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+def source_rows(connection, table, columns=None, where=None):
+    """([(name, type, typmod)], rows of texts) of a source's table."""
+    described = _columns(connection, table)
+    if columns is not None:
+        by_name = {c[0]: c for c in described}
+        described = [by_name[name] for name in columns]
+    return described, _select(connection, table, [c[0] for c in described], where)
+
+
+class SqliteTarget:
+    """A file that the sqlite target writes."""
+
+    kind = "sqlite"
+
+    def __init__(self, path):
+        self.path = path
+
+    def _open(self):
+        return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=30)
+
+    def rows(self, sql):
+        connection = self._open()
+        try:
+            return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
+
+    def execute(self, sql):
+        """What an operator does by hand."""
+        connection = sqlite3.connect(self.path, timeout=30)
+        with connection:
+            connection.executescript(sql)
+        connection.close()
+
+    def columns(self, view):
+        return [row[1] for row in self.rows(f"PRAGMA table_info({_quote(view)})")]
+
+    def tables(self):
+        return {row[0] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+    def view_rows(self, view, columns):
+        return self.rows("SELECT " + ", ".join(map(_quote, columns)) + f" FROM {_quote(view)}")
+
+    @staticmethod
+    def expected(text, kind, typmod):
+        """The cell that a source's value has to become."""
+        if text is None:
+            return None
+        if kind == "bool":
+            return {"t": 1, "f": 0}[text]
+        if kind in ("int2", "int4", "int8", "oid"):
+            return int(text)
+        if kind in ("float4", "float8"):
+            return float(text) if math.isfinite(float(text)) else text
+        if kind == "numeric":
+            finite = text not in ("NaN", "Infinity", "-Infinity")
+            if finite and 0 <= typmod - 4 and (typmod - 4) >> 16 <= 15:
+                return CONTEXT.create_decimal(text).normalize(CONTEXT)
+            return text
+        if kind == "bytea":
+            return bytes.fromhex(text[2:])
+        return text
+
+    @staticmethod
+    def actual(cell, kind, typmod):
+        if kind == "numeric" and isinstance(cell, (int, float)) and 0 <= typmod - 4:
+            return CONTEXT.create_decimal(repr(cell)).normalize(CONTEXT)
+        return cell
+
+
+class PostgresTarget:
+    """A database that the postgres target writes."""
+
+    kind = "postgres"
+
+    def __init__(self, dsn):
+        self.dsn = dsn
+
+    def _run(self, sql):
+        connection = psycopg2.connect(self.dsn)
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                return cursor.fetchall() if cursor.description else None
+        finally:
+            connection.close()
+
+    def rows(self, sql):
+        return self._run(sql)
+
+    def execute(self, sql):
+        self._run(sql)
+
+    def columns(self, view):
+        return [row[0] for row in self._run(
+            f"SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('{_quote(view)}') AND attnum > 0 "
+            "AND NOT attisdropped ORDER BY attnum")]
+
+    def tables(self):
+        return {row[0] for row in self._run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+
+    def view_rows(self, view, columns):
+        connection = psycopg2.connect(self.dsn)
+        connection.autocommit = True
+        try:
+            return _select(connection, ".".join(map(_quote, view.split("."))), columns)
+        finally:
+            connection.close()
+
+    @staticmethod
+    def expected(text, _kind, _typmod):
+        return text
+
+    @staticmethod
+    def actual(cell, _kind, _typmod):
+        return cell
+
+
+def _key(row):
+    """Sorts rows of any mixture of types, and tells 1 from '1' and from True."""
+    return tuple((type(v).__name__, repr(v)) for v in row)
+
+
+def differences(connection, table, target, view=None, columns=None, where=None, rename=None):
+    """A list of texts, empty when the view equals the table: no row more, less or different."""
+    described, rows = source_rows(connection, table, columns, where)
+    names = [(rename or {}).get(c[0], c[0]) for c in described]
+    want = sorted((tuple(target.expected(v, c[1], c[2]) for v, c in zip(row, described)) for row in rows), key=_key)
+    have = sorted((tuple(target.actual(v, c[1], c[2]) for v, c in zip(row, described))
+                   for row in target.view_rows(view or table.rpartition(".")[2], names)), key=_key)
+    return _diff(want, have, names)
+
+
+def _diff(want, have, names):
+    def counted(rows):
+        counts = {}
+        for row in rows:
+            counts.setdefault(_key(row), [row, 0])[1] += 1
+        return counts
+
+    wanted, there = counted(want), counted(have)
+    missing = [row for key, (row, n) in wanted.items() if n > there.get(key, (None, 0))[1]]
+    extra = [row for key, (row, n) in there.items() if n > wanted.get(key, (None, 0))[1]]
+    out = []
+    if missing or extra:
+        out.append(f"{len(want)} rows wanted, {len(have)} there; {len(missing)} missing or different, "
+                   f"{len(extra)} too many or different; columns {names}")
+    # A few in full are worth more than all of them cut.
+    for word, rows in (("missing", missing), ("extra", extra)):
+        out += [f"{word}: {_short(row)}" for row in rows[:4]]
+    return out
+
+
+def _short(row):
+    return "(" + ", ".join(r if len(r) < 90 else f"{r[:60]}... {len(r)} bytes" for r in map(repr, row)) + ")"

@@ -1,0 +1,4 @@
+check_PROGRAMS += %D%/test_journal
+UNIT_TESTS += %D%/test_journal
+tests_unit_journal_test_journal_SOURCES = %D%/test_journal.c
+tests_unit_journal_test_journal_LDADD = libwm-journal.a libwm-base.a $(CMOCKA_LIBS) $(PTHREAD_LIBS)

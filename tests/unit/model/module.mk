@@ -1,0 +1,9 @@
+check_PROGRAMS += %D%/test_model
+UNIT_TESTS += %D%/test_model
+tests_unit_model_test_model_SOURCES = %D%/test_model.c
+tests_unit_model_test_model_LDADD = libwm-model.a libwm-base.a $(CMOCKA_LIBS)
+
+check_PROGRAMS += %D%/test_type
+UNIT_TESTS += %D%/test_type
+tests_unit_model_test_type_SOURCES = %D%/test_type.c
+tests_unit_model_test_type_LDADD = libwm-model.a libwm-base.a $(CMOCKA_LIBS)

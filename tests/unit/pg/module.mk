@@ -1,0 +1,10 @@
+check_PROGRAMS += %D%/test_error %D%/test_connection %D%/test_catalog %D%/test_publication
+UNIT_TESTS += %D%/test_error %D%/test_connection %D%/test_catalog %D%/test_publication
+tests_unit_pg_test_error_SOURCES = %D%/test_error.c
+tests_unit_pg_test_error_LDADD = libwm-pg.a libwm-model.a libwm-base.a $(CMOCKA_LIBS) $(PQ_LIBS) $(PTHREAD_LIBS)
+tests_unit_pg_test_connection_SOURCES = %D%/test_connection.c %D%/server.c %D%/server.h
+tests_unit_pg_test_connection_LDADD = $(tests_unit_pg_test_error_LDADD)
+tests_unit_pg_test_catalog_SOURCES = %D%/test_catalog.c %D%/server.c %D%/server.h
+tests_unit_pg_test_catalog_LDADD = $(tests_unit_pg_test_error_LDADD)
+tests_unit_pg_test_publication_SOURCES = %D%/test_publication.c %D%/server.c %D%/server.h
+tests_unit_pg_test_publication_LDADD = $(tests_unit_pg_test_error_LDADD)

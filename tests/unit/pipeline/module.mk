@@ -1,0 +1,6 @@
+check_PROGRAMS += %D%/test_batcher
+UNIT_TESTS += %D%/test_batcher
+tests_unit_pipeline_test_batcher_SOURCES = %D%/test_batcher.c
+tests_unit_pipeline_test_batcher_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/pipeline
+tests_unit_pipeline_test_batcher_LDADD = libwm-pipeline.a libwm-model.a libwm-base.a \
+	$(CMOCKA_LIBS) $(PTHREAD_LIBS)

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * test_batcher.c - coalescing: one row per key, and never two changes in the wrong order.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "internal.h"
+
+static struct wm_view_column columns[] = { { .name = (char *)"id", .key = true }, { .name = (char *)"a" },
+	{ .name = (char *)"b" } };
+static unsigned keys[] = { 0 };
+static const struct wm_view view = { .name = (char *)"v", .rule = (char *)"r", .ncolumns = 3, .columns = columns,
+	.nkeys = 1, .keys = keys };
+static struct wm_view_column wide_columns[] = { { .name = (char *)"x", .key = true }, { .name = (char *)"y", .key = true } };
+static unsigned wide_keys[] = { 0, 1 };
+static const struct wm_view wide = { .name = (char *)"w", .rule = (char *)"r", .ncolumns = 2, .columns = wide_columns,
+	.nkeys = 2, .keys = wide_keys };
+
+static int
+setup(void **state)
+{
+	*state = batcher_create();
+	return *state == NULL ? -1 : 0;
+}
+
+static int
+teardown(void **state)
+{
+	batcher_destroy(*state);
+	return 0;
+}
+
+/* NULL: unchanged. */
+static struct wm_value
+value(const char *text)
+{
+	if (text == NULL)
+		return (struct wm_value){ .kind = WM_VALUE_UNCHANGED };
+	return (struct wm_value){ .kind = WM_VALUE_TEXT, .data = text, .len = (uint32_t)strlen(text) };
+}
+
+static enum wm_status
+add(struct batcher *b, enum wm_row_op op, const char *id, const char *a, const char *bb, const char *old_id)
+{
+	struct wm_arena *arena = batcher_arena(b);
+	struct wm_value *v = wm_arena_alloc(arena, 3 * sizeof(*v)), *old = NULL;
+	struct wm_row row = { .op = op, .values = v };
+
+	assert_non_null(v);
+	v[0] = value(id);
+	v[1] = value(a);
+	v[2] = value(bb);
+	if (old_id != NULL) {
+		old = wm_arena_alloc(arena, sizeof(*old));
+		assert_non_null(old);
+		*old = value(old_id);
+		row.old_key = old;
+	}
+	return batcher_add(b, &view, &row, NULL);
+}
+
+static const struct wm_row *
+only_row(struct batcher *b)
+{
+	const struct wm_batch *batch = batcher_batch(b);
+
+	assert_int_equal(batch->nviews, 1);
+	assert_int_equal(batch->nrows, 1);
+	assert_int_equal(batch->views[0].nrows, 1);
+	return &batch->views[0].rows[0];
+}
+
+static void
+assert_value(const struct wm_value *v, const char *text)
+{
+	assert_int_equal(v->kind, WM_VALUE_TEXT);
+	assert_int_equal(v->len, strlen(text));
+	assert_memory_equal(v->data, text, v->len);
+}
+
+static void
+the_last_upsert_of_a_key_stays(void **state)
+{
+	assert_int_equal(add(*state, WM_ROW_UPSERT, "1", "a", "b", NULL), WM_OK);
+	assert_int_equal(add(*state, WM_ROW_UPSERT, "1", "c", "d", NULL), WM_OK);
+	assert_value(&only_row(*state)->values[1], "c");
+	assert_value(&only_row(*state)->values[2], "d");
+}
+
+static void
+a_partial_update_fills_the_upsert(void **state)
+{
+	assert_int_equal(add(*state, WM_ROW_UPSERT, "1", "a", "big", NULL), WM_OK);
+	assert_int_equal(add(*state, WM_ROW_UPDATE, "1", "c", NULL, NULL), WM_OK);
+	assert_int_equal(only_row(*state)->op, WM_ROW_UPSERT);
+	assert_value(&only_row(*state)->values[1], "c");
+	assert_value(&only_row(*state)->values[2], "big");
+}
+
+static void
+partial_updates_add_up(void **state)
+{
+	assert_int_equal(add(*state, WM_ROW_UPDATE, "1", "a", NULL, NULL), WM_OK);
+	assert_int_equal(add(*state, WM_ROW_UPDATE, "1", NULL, "b", NULL), WM_OK);
+	assert_int_equal(only_row(*state)->op, WM_ROW_UPDATE);
+	assert_value(&only_row(*state)->values[1], "a");
+	assert_value(&only_row(*state)->values[2], "b");
+}
+
+static void
+a_delete_takes_all_places(void **state)
+{
+	assert_int_equal(add(*state, WM_ROW_UPSERT, "1", "a", "b", NULL), WM_OK);
+	assert_int_equal(add(*state, WM_ROW_DELETE, "1", NULL, NULL, NULL), WM_OK);
+	assert_int_equal(only_row(*state)->op, WM_ROW_DELETE);
+	assert_int_equal(add(*state, WM_ROW_UPSERT, "1", "c", "d", NULL), WM_OK);
+	assert_int_equal(only_row(*state)->op, WM_ROW_UPSERT);
+}
+
+static void
+a_truncate_forgets_the_rows_before(void **state)
+{
+	assert_int_equal(add(*state, WM_ROW_UPSERT, "1", "a", "b", NULL), WM_OK);
+	assert_int_equal(batcher_truncate(*state, &view, NULL), WM_OK);
+	assert_int_equal(add(*state, WM_ROW_UPSERT, "2", "a", "b", NULL), WM_OK);
+	assert_value(&only_row(*state)->values[0], "2");
+	assert_true(batcher_batch(*state)->views[0].truncate);
+}
+
+static void
+a_partial_key_change_waits_for_nothing(void **state)
+{
+	assert_int_equal(add(*state, WM_ROW_UPDATE, "2", "a", NULL, "1"), WM_OK);
+	assert_value(&only_row(*state)->old_key[0], "1");
+}
+
+static void
+what_cannot_be_merged_with_a_key_change_is_written_first(void **state)
+{
+	static const struct { enum wm_row_op op; const char *id, *old; } after[] = {
+		{ WM_ROW_UPSERT, "1", NULL },	/* the old key comes back */
+		{ WM_ROW_UPDATE, "2", NULL },	/* the moved row changes */
+		{ WM_ROW_DELETE, "2", NULL },
+		{ WM_ROW_UPDATE, "3", "2" },	/* it moves on */
+		{ WM_ROW_UPDATE, "1", "5" },	/* another takes its old key */
+	};
+
+	for (size_t i = 0; i < WM_ARRAY_SIZE(after); i++) {
+		assert_int_equal(add(*state, WM_ROW_UPDATE, "2", "a", NULL, "1"), WM_OK);
+		assert_int_equal(add(*state, after[i].op, after[i].id, "x", NULL, after[i].old), WM_RETRY);
+		batcher_clear_rows(*state);
+		assert_int_equal(add(*state, after[i].op, after[i].id, "x", NULL, after[i].old), WM_OK);
+		batcher_reset(*state);
+	}
+}
+
+static void
+a_key_change_after_rows_of_either_key_is_written_later(void **state)
+{
+	assert_int_equal(add(*state, WM_ROW_UPSERT, "1", "a", "b", NULL), WM_OK);
+	assert_int_equal(add(*state, WM_ROW_UPDATE, "2", "a", NULL, "1"), WM_RETRY);
+	batcher_reset(*state);
+	assert_int_equal(add(*state, WM_ROW_DELETE, "2", NULL, NULL, NULL), WM_OK);
+	assert_int_equal(add(*state, WM_ROW_UPDATE, "2", "a", NULL, "1"), WM_RETRY);
+}
+
+/* ("a", "bc") and ("ab", "c") are two keys. */
+static void
+composite_keys_are_not_run_together(void **state)
+{
+	struct wm_value one[] = { value("a"), value("bc") }, two[] = { value("ab"), value("c") };
+	struct wm_row row = { .op = WM_ROW_UPSERT, .values = one };
+
+	assert_int_equal(batcher_add(*state, &wide, &row, NULL), WM_OK);
+	row.values = two;
+	assert_int_equal(batcher_add(*state, &wide, &row, NULL), WM_OK);
+	assert_int_equal(batcher_batch(*state)->nrows, 2);
+	assert_int_equal(batcher_view_rows(*state, &wide), 2);
+}
+
+static void
+reset_leaves_nothing(void **state)
+{
+	assert_int_equal(add(*state, WM_ROW_UPSERT, "1", "a", "b", NULL), WM_OK);
+	batcher_reset(*state);
+	assert_int_equal(batcher_batch(*state)->nviews, 0);
+	assert_int_equal(batcher_batch(*state)->nrows, 0);
+	assert_int_equal(batcher_batch(*state)->bytes, 0);
+	assert_int_equal(batcher_view_rows(*state, &view), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_last_upsert_of_a_key_stays),
+		TEST(a_partial_update_fills_the_upsert),
+		TEST(partial_updates_add_up),
+		TEST(a_delete_takes_all_places),
+		TEST(a_truncate_forgets_the_rows_before),
+		TEST(a_partial_key_change_waits_for_nothing),
+		TEST(what_cannot_be_merged_with_a_key_change_is_written_first),
+		TEST(a_key_change_after_rows_of_either_key_is_written_later),
+		TEST(composite_keys_are_not_run_together),
+		TEST(reset_leaves_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

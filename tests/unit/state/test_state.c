@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * test_state.c - the state file: records survive a crash, a second opener is kept out, dead letters page.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fts.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "walmill/state.h"
+#include "walmill/strutil.h"
+
+struct fixture {
+	char			 base[64], folder[96], file[128];
+	struct wm_state		*state;
+	struct wm_error		 err;
+};
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	snprintf(f->base, sizeof(f->base), "/tmp/walmill-test-state.XXXXXX");
+	assert_non_null(mkdtemp(f->base));
+	snprintf(f->folder, sizeof(f->folder), "%s/var/state", f->base);
+	snprintf(f->file, sizeof(f->file), "%s/walmill.db", f->folder);
+	assert_int_equal(wm_state_open(f->folder, &f->state, &f->err), WM_OK);
+	*state = f;
+	return 0;
+}
+
+static void
+remove_tree(char *path)
+{
+	char *paths[] = { path, NULL };
+	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+
+	assert_non_null(fts);
+	for (FTSENT *e; (e = fts_read(fts)) != NULL;)
+		if (e->fts_info != FTS_D)
+			remove(e->fts_accpath);
+	fts_close(fts);
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	wm_state_close(f->state);
+	remove_tree(f->base);
+	free(f);
+	return 0;
+}
+
+static void
+reopen(struct fixture *f)
+{
+	wm_state_close(f->state);
+	f->state = NULL;
+	assert_int_equal(wm_state_open(f->folder, &f->state, &f->err), WM_OK);
+}
+
+static const struct wm_source_record shop = {
+	.system_id = "7301234567890123456", .timeline = 3, .slot = "walmill_shop", .publication = "walmill_pub",
+	.slot_made = true, .consistent_lsn = 0x16B374D848, .acked_lsn = 0xFFFFFFFF00000001,
+};
+
+static void
+assert_shop(struct fixture *f, wm_lsn acked)
+{
+	struct wm_source_record rec;
+	bool found = false;
+
+	assert_int_equal(wm_state_source_get(f->state, "shop", &rec, &found, &f->err), WM_OK);
+	assert_true(found);
+	assert_string_equal(rec.system_id, shop.system_id);
+	assert_int_equal(rec.timeline, 3);
+	assert_string_equal(rec.slot, "walmill_shop");
+	assert_string_equal(rec.publication, "walmill_pub");
+	assert_true(rec.slot_made);
+	assert_true(rec.consistent_lsn == shop.consistent_lsn);
+	assert_true(rec.acked_lsn == acked);
+}
+
+static void
+folder_and_file_are_private(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+
+	assert_int_equal(stat(f->folder, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	assert_int_equal(stat(f->file, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void
+source_record_comes_back_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct wm_source_record rec;
+	bool found = true;
+
+	assert_int_equal(wm_state_source_get(f->state, "shop", &rec, &found, &f->err), WM_OK);
+	assert_false(found);
+	assert_int_equal(wm_state_source_put(f->state, "shop", &shop, &f->err), WM_OK);
+	reopen(f);
+	assert_shop(f, 0xFFFFFFFF00000001);
+	assert_int_equal(wm_state_source_ack(f->state, "shop", 77, &f->err), WM_OK);
+	reopen(f);
+	assert_shop(f, 77);
+}
+
+static void
+ack_of_an_unknown_source_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(wm_state_source_ack(f->state, "nobody", 1, &f->err), WM_FATAL);
+	assert_non_null(strstr(f->err.text, "no record of source \"nobody\""));
+}
+
+static void
+collect(void *arg, const char *name, const char *value)
+{
+	char *text = arg;
+	size_t len = strlen(text);
+
+	snprintf(text + len, 256 - len, "%s=%s;", name, value);
+}
+
+static void
+deleting_a_source_takes_its_positions_along(void **state)
+{
+	struct fixture *f = *state;
+	const struct wm_bookmark mark = { "shop", "position", "1" }, other = { "crm", "position", "2" };
+	struct wm_source_record rec;
+	char text[256] = "";
+	wm_lsn lsn = 1;
+	bool found = true;
+
+	assert_int_equal(wm_state_source_put(f->state, "shop", &shop, &f->err), WM_OK);
+	assert_int_equal(wm_state_reached_put(f->state, "shop", "w", 5, &f->err), WM_OK);
+	assert_int_equal(wm_state_reached_put(f->state, "crm", "w", 6, &f->err), WM_OK);
+	assert_int_equal(wm_state_bookmarks_store(f->state, "w", &mark, 1, &f->err), WM_OK);
+	assert_int_equal(wm_state_bookmarks_store(f->state, "w", &other, 1, &f->err), WM_OK);
+	assert_int_equal(wm_state_source_delete(f->state, "shop", &f->err), WM_OK);
+	assert_int_equal(wm_state_source_get(f->state, "shop", &rec, &found, &f->err), WM_OK);
+	assert_false(found);
+	assert_int_equal(wm_state_reached_get(f->state, "shop", "w", &lsn, &f->err), WM_OK);
+	assert_true(lsn == 0);
+	assert_int_equal(wm_state_reached_get(f->state, "crm", "w", &lsn, &f->err), WM_OK);
+	assert_true(lsn == 6);
+	assert_int_equal(wm_state_bookmarks_load(f->state, "w", "shop", collect, text, &f->err), WM_OK);
+	assert_string_equal(text, "");
+	assert_int_equal(wm_state_bookmarks_load(f->state, "w", "crm", collect, text, &f->err), WM_OK);
+	assert_string_equal(text, "position=2;");
+}
+
+static void
+bookmarks_are_stored_replaced_and_removed(void **state)
+{
+	struct fixture *f = *state;
+	const struct wm_bookmark first[] = { { "shop", "a", "{\"x\":1}" }, { "shop", "b", "2" }, { "crm", "a", "3" } };
+	const struct wm_bookmark second[] = { { "shop", "a", NULL }, { "shop", "b", "4" } };
+	char text[256] = "";
+
+	assert_int_equal(wm_state_bookmarks_store(f->state, "w", first, 3, &f->err), WM_OK);
+	assert_int_equal(wm_state_bookmarks_load(f->state, "w", "shop", collect, text, &f->err), WM_OK);
+	assert_string_equal(text, "a={\"x\":1};b=2;");
+	assert_int_equal(wm_state_bookmarks_store(f->state, "w", second, 2, &f->err), WM_OK);
+	reopen(f);
+	text[0] = '\0';
+	assert_int_equal(wm_state_bookmarks_load(f->state, "w", "shop", collect, text, &f->err), WM_OK);
+	assert_string_equal(text, "b=4;");
+	text[0] = '\0';
+	assert_int_equal(wm_state_bookmarks_load(f->state, "other", "shop", collect, text, &f->err), WM_OK);
+	assert_string_equal(text, "");
+}
+
+static void
+a_failed_store_leaves_no_bookmark_behind(void **state)
+{
+	struct fixture *f = *state;
+	/* A NULL name cannot be stored: the second one fails. */
+	const struct wm_bookmark list[] = { { "shop", "a", "1" }, { "shop", NULL, "2" } };
+	char text[256] = "";
+
+	assert_int_equal(wm_state_bookmarks_store(f->state, "w", list, 2, &f->err), WM_FATAL);
+	assert_non_null(strstr(f->err.text, "could not store a bookmark"));
+	assert_int_equal(wm_state_bookmarks_load(f->state, "w", "shop", collect, text, &f->err), WM_OK);
+	assert_string_equal(text, "");
+	assert_int_equal(wm_state_bookmarks_store(f->state, "w", list, 1, &f->err), WM_OK);
+}
+
+static void
+mask_key_is_made_once(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t first[32] = { 0 }, again[32] = { 0 }, zero[32] = { 0 };
+
+	assert_int_equal(wm_state_mask_key(f->state, first, &f->err), WM_OK);
+	assert_memory_not_equal(first, zero, 32);
+	reopen(f);
+	assert_int_equal(wm_state_mask_key(f->state, again, &f->err), WM_OK);
+	assert_memory_equal(first, again, 32);
+}
+
+static void
+second_opener_is_told_who_holds_it(void **state)
+{
+	struct fixture *f = *state;
+	struct wm_state *second = NULL;
+	WM_AUTO(wm_freep) char *pid = wm_asprintf("(process %ld)", (long)getpid());
+
+	assert_int_equal(wm_state_open(f->folder, &second, &f->err), WM_FATAL);
+	assert_null(second);
+	assert_non_null(strstr(f->err.text, "is in use by another walmill"));
+	assert_non_null(strstr(f->err.text, pid));
+}
+
+/* The child writes and dies without closing anything. */
+static void
+what_was_stored_survives_kill(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pid;
+	int status;
+
+	wm_state_close(f->state);
+	f->state = NULL;
+	pid = fork();
+	if (pid == 0) {
+		struct wm_state *s;
+
+		if (wm_state_open(f->folder, &s, NULL) == WM_OK &&
+		    wm_state_source_put(s, "shop", &shop, NULL) == WM_OK &&
+		    wm_state_source_ack(s, "shop", 4711, NULL) == WM_OK)
+			kill(getpid(), SIGKILL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(wm_state_open(f->folder, &f->state, &f->err), WM_OK);
+	assert_shop(f, 4711);
+}
+
+static void
+readonly_reads_beside_the_holder(void **state)
+{
+	struct fixture *f = *state;
+	struct wm_state *ro = NULL;
+	struct wm_source_record rec;
+	bool found = false;
+
+	assert_int_equal(wm_state_source_put(f->state, "shop", &shop, &f->err), WM_OK);
+	assert_int_equal(wm_state_open_readonly(f->folder, &ro, &f->err), WM_OK);
+	assert_int_equal(wm_state_source_get(ro, "shop", &rec, &found, &f->err), WM_OK);
+	assert_true(found);
+	assert_int_equal(wm_state_source_ack(ro, "shop", 1, &f->err), WM_FATAL);
+	wm_state_close(ro);
+	assert_int_equal(wm_state_open_readonly(f->base, &ro, &f->err), WM_FATAL);
+	assert_non_null(strstr(f->err.text, "could not read state file"));
+}
+
+static void
+sql_on_file(const struct fixture *f, const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(f->file, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void
+open_fails_with(struct fixture *f, enum wm_status status, const char *text)
+{
+	assert_int_equal(wm_state_open(f->folder, &f->state, &f->err), status);
+	assert_null(f->state);
+	if (strstr(f->err.text, text) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", f->err.text, text);
+}
+
+static void
+other_files_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	FILE *file;
+
+	wm_state_close(f->state);
+	f->state = NULL;
+	sql_on_file(f, "PRAGMA user_version = 99");
+	open_fails_with(f, WM_FATAL, "written by a newer walmill (format 99, this one knows 1)");
+	sql_on_file(f, "PRAGMA application_id = 1");
+	open_fails_with(f, WM_FATAL, "is not a state file of walmill");
+	file = fopen(f->file, "w");
+	assert_non_null(file);
+	for (int i = 0; i < 1000; i++)
+		fputs("this is no database\n", file);
+	fclose(file);
+	open_fails_with(f, WM_OPERATOR, "the file is damaged");
+}
+
+static struct wm_dead_letter
+letter(const char *rule, wm_lsn lsn, const char *class)
+{
+	return (struct wm_dead_letter){
+		.source = "shop", .target = "w", .rule = rule, .table = "public.orders", .view = "orders",
+		.commit_lsn = lsn, .index = 2, .op = "upsert", .key = "{\"id\":7}", .row = "{\"id\":7,\"n\":null}",
+		.class = class, .code = "23514", .message = "refused", .first_time = 100, .last_time = 100, .attempts = 1,
+	};
+}
+
+struct letters {
+	int			 n;
+	int64_t			 ids[16];
+	struct wm_dead_letter	 last;	/* its texts only while the callback runs */
+	char			 text[256];
+};
+
+static void
+note(void *arg, const struct wm_dead_letter *l)
+{
+	struct letters *seen = arg;
+
+	seen->ids[seen->n++] = l->id;
+	seen->last = *l;
+	snprintf(seen->text, sizeof(seen->text), "%s/%s/%s/%s/%s/%s/%s/%s/%s/%s/%s", l->source, l->target, l->rule,
+	    l->table, l->view, l->op, l->key, l->row == NULL ? "(null)" : l->row, l->class, l->code, l->message);
+}
+
+static void
+dead_letter_comes_back_whole_and_counts_attempts(void **state)
+{
+	struct fixture *f = *state;
+	struct wm_dead_letter l = letter("orders", 0xFFFFFFFFFFFFFFF0, "row");
+	struct letters seen = { 0 };
+	int64_t count = 0;
+	bool end = false, found = true;
+
+	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	l.first_time = l.last_time = 900;
+	l.message = "refused again";
+	l.row = NULL;
+	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letters(f->state, &(struct wm_dead_letter_filter){ 0 }, note, &seen, &end,
+	    &f->err), WM_OK);
+	assert_int_equal(seen.n, 1);
+	assert_true(end);
+	assert_string_equal(seen.text,
+	    "shop/w/orders/public.orders/orders/upsert/{\"id\":7}/(null)/row/23514/refused again");
+	assert_true(seen.last.commit_lsn == 0xFFFFFFFFFFFFFFF0);
+	assert_int_equal(seen.last.index, 2);
+	assert_int_equal(seen.last.attempts, 2);
+	assert_int_equal(seen.last.first_time, 100);
+	assert_int_equal(seen.last.last_time, 900);
+	assert_int_equal(wm_state_dead_letter_get(f->state, seen.ids[0], note, &seen, &found, &f->err), WM_OK);
+	assert_true(found);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(wm_state_dead_letter_get(f->state, 12345, note, &seen, &found, &f->err), WM_OK);
+	assert_false(found);
+	assert_int_equal(seen.n, 2);
+	l.key = "{\"id\":8}";
+	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letter_count(f->state, "orders", &count, &f->err), WM_OK);
+	assert_int_equal(count, 2);
+}
+
+static void
+dead_letters_page_and_filter(void **state)
+{
+	struct fixture *f = *state;
+	struct wm_dead_letter_filter filter = { .limit = 2 };
+	struct letters seen = { 0 };
+	int64_t count = -1;
+	bool end = true;
+
+	for (int i = 0; i < 5; i++) {
+		struct wm_dead_letter l = letter(i % 2 == 0 ? "even" : "odd", 10 + (wm_lsn)i, i == 4 ? "check" : "row");
+
+		assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	}
+	assert_int_equal(wm_state_dead_letters(f->state, &filter, note, &seen, &end, &f->err), WM_OK);
+	assert_int_equal(seen.n, 2);
+	assert_false(end);
+	filter.after = seen.ids[1];
+	filter.limit = 3;
+	assert_int_equal(wm_state_dead_letters(f->state, &filter, note, &seen, &end, &f->err), WM_OK);
+	assert_int_equal(seen.n, 5);
+	assert_true(end);
+	for (int i = 1; i < 5; i++)
+		assert_true(seen.ids[i] > seen.ids[i - 1]);
+	filter = (struct wm_dead_letter_filter){ .rule = "even" };
+	seen.n = 0;
+	assert_int_equal(wm_state_dead_letters(f->state, &filter, note, &seen, &end, &f->err), WM_OK);
+	assert_int_equal(seen.n, 3);
+	filter.class = "check";
+	seen.n = 0;
+	assert_int_equal(wm_state_dead_letters(f->state, &filter, note, &seen, &end, &f->err), WM_OK);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(wm_state_dead_letter_count(f->state, "odd", &count, &f->err), WM_OK);
+	assert_int_equal(count, 2);
+	assert_int_equal(wm_state_dead_letter_count(f->state, NULL, &count, &f->err), WM_OK);
+	assert_int_equal(count, 5);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(folder_and_file_are_private, setup, teardown),
+		cmocka_unit_test_setup_teardown(source_record_comes_back_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(ack_of_an_unknown_source_is_an_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(deleting_a_source_takes_its_positions_along, setup, teardown),
+		cmocka_unit_test_setup_teardown(bookmarks_are_stored_replaced_and_removed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_failed_store_leaves_no_bookmark_behind, setup, teardown),
+		cmocka_unit_test_setup_teardown(mask_key_is_made_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(second_opener_is_told_who_holds_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_stored_survives_kill, setup, teardown),
+		cmocka_unit_test_setup_teardown(readonly_reads_beside_the_holder, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_files_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(dead_letter_comes_back_whole_and_counts_attempts, setup, teardown),
+		cmocka_unit_test_setup_teardown(dead_letters_page_and_filter, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("state", tests, NULL, NULL);
+}
