@@ -170,7 +170,7 @@ enum wm_status wm_publication_drop(struct wm_pg *c, const char *publication, str
  * WM_RETRY at the deadline; the text names the oldest transaction's pid.
  */
 enum wm_status wm_publication_settle(struct wm_pg *c, uint64_t since_xid, wm_usec deadline, struct wm_error *err) WM_MUST_CHECK;
-/* The next transaction id (xid8), the argument of wm_publication_settle; read after the alteration has committed. */
+/* The id (xid8) that the next transaction will get: the argument of wm_publication_settle, read after the alteration has committed. */
 enum wm_status wm_pg_next_xid(struct wm_pg *c, uint64_t *ret, struct wm_error *err) WM_MUST_CHECK;
 
 #endif

@@ -122,7 +122,11 @@ enum wm_outcome {
 	WM_PLAN_ROWS,		/* ret holds one or two rows (key change: delete and upsert) */
 	WM_PLAN_TRUNCATE,	/* empty the view */
 	WM_PLAN_REREAD,		/* an unchanged TOAST value is needed: read the row at the source, apply again */
-	WM_PLAN_BAD,		/* the row fails a check or an expression; err says which (no row value) */
+	/*
+	 * The row fails a check or an expression; err says which (no row value), its code is "check",
+	 * "expression" or "key".  When err->status is not WM_REJECT the failure is not the row's.
+	 */
+	WM_PLAN_BAD,
 };
 
 struct wm_plan_rows {
@@ -148,5 +152,11 @@ enum wm_outcome wm_plan_apply(struct wm_plan *plan, const struct wm_change *chan
  */
 enum wm_outcome wm_plan_vanished(struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena,
     struct wm_plan_rows *ret, struct wm_error *err) WM_MUST_CHECK;
+/*
+ * The row that a change concerns by its key in the view alone, whatever the rule says of it, for
+ * dead letters: a WM_ROW_UPDATE whose other values are unchanged.  False when the key is not known.
+ */
+bool wm_plan_key_row(struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena,
+    struct wm_row *ret) WM_MUST_CHECK;
 
 #endif

@@ -56,7 +56,5 @@ enum wm_status wm_seed_read_row(struct wm_pg *c, const struct wm_relation *rel, 
 
 /* Whether a transaction (32-bit id as the stream has it) is visible in a "xmin:xmax:xip,..." snapshot. */
 bool wm_snapshot_sees(const char *visible, uint32_t xid);
-/* Its oldest transaction that still ran: every earlier one had ended. */
-uint64_t wm_snapshot_xmin(const char *visible);
 
 #endif

@@ -60,9 +60,10 @@ struct wm_target_ops {
 	 * transaction: creates what is missing, adds columns, changes a column's type when the
 	 * source's type changed and the values can follow.  Never drops a column.  Idempotent.
 	 * WM_REJECT: the view cannot take these rows (an operator's table of another shape): the
-	 * rule fails, others go on.
+	 * rule fails, others go on.  *ret_created: the view was not there before, so it has no rows.
 	 */
-	enum wm_status (*ensure)(struct wm_target *t, const struct wm_view *view, struct wm_error *err);
+	enum wm_status (*ensure)(struct wm_target *t, const struct wm_view *view, bool *ret_created,
+	    struct wm_error *err);
 	/*
 	 * Stores the whole batch or nothing.  Every view in it has been ensured.  WM_REJECT sets
 	 * *ret_bad to the index of the row at fault, counted over the batch's views in order, or to

@@ -41,7 +41,7 @@ enum wm_type_class {
 
 struct wm_type {
 	uint32_t		oid;	/* as the stream names it (a domain's own OID) */
-	int32_t			typmod;	/* -1: none */
+	int32_t			typmod;	/* -1: none; of a domain, the one that it gives its base type */
 	enum wm_type_class	class;
 	bool			builtin; /* name is valid on every PostgreSQL server */
 	/* What CREATE TABLE takes at a PostgreSQL target: "numeric(10,2)", "integer[]", "text". */

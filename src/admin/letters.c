@@ -51,11 +51,11 @@ fill(cJSON *o, const struct wm_dead_letter *l)
 	    cJSON_AddStringToObject(o, "view", l->view) != NULL &&
 	    cJSON_AddStringToObject(o, "commit_lsn", wm_lsn_format(l->commit_lsn, lsn)) != NULL &&
 	    cJSON_AddNumberToObject(o, "index", l->index) != NULL &&
-	    cJSON_AddStringToObject(o, "op", l->op) != NULL && add_json(o, "key", l->key) && add_json(o, "row", l->row) &&
-	    cJSON_AddStringToObject(o, "class", l->class) != NULL &&
+	    cJSON_AddStringToObject(o, "op", l->op) != NULL && add_json(o, "key", l->key) &&
+	    add_json(o, "row", l->row) && cJSON_AddStringToObject(o, "class", l->class) != NULL &&
 	    cJSON_AddStringToObject(o, "code", l->code) != NULL &&
-	    cJSON_AddStringToObject(o, "message", l->message) != NULL && add_time(o, "first_time", l->first_time) &&
-	    add_time(o, "last_time", l->last_time) &&
+	    cJSON_AddStringToObject(o, "message", l->message) != NULL &&
+	    add_time(o, "first_time", l->first_time) && add_time(o, "last_time", l->last_time) &&
 	    cJSON_AddNumberToObject(o, "attempts", (double)l->attempts) != NULL;
 }
 

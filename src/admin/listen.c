@@ -74,14 +74,18 @@ clear_stale(const char *path, const struct sockaddr_un *sa, struct wm_error *err
 	if (lstat(sa->sun_path, &st) != 0)
 		return WM_OK;			/* nothing there; for other reasons bind fails */
 	if (!S_ISSOCK(st.st_mode))
-		return wm_fail(err, WM_FATAL, "could not make control socket \"%s\": a file that is no socket is there; "
-		    "remove it or choose another path with admin: {socket: PATH}", path);
+		return wm_fail(err, WM_FATAL,
+		    "could not make control socket \"%s\": a file that is no socket is there; "
+		    "remove it or choose another path with admin: {socket: PATH}",
+		    path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return wm_fail(err, WM_FATAL, "could not make a socket: %s", strerror(errno));
 	if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno == EAGAIN)
-		return wm_fail(err, WM_FATAL, "another daemon answers on control socket \"%s\"; stop it, or give this one "
-		    "its own with admin: {socket: PATH}", path);
+		return wm_fail(err, WM_FATAL,
+		    "another daemon answers on control socket \"%s\"; stop it, or give this one "
+		    "its own with admin: {socket: PATH}",
+		    path);
 	if (errno == ECONNREFUSED)
 		(void)unlink(sa->sun_path);	/* bind says when that failed */
 	return WM_OK;
@@ -99,8 +103,10 @@ bind_unix(const char *path, const struct sockaddr_un *sa, int *ret_fd, struct wm
 	/* The file is born with this mode (less the umask), so that it is never open to others. */
 	if (fd < 0 || fchmod(fd, 0660) != 0 || bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) != 0 ||
 	    chmod(sa->sun_path, 0660) != 0 || listen(fd, BACKLOG) != 0)
-		return wm_fail(err, WM_FATAL, "could not listen on control socket \"%s\": %s; its folder must exist and be "
-		    "writable by this user", path, strerror(errno));
+		return wm_fail(err, WM_FATAL,
+		    "could not listen on control socket \"%s\": %s; its folder must exist and be "
+		    "writable by this user",
+		    path, strerror(errno));
 	*ret_fd = fd;
 	fd = -1;
 	return WM_OK;

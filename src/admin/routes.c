@@ -77,7 +77,8 @@ answer_health(struct wm_admin_answer *answer, bool good, const char *word)
 static void
 healthz(struct wm_admin_context *context, const struct wm_admin_request *request, struct wm_admin_answer *answer)
 {
-	bool good = wm_pipeline_phase(context->pipeline, NULL) != WM_PHASE_FAILED && wm_pipeline_alive(context->pipeline);
+	bool good = wm_pipeline_phase(context->pipeline, NULL) != WM_PHASE_FAILED &&
+	    wm_pipeline_alive(context->pipeline);
 
 	(void)request;
 	answer_health(answer, good, good ? "ok" : "failed");
@@ -227,7 +228,8 @@ wait_arguments(const cJSON *body, wm_lsn *lsn, double *timeout, struct wm_admin_
 	if (seconds == NULL || cJSON_IsNull(seconds))
 		return true;
 	if (!cJSON_IsNumber(seconds) || !(seconds->valuedouble >= 0 && seconds->valuedouble <= WAIT_MAX_S)) {
-		wm_admin_refuse(answer, 400, "bad_request", "\"timeout_s\" must be a number from 0 to %.0f", WAIT_MAX_S);
+		wm_admin_refuse(answer, 400, "bad_request",
+		    "\"timeout_s\" must be a number from 0 to %.0f", WAIT_MAX_S);
 		return false;
 	}
 	*timeout = seconds->valuedouble;
@@ -367,5 +369,6 @@ wm_admin_route(struct wm_admin_context *context, const struct wm_admin_request *
 		wm_admin_refuse(answer, 404, "not_found", "there is no call %.16s %.200s; use %s", request->method,
 		    request->path, other);
 	else
-		wm_admin_refuse(answer, 404, "not_found", "there is no call %.16s %.200s", request->method, request->path);
+		wm_admin_refuse(answer, 404, "not_found", "there is no call %.16s %.200s",
+		    request->method, request->path);
 }

@@ -33,7 +33,8 @@ add_lsn(cJSON *object, const char *name, wm_lsn lsn)
 static bool
 add_text(cJSON *object, const char *name, const char *text)
 {
-	return (text == NULL ? cJSON_AddNullToObject(object, name) : cJSON_AddStringToObject(object, name, text)) != NULL;
+	return (text == NULL ? cJSON_AddNullToObject(object, name) :
+			       cJSON_AddStringToObject(object, name, text)) != NULL;
 }
 
 static bool

@@ -30,8 +30,8 @@ print_text(const struct wm_diags *d)
 	for (size_t i = 0; i < d->n; i++) {
 		const struct wm_diag *f = &d->list[i];
 
-		printf("%-8s %s%s%s\n", words[f->severity], f->place == NULL ? "" : f->place, f->place == NULL ? "" : ": ",
-		    f->text);
+		printf("%-8s %s%s%s\n", words[f->severity], f->place == NULL ? "" : f->place,
+		    f->place == NULL ? "" : ": ", f->text);
 		if (f->fix != NULL)
 			printf("         fix: %s\n", f->fix);
 	}
@@ -47,9 +47,11 @@ add_finding(cJSON *list, const struct wm_diag *f)
 		return false;
 	}
 	return cJSON_AddStringToObject(o, "severity", words[f->severity]) != NULL &&
-	    (f->place == NULL ? cJSON_AddNullToObject(o, "place") : cJSON_AddStringToObject(o, "place", f->place)) != NULL &&
+	    (f->place == NULL ? cJSON_AddNullToObject(o, "place") :
+				cJSON_AddStringToObject(o, "place", f->place)) != NULL &&
 	    cJSON_AddStringToObject(o, "text", f->text) != NULL &&
-	    (f->fix == NULL ? cJSON_AddNullToObject(o, "fix") : cJSON_AddStringToObject(o, "fix", f->fix)) != NULL;
+	    (f->fix == NULL ? cJSON_AddNullToObject(o, "fix") :
+			      cJSON_AddStringToObject(o, "fix", f->fix)) != NULL;
 }
 
 static int
@@ -135,9 +137,11 @@ wm_cli_check(int argc, char **argv)
 		{ "offline", 0, WM_FLAG_SWITCH, &offline, NULL, "look at configuration and rules only" },
 		WM_FLAG_JSON(json), WM_FLAG_END,
 	};
-	const struct wm_usage usage = { "check", "", "Checks configuration and rules, then that every source and target is "
-	    "ready for them; says the\nfix for each finding.  Changes nothing.  Exit code 2 when the configuration is "
-	    "wrong, 1 when a\nsource or target is not ready.", 0, 0 };
+	const struct wm_usage usage = { "check", "",
+		"Checks configuration and rules, then that every source and target is "
+		"ready for them; says the\nfix for each finding.  Changes nothing.  Exit code 2 when the configuration is "
+		"wrong, 1 when a\nsource or target is not ready.",
+		0, 0 };
 	int first, code = wm_args_parse(&usage, flags, argc, argv, &first);
 
 	return code != -1 ? code : check_all(wm_cli_config_path(config), offline, json);

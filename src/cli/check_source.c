@@ -64,25 +64,31 @@ check_settings(const struct server *s, int version)
 	struct wm_diags *d = &s->check->findings;
 
 	if (version < VERSION_MIN)
-		wm_diags_add(d, WM_ERROR, s->subject, "upgrade the server", "PostgreSQL %d is too old, 10 or later is needed",
-		    version / 10000);
+		wm_diags_add(d, WM_ERROR, s->subject, "upgrade the server",
+		    "PostgreSQL %d is too old, 10 or later is needed", version / 10000);
 	if (strcmp(s->wal_level, "logical") == 0)
 		wm_diags_add(d, WM_NOTE, s->subject, NULL, "wal_level is logical");
 	else
-		wm_diags_add(d, WM_ERROR, s->subject, "run: ALTER SYSTEM SET wal_level = logical, and restart the server",
+		wm_diags_add(d, WM_ERROR, s->subject,
+		    "run: ALTER SYSTEM SET wal_level = logical, and restart the server",
 		    "wal_level is %s, it must be logical", s->wal_level);
 	if (s->standby && version < VERSION_STANDBY)
-		wm_diags_add(d, WM_ERROR, s->subject, "use the primary's address", "the server is a standby; before PostgreSQL 16 "
+		wm_diags_add(d, WM_ERROR, s->subject, "use the primary's address",
+		    "the server is a standby; before PostgreSQL 16 "
 		    "only a primary can be followed");
 	else if (s->standby)
-		wm_diags_add(d, WM_WARNING, s->subject, "make the publication at the primary and set \"manage: false\", or use "
-		    "the primary's address", "the server is a standby, where no publication can be made");
+		wm_diags_add(d, WM_WARNING, s->subject,
+		    "make the publication at the primary and set \"manage: false\", or use "
+		    "the primary's address",
+		    "the server is a standby, where no publication can be made");
 	if (s->keep_mb == -1)
 		wm_diags_add(d, WM_WARNING, s->subject, "set max_slot_wal_keep_size to what the disk can spare",
 		    "max_slot_wal_keep_size is not set: while walmill is stopped its slot keeps WAL without a limit");
 	if (s->sender_timeout > 0 && s->sender_timeout < SENDER_TIMEOUT_MIN)
-		wm_diags_add(d, WM_WARNING, s->subject, "set it to 60s", "wal_sender_timeout is %lld ms: a short pause of the "
-		    "network ends the stream", (long long)s->sender_timeout);
+		wm_diags_add(d, WM_WARNING, s->subject, "set it to 60s",
+		    "wal_sender_timeout is %lld ms: a short pause of the "
+		    "network ends the stream",
+		    (long long)s->sender_timeout);
 }
 
 /* The only test that also sees pg_hba.conf and what hosted servers make of the REPLICATION attribute. */
@@ -112,16 +118,23 @@ check_existing_slot(const struct server *s, const struct wm_slot_info *info)
 	const char *slot = s->source->slot;
 
 	if (strcmp(info->plugin, "pgoutput") != 0)
-		wm_diags_add(d, WM_ERROR, s->subject, "choose another name with \"slot:\"", "slot \"%s\" exists, with plugin "
-		    "\"%s\" instead of pgoutput", slot, info->plugin);
+		wm_diags_add(d, WM_ERROR, s->subject, "choose another name with \"slot:\"",
+		    "slot \"%s\" exists, with plugin "
+		    "\"%s\" instead of pgoutput",
+		    slot, info->plugin);
 	else if (!info->same_database)
-		wm_diags_add(d, WM_ERROR, s->subject, "choose another name with \"slot:\"", "slot \"%s\" belongs to database "
-		    "\"%s\"", slot, info->database);
+		wm_diags_add(d, WM_ERROR, s->subject, "choose another name with \"slot:\"",
+		    "slot \"%s\" belongs to database "
+		    "\"%s\"",
+		    slot, info->database);
 	else if (info->lost)
-		wm_diags_add(d, WM_ERROR, s->subject, "run \"walmill teardown\" and seed again", "slot \"%s\" is lost (%s): the "
-		    "server has removed WAL that it needs", slot, info->invalidation);
+		wm_diags_add(d, WM_ERROR, s->subject, "run \"walmill teardown\" and seed again",
+		    "slot \"%s\" is lost (%s): the "
+		    "server has removed WAL that it needs",
+		    slot, info->invalidation);
 	else
-		wm_diags_add(d, WM_NOTE, s->subject, NULL, "slot \"%s\" exists%s", slot, info->active ? " and is in use" : "");
+		wm_diags_add(d, WM_NOTE, s->subject, NULL, "slot \"%s\" exists%s", slot,
+		    info->active ? " and is in use" : "");
 }
 
 static void
@@ -136,11 +149,15 @@ check_slot(const struct server *s, struct wm_pg *c)
 	else if (info.exists)
 		check_existing_slot(s, &info);
 	else if (!s->source->manage)
-		wm_diags_add(d, WM_ERROR, s->subject, "make it with pg_create_logical_replication_slot(NAME, 'pgoutput'), or drop "
-		    "\"manage: false\"", "slot \"%s\" does not exist", s->source->slot);
+		wm_diags_add(d, WM_ERROR, s->subject,
+		    "make it with pg_create_logical_replication_slot(NAME, 'pgoutput'), or drop "
+		    "\"manage: false\"",
+		    "slot \"%s\" does not exist", s->source->slot);
 	else if (s->slots_used >= s->slots && s->slots >= 0)
-		wm_diags_add(d, WM_ERROR, s->subject, "raise max_replication_slots and restart the server, or drop a slot that "
-		    "nobody uses", "all %lld replication slots are taken", (long long)s->slots);
+		wm_diags_add(d, WM_ERROR, s->subject,
+		    "raise max_replication_slots and restart the server, or drop a slot that "
+		    "nobody uses",
+		    "all %lld replication slots are taken", (long long)s->slots);
 	else
 		wm_diags_add(d, WM_NOTE, s->subject, NULL, "%lld of %lld replication slots are free",
 		    (long long)(s->slots - s->slots_used), (long long)s->slots);
@@ -178,8 +195,10 @@ wm_check_server(struct wm_check *check, const struct wm_source_config *source, s
 	snprintf(s.subject, sizeof(s.subject), "source \"%.80s\"", source->name);
 	if (wm_pg_connect(source->uri, WM_PG_SQL, "walmill check", &c, &err) != WM_OK ||
 	    read_server(c, &s, &err) != WM_OK) {
-		wm_diags_add(&check->findings, WM_ERROR, s.subject, "see that the server runs, and that host, port, database, "
-		    "user and password in its \"uri\" are right", "%s", err.text);
+		wm_diags_add(&check->findings, WM_ERROR, s.subject,
+		    "see that the server runs, and that host, port, database, "
+		    "user and password in its \"uri\" are right",
+		    "%s", err.text);
 		return;
 	}
 	wm_diags_add(&check->findings, WM_NOTE, s.subject, NULL, "reachable (%s, PostgreSQL %s)", wm_pg_where(c),

@@ -17,6 +17,12 @@ wm_check_free(struct wm_check *check)
 	wm_diags_free(&check->findings);
 }
 
+/* A source, and the connection to it. */
+struct place {
+	const struct wm_source_config	*source;
+	struct wm_pg			*c;
+};
+
 static void
 out_of_memory(struct wm_check *check)
 {
@@ -25,26 +31,44 @@ out_of_memory(struct wm_check *check)
 
 /* ---- one table under one rule ---- */
 
+/* Statements that let the role read the table. */
 static void
-check_access(struct wm_check *check, const struct wm_source_config *source, const struct wm_rule *rule,
+add_grants(struct wm_buf *fix, const struct wm_relation *rel, const char *role)
+{
+	wm_buf_adds(fix, "run: GRANT USAGE ON SCHEMA ");
+	wm_pg_quote_ident(fix, rel->schema);
+	wm_buf_adds(fix, " TO ");
+	wm_pg_quote_ident(fix, role);
+	wm_buf_adds(fix, "; GRANT SELECT ON ");
+	wm_pg_quote_ident(fix, rel->schema);
+	wm_buf_addc(fix, '.');
+	wm_pg_quote_ident(fix, rel->name);
+	wm_buf_adds(fix, " TO ");
+	wm_pg_quote_ident(fix, role);
+}
+
+static void
+check_access(struct wm_check *check, const struct place *at, const struct wm_rule *rule,
     const struct wm_table *t, const char *subject)
 {
-	const char *schema = t->rel->schema, *name = t->rel->name;
 	struct wm_diags *d = &check->findings;
-	char fix[400];
+	WM_AUTO(wm_buf_free) struct wm_buf fix;
 
-	if (!t->readable && rule->seed_mode != WM_SEED_NEVER) {
-		snprintf(fix, sizeof(fix), "run: GRANT SELECT ON \"%.63s\".\"%.63s\" TO the role, and GRANT USAGE ON SCHEMA "
-		    "\"%.63s\"", schema, name, schema);
-		wm_diags_add(d, WM_ERROR, subject, fix, "its rows cannot be read for seeding");
-	}
-	if (!t->owned && source->manage)
-		wm_diags_add(d, WM_ERROR, subject, "make the role a member of the table's owner, or make the publication "
-		    "yourself and set \"manage: false\"", "only its owner may put it into a publication");
+	wm_buf_init(&fix, 4096);
+	add_grants(&fix, t->rel, PQuser(wm_pg_conn(at->c)));
+	if (!t->readable && rule->seed_mode != WM_SEED_NEVER)
+		wm_diags_add(d, WM_ERROR, subject, fix.data, "its rows cannot be read for seeding");
+	if (!t->owned && at->source->manage)
+		wm_diags_add(d, WM_ERROR, subject,
+		    "make the role a member of the table's owner, or make the publication yourself and set "
+		    "\"manage: false\"",
+		    "only its owner may put it into a publication");
 	if (t->row_security)
-		wm_diags_add(d, WM_ERROR, subject, "run: ALTER ROLE ... BYPASSRLS", "row security would hide rows from the seed");
+		wm_diags_add(d, WM_ERROR, subject, "run: ALTER ROLE ... BYPASSRLS",
+		    "row security would hide rows from the seed");
 	if (t->has_generated)
-		wm_diags_add(d, WM_NOTE, subject, NULL, "its generated columns are left out: the stream does not carry them");
+		wm_diags_add(d, WM_NOTE, subject, NULL,
+		    "its generated columns are left out: the stream does not carry them");
 }
 
 static void
@@ -62,35 +86,39 @@ keep_plan(struct wm_check *check, struct wm_plan *plan)
 }
 
 static void
-check_table(struct wm_check *check, const struct wm_source_config *source, const struct wm_rule *rule,
+check_table(struct wm_check *check, const struct place *at, const struct wm_rule *rule,
     const struct wm_table *t)
 {
 	static const char no_key[32];		/* names of columns are all that is asked of the plan */
-	const struct wm_plan_env env = { .source = source->name, .mask_key = no_key, .mask_key_len = sizeof(no_key) };
+	const struct wm_plan_env env = {
+		.source = at->source->name, .mask_key = no_key, .mask_key_len = sizeof(no_key)
+	};
 	struct wm_plan *plan;
 	struct wm_error err;
 	char subject[300];
 
-	snprintf(subject, sizeof(subject), "table %.63s.%.63s (rule \"%.63s\")", t->rel->schema, t->rel->name, rule->name);
+	snprintf(subject, sizeof(subject), "table %.63s.%.63s (rule \"%.63s\")", t->rel->schema,
+	    t->rel->name, rule->name);
 	if (t->unlogged) {
-		wm_diags_add(&check->findings, WM_WARNING, subject, "run: ALTER TABLE ... SET LOGGED", "it is unlogged, so that its "
-		    "changes are in no stream; the rule leaves it out");
+		wm_diags_add(&check->findings, WM_ERROR, subject,
+		    "run: ALTER TABLE ... SET LOGGED, or leave it out of the rule (\"!schema.table\")",
+		    "it is unlogged, so that its changes are in no stream");
 		return;
 	}
-	check_access(check, source, rule, t, subject);
+	check_access(check, at, rule, t, subject);
 	if (wm_plan_compile(rule, t->rel, &env, &plan, &err) != WM_OK) {
 		wm_diags_add(&check->findings, WM_ERROR, subject, NULL, "%s", err.text);
 		return;
 	}
-	wm_diags_add(&check->findings, WM_NOTE, subject, NULL, "goes to \"%s\" at target \"%s\"", wm_plan_view(plan)->name,
-	    rule->target);
+	wm_diags_add(&check->findings, WM_NOTE, subject, NULL, "goes to \"%s\" at target \"%s\"",
+	    wm_plan_view(plan)->name, rule->target);
 	keep_plan(check, plan);
 }
 
 /* ---- all of a source ---- */
 
 static void
-check_rule(struct wm_check *check, const struct wm_source_config *source, const struct wm_rule *rule,
+check_rule(struct wm_check *check, const struct place *at, const struct wm_rule *rule,
     const struct wm_tables *tables)
 {
 	size_t matched = 0, partitions = 0;
@@ -105,17 +133,20 @@ check_rule(struct wm_check *check, const struct wm_source_config *source, const 
 		partitions += t->partition;
 		matched += !t->partition;
 		if (!t->partition)
-			check_table(check, source, rule, t);
+			check_table(check, at, rule, t);
 	}
 	if (matched > 0)
 		return;
 	snprintf(subject, sizeof(subject), "rule \"%.80s\"", rule->name);
 	if (partitions > 0)
-		wm_diags_add(&check->findings, WM_WARNING, subject, "name the partitioned table instead", "it matches only "
+		wm_diags_add(&check->findings, WM_WARNING, subject,
+		    "name the partitioned table instead",
+		    "it matches only "
 		    "partitions, whose changes come under the name of the table they are part of");
 	else
-		wm_diags_add(&check->findings, WM_WARNING, subject, "see \"table:\"; names are schema.table and case-sensitive",
-		    "no table of source \"%s\" matches it", source->name);
+		wm_diags_add(&check->findings, WM_WARNING, subject,
+		    "see \"table:\"; names are schema.table and case-sensitive",
+		    "no table of source \"%s\" matches it", at->source->name);
 }
 
 /* What of these tables the publication must carry, by the plans from first on. */
@@ -134,7 +165,9 @@ published(const struct wm_check *check, size_t first, const char ***ret_names)
 		const struct wm_relation *rel = wm_plan_relation(check->plans[first + i]);
 		const bool *needed = wm_plan_needed(check->plans[first + i]);
 
-		list[i] = (struct wm_published){ .oid = rel->oid, .schema = rel->schema, .name = rel->name, .columns = names };
+		list[i] = (struct wm_published){
+			.oid = rel->oid, .schema = rel->schema, .name = rel->name, .columns = names
+		};
 		for (unsigned k = 0; k < rel->ncolumns; k++)
 			if (needed[k])
 				names[list[i].ncolumns++] = rel->columns[k].name;
@@ -152,7 +185,8 @@ check_unmanaged(struct wm_check *check, const struct wm_source_config *source, s
 
 	if (list == NULL || names == NULL)
 		out_of_memory(check);
-	else if (wm_publication_check(c, source->publication, list, check->nplans - first, &check->findings, &err) != WM_OK)
+	else if (wm_publication_check(c, source->publication, list, check->nplans - first,
+		     &check->findings, &err) != WM_OK)
 		wm_diags_add(&check->findings, WM_ERROR, source->name, NULL, "%s", err.text);
 	free(names);
 	free(list);
@@ -163,6 +197,7 @@ wm_check_tables(struct wm_check *check, const struct wm_source_config *source, s
 {
 	WM_AUTO(wm_tables_free) struct wm_tables tables = { 0 };
 	const struct wm_ruleset *rules = check->setup->rules;
+	const struct place at = { source, c };
 	size_t first = check->nplans;
 	struct wm_error err;
 
@@ -172,7 +207,7 @@ wm_check_tables(struct wm_check *check, const struct wm_source_config *source, s
 	}
 	for (size_t i = 0; i < rules->n; i++)
 		if (strcmp(rules->rules[i].source, source->name) == 0)
-			check_rule(check, source, &rules->rules[i], &tables);
+			check_rule(check, &at, &rules->rules[i], &tables);
 	if (!source->manage)
 		check_unmanaged(check, source, c, first);
 }
@@ -191,17 +226,20 @@ wm_check_views(struct wm_check *check)
 {
 	for (size_t i = 0; i < check->nplans; i++)
 		for (size_t k = 0; k < i; k++) {
-			const struct wm_relation *a = wm_plan_relation(check->plans[k]), *b = wm_plan_relation(check->plans[i]);
+			const struct wm_relation *a = wm_plan_relation(check->plans[k]),
+						 *b = wm_plan_relation(check->plans[i]);
 			char subject[160];
 
 			if (!same_view(check->plans[i], check->plans[k]))
 				continue;
 			snprintf(subject, sizeof(subject), "view \"%.63s\" at target \"%.63s\"",
 			    wm_plan_view(check->plans[i])->name, wm_plan_rule(check->plans[i])->target);
-			wm_diags_add(&check->findings, WM_ERROR, subject, "give each its own view, for example with {schema} in "
-			    "\"view:\"", "both table %s.%s (rule \"%s\") and table %s.%s (rule \"%s\") would be written to it",
-			    a->schema, a->name, wm_plan_rule(check->plans[k])->name, b->schema, b->name,
-			    wm_plan_rule(check->plans[i])->name);
+			wm_diags_add(&check->findings, WM_ERROR, subject,
+			    "give each its own view, for example with {schema} in "
+			    "\"view:\"",
+			    "both table %s.%s (rule \"%s\") and table %s.%s (rule \"%s\") would be written to it",
+			    a->schema, a->name, wm_plan_rule(check->plans[k])->name, b->schema,
+			    b->name, wm_plan_rule(check->plans[i])->name);
 			break;
 		}
 }

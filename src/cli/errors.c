@@ -173,8 +173,8 @@ list_letters(int argc, char **argv)
 		{ "limit", 0, WM_FLAG_NUMBER, &q.filter.limit, "N", "at most so many (default 100)" },
 		WM_FLAG_JSON(json), WM_FLAG_END,
 	};
-	const struct wm_usage usage = { "errors list", "", "Lists the rows that a target or a rule refused, oldest first.",
-	    0, 0 };
+	const struct wm_usage usage = { "errors list", "",
+		"Lists the rows that a target or a rule refused, oldest first.", 0, 0 };
 	WM_AUTO(wm_freep) char *answer = NULL;
 	int first, code = wm_args_parse(&usage, flags, argc, argv, &first);
 
@@ -198,7 +198,10 @@ show_letter(int argc, char **argv)
 	struct question q = { 0 };
 	bool json = false;
 	const struct wm_flag flags[] = {
-		WM_FLAG_CONFIG(reach.config), WM_FLAG_SOCKET(reach.socket), WM_FLAG_STATE(reach.state), WM_FLAG_JSON(json),
+		WM_FLAG_CONFIG(reach.config),
+		WM_FLAG_SOCKET(reach.socket),
+		WM_FLAG_STATE(reach.state),
+		WM_FLAG_JSON(json),
 		WM_FLAG_END,
 	};
 	const struct wm_usage usage = { "errors show", "ID", "Shows one dead letter with its row.", 1, 1 };
@@ -208,7 +211,8 @@ show_letter(int argc, char **argv)
 	if (code != -1)
 		return code;
 	if (!wm_parse_i64(argv[first], &q.id) || q.id < 1)
-		return wm_args_mistake("errors show", "\"%s\" is no id; \"walmill errors list\" shows them", argv[first]);
+		return wm_args_mistake("errors show",
+		    "\"%s\" is no id; \"walmill errors list\" shows them", argv[first]);
 	if ((code = ask(&reach, &q, &answer)) != -1)
 		return code;
 	if (json)

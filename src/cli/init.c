@@ -58,8 +58,10 @@ none_exists(const char *folder, const struct wm_init_files *files, struct wm_err
 		if (files->failed || path == NULL || files->list[i].text.failed)
 			return wm_oom(err, "the files");
 		if (access(path, F_OK) == 0)
-			return wm_fail(err, WM_FATAL, "\"%s\" exists and is not overwritten; nothing is written (name another "
-			    "folder with --dir)", path);
+			return wm_fail(err, WM_FATAL,
+			    "\"%s\" exists and is not overwritten; nothing is written (name another "
+			    "folder with --dir)",
+			    path);
 	}
 	return WM_OK;
 }
@@ -77,7 +79,8 @@ write_file(const char *folder, const struct wm_init_file *file, struct wm_error 
 		return wm_fail(err, WM_FATAL, "could not make \"%s\": %s", path, strerror(errno));
 	n = write(fd, file->text.data, file->text.len);
 	if (close(fd) != 0 || n != (ssize_t)file->text.len)
-		return wm_fail(err, WM_FATAL, "could not write \"%s\": %s", path, n >= 0 ? "no room left" : strerror(errno));
+		return wm_fail(err, WM_FATAL, "could not write \"%s\": %s", path,
+		    n >= 0 ? "no room left" : strerror(errno));
 	fprintf(stderr, "wrote %s\n", path);
 	return WM_OK;
 }
@@ -201,8 +204,9 @@ verify(const char *folder)
 	wm_diags_free(&diags);
 	if (setup == NULL)
 		return WM_EXIT_USAGE;
-	fprintf(stderr, "Next: look at %s and %s/rules.d, then \"walmill check -c %s\" and \"walmill run -c %s\".\n", path,
-	    folder, path, path);
+	fprintf(stderr,
+	    "Next: look at %s and %s/rules.d, then \"walmill check -c %s\" and \"walmill run -c %s\".\n",
+	    path, folder, path, path);
 	return WM_EXIT_OK;
 }
 

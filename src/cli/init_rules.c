@@ -72,6 +72,7 @@ unique_name(const struct candidate *list, size_t n, const struct wm_table *t)
 
 /* ---- which tables can be synced ---- */
 
+/* An item of a list: outside a list a blank would begin another pattern. */
 static void
 quote_table(struct wm_buf *out, const char *mark, const char *schema, const char *table)
 {
@@ -93,9 +94,9 @@ load_rules(const struct wm_link *link, const struct candidate *list, size_t n, s
 	wm_buf_adds(&text, "sources: {source: {uri: \"postgresql:///\"}}\ntargets: {target: {type: ");
 	wm_buf_addf(&text, "%s}}\nrules:\n", link->ops->type);
 	for (size_t i = 0; i < n; i++) {
-		wm_buf_addf(&text, "  - name: \"%s\"\n    table: ", list[i].name);
+		wm_buf_addf(&text, "  - name: \"%s\"\n    table: [", list[i].name);
 		quote_table(&text, "", list[i].table->rel->schema, list[i].table->rel->name);
-		wm_buf_addc(&text, '\n');
+		wm_buf_adds(&text, "]\n");
 	}
 	*ret_config = text.failed ? NULL : wm_config_parse("init", text.data, "/", diags);
 	return *ret_config == NULL ? NULL : wm_ruleset_load(*ret_config, diags);
@@ -175,18 +176,20 @@ add_rule(const struct wm_link *link, const struct candidate *c, struct wm_buf *o
 		add_comment(out, c->reason);
 		wm_buf_adds(out, "\n# Take the marks away once that is mended.\n");
 	}
-	wm_buf_addf(out, "%srules:\n%s  - name: \"%s\"\n%s    table: ", lead, lead, c->name, lead);
+	wm_buf_addf(out, "%srules:\n%s  - name: \"%s\"\n%s    table: [", lead, lead, c->name, lead);
 	quote_table(out, "", c->table->rel->schema, c->table->rel->name);
+	wm_buf_addc(out, ']');
 	if (!is_public(c->table))
 		wm_buf_addf(out, "\n%s    view: \"%s\"", lead, view_of_others(link));
 	wm_buf_addc(out, '\n');
 }
 
 static void
-add_hints(struct wm_buf *out)
+add_hints(bool has_view, struct wm_buf *out)
 {
+	if (!has_view)
+		wm_buf_adds(out, "    # view: \"{table}\"                    the target's table\n");
 	wm_buf_adds(out,
-	    "    # view: \"{table}\"                    the target's table\n"
 	    "    # where: status <> 'draft'           rows that do not match are not there at the target\n"
 	    "    # columns:\n"
 	    "    #   exclude: [password_hash]         never leaves the source\n"
@@ -209,7 +212,7 @@ one_file_a_table(const struct wm_link *link, const struct candidate *list, size_
 		add_heading(out, &list[i]);
 		add_rule(link, &list[i], out);
 		if (list[i].reason == NULL)
-			add_hints(out);
+			add_hints(!is_public(list[i].table), out);
 	}
 }
 
@@ -233,7 +236,7 @@ schema_file(const struct wm_link *link, const struct candidate *list, size_t n, 
 	}
 	if (strcmp(schema, "public") != 0)
 		wm_buf_addf(out, "    view: \"%s\"\n", view_of_others(link));
-	add_hints(out);
+	add_hints(strcmp(schema, "public") != 0, out);
 }
 
 static bool

@@ -104,7 +104,8 @@ default_state(const char *name, uint64_t hash, struct wm_error *err)
 	else if (home != NULL && home[0] == '/')
 		state = wm_asprintf("%s/.local/state/walmill/%s-%016" PRIx64, home, name, hash);
 	else {
-		wm_fail(err, WM_FATAL, "there is neither XDG_STATE_HOME nor HOME to keep the state in; name a folder with "
+		wm_fail(err, WM_FATAL,
+		    "there is neither XDG_STATE_HOME nor HOME to keep the state in; name a folder with "
 		    "--state DIR");
 		return NULL;
 	}
@@ -157,7 +158,8 @@ compare(const struct wm_uri *source, struct wm_link *p, uint64_t *ret_hash, stru
 	p->target_password = target.has_password;
 	*ret_hash = hash_text(target.canonical, *ret_hash);
 	if (strcmp(source->place, target.place) == 0)
-		return wm_fail(err, WM_FATAL, "source and target are the same database (%s); the target must be another",
+		return wm_fail(err, WM_FATAL,
+		    "source and target are the same database (%s); the target must be another",
 		    source->place);
 	return WM_OK;
 }
@@ -239,7 +241,8 @@ sort_glob(const char *glob, struct wm_buf *public, struct wm_buf *others)
 	bool exclude = glob[0] == '!';
 	const char *schema = glob + exclude, *dot = strchr(schema, '.');
 	const char *table = dot == NULL ? schema : dot + 1;
-	WM_AUTO(wm_freep) char *pattern = strndup(dot == NULL ? "public" : schema, dot == NULL ? 6 : (size_t)(dot - schema));
+	WM_AUTO(wm_freep) char *pattern =
+	    strndup(dot == NULL ? "public" : schema, dot == NULL ? 6 : (size_t)(dot - schema));
 	WM_AUTO(wm_freep) char *marked = pattern == NULL ? NULL : wm_asprintf("%s%s", exclude ? "!" : "", pattern);
 
 	if (marked == NULL) {
@@ -268,7 +271,8 @@ add_rules(const struct wm_link *p, const struct wm_flag_list *tables, struct wm_
 		wm_buf_adds(&others, "      - \"!public.*\"\n");
 	wm_buf_adds(out, "rules:\n");
 	add_rule(out, "public", &public, "{table}");
-	add_rule(out, "others", &others, strcmp(p->ops->type, "postgres") == 0 ? "{schema}.{table}" : "{schema}_{table}");
+	add_rule(out, "others", &others,
+	    strcmp(p->ops->type, "postgres") == 0 ? "{schema}.{table}" : "{schema}_{table}");
 	out->failed |= public.failed || others.failed;
 }
 

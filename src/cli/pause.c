@@ -34,8 +34,10 @@ call(int argc, char **argv, const char *command, const char *help, const char *p
 int
 wm_cli_pause(int argc, char **argv)
 {
-	return call(argc, argv, "pause", "Stops applying a rule, over restarts too, until \"walmill resume\".  Nothing is "
-	    "lost: the source\nkeeps what has not been applied.", "/v1/pause");
+	return call(argc, argv, "pause",
+	    "Stops applying a rule, over restarts too, until \"walmill resume\".  Nothing is "
+	    "lost: the source\nkeeps what has not been applied.",
+	    "/v1/pause");
 }
 
 int

@@ -7,7 +7,6 @@
  */
 #include "progress.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,6 @@
 
 #include "grid.h"
 #include "walmill/log.h"
-#include "walmill/strutil.h"
 
 #define LOG_EVERY (10 * WM_SEC)
 #define RATE_WINDOW (3 * WM_SEC)
@@ -41,8 +39,6 @@ struct wm_progress {
 	size_t			 nsamples;		/* ever taken */
 	wm_usec			 logged;		/* last log line */
 	struct sample		 logged_sample;		/* what it said */
-	char			**announced;		/* rules whose seed's end was logged */
-	size_t			 nannounced;
 	pthread_mutex_t		 lock;			/* guards line */
 	char			 line[LINE_MAX];
 };
@@ -66,9 +62,6 @@ wm_progress_destroy(struct wm_progress *p)
 		return;
 	if (p->terminal)
 		wm_log_progress(NULL, NULL);
-	for (size_t i = 0; i < p->nannounced; i++)
-		free(p->announced[i]);
-	free(p->announced);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -235,41 +228,9 @@ log_now_and_then(struct wm_progress *p, const struct wm_snapshot *s, wm_usec now
 	p->logged_sample = (struct sample){ now, t.read, t.changes };
 }
 
-static bool
-announce_once(struct wm_progress *p, const struct wm_rule_status *r)
-{
-	WM_AUTO(wm_freep) char *key = wm_asprintf("%s\n%s\n%s", r->name, r->source, r->table);
-	char **list;
-
-	for (size_t i = 0; key != NULL && i < p->nannounced; i++)
-		if (strcmp(p->announced[i], key) == 0)
-			return false;
-	list = key == NULL ? NULL : reallocarray(p->announced, p->nannounced + 1, sizeof(*list));
-	if (list == NULL)
-		return false;
-	p->announced = list;
-	p->announced[p->nannounced++] = key;
-	key = NULL;
-	return true;
-}
-
-static void
-log_finished_seeds(struct wm_progress *p, const struct wm_snapshot *s)
-{
-	for (size_t i = 0; i < s->nrules; i++) {
-		const struct wm_rule_status *r = &s->rules[i];
-
-		if (strcmp(r->state, "streaming") != 0 || r->rows_read == 0 || !announce_once(p, r))
-			continue;
-		wm_log(WM_LOG_INFO, "seed_done", "rule \"%s\" (%s): %" PRIu64 " rows read at the source, %" PRIu64
-		    " accepted by the target", r->name, r->table, r->rows_read, r->rows_seeded);
-	}
-}
-
 void
 wm_progress_update(struct wm_progress *p, const struct wm_snapshot *s, wm_usec now)
 {
-	log_finished_seeds(p, s);
 	if (p->terminal)
 		show(p, s, now);
 	else

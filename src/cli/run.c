@@ -203,8 +203,10 @@ wm_cli_run(int argc, char **argv)
 {
 	const char *config = NULL;
 	const struct wm_flag flags[] = { WM_FLAG_CONFIG(config), WM_FLAG_END };
-	const struct wm_usage usage = { "run", "", "Runs the daemon in the foreground.  SIGTERM and SIGINT finish what is "
-	    "under way and stop it,\nSIGHUP reads configuration and rules again.", 0, 0 };
+	const struct wm_usage usage = { "run", "",
+		"Runs the daemon in the foreground.  SIGTERM and SIGINT finish what is "
+		"under way and stop it,\nSIGHUP reads configuration and rules again.",
+		0, 0 };
 	int first, code = wm_args_parse(&usage, flags, argc, argv, &first);
 
 	if (code != -1)

@@ -196,8 +196,10 @@ wm_cli_status(int argc, char **argv)
 		{ "watch", 'w', WM_FLAG_SWITCH, &again, NULL, "print it again every second" },
 		WM_FLAG_JSON(json), WM_FLAG_END,
 	};
-	const struct wm_usage usage = { "status", "", "Shows state, positions, lag, rows and errors of every source, target "
-	    "and rule of the\nrunning daemon.", 0, 0 };
+	const struct wm_usage usage = { "status", "",
+		"Shows state, positions, lag, rows and errors of every source, target "
+		"and rule of the\nrunning daemon.",
+		0, 0 };
 	int first, code = wm_args_parse(&usage, flags, argc, argv, &first);
 
 	if (code != -1)

@@ -52,14 +52,6 @@ on_tick(void *arg, enum wm_phase phase)
 		wm_progress_update(sync->progress, &s, wm_clock_mono());
 }
 
-static void
-on_phase(void *arg, enum wm_phase phase)
-{
-	if (phase == WM_PHASE_RUNNING)
-		wm_log(WM_LOG_INFO, "streaming", "the source streams");
-	on_tick(arg, phase);
-}
-
 /* ---- the end of --once ---- */
 
 static void
@@ -135,8 +127,8 @@ follow(struct wm_setup *setup, struct wm_state *state, int signals, bool once, b
 	WM_AUTO(free_progressp) struct wm_progress *progress = NULL;
 	struct wm_admin_options options = { .socket = setup->config->admin_socket, .state = state };
 	struct sync sync = { 0 };
-	struct wm_daemon daemon = { .signals = signals, .tick = TICK, .on_tick = on_tick, .on_phase = on_phase,
-	    .arg = &sync };
+	struct wm_daemon daemon = { .signals = signals, .tick = TICK, .on_tick = on_tick,
+		.on_phase = on_tick, .arg = &sync };
 	struct wm_admin *admin = NULL;
 	struct wm_error err;
 	int code;
@@ -206,9 +198,10 @@ wm_cli_sync(int argc, char **argv)
 		{ "json", 0, WM_FLAG_SWITCH, &json, NULL, "with --once: print the result as JSON" },
 		WM_FLAG_END,
 	};
-	const struct wm_usage usage = { "sync", "", "Makes slot and publication at the source and tables at the target, "
-	    "copies the rows, and\nfollows the changes until it is stopped.  Called again it goes on where it stopped.",
-	    0, 0 };
+	const struct wm_usage usage = { "sync", "",
+		"Makes slot and publication at the source and tables at the target, "
+		"copies the rows, and\nfollows the changes until it is stopped.  Called again it goes on where it stopped.",
+		0, 0 };
 	int first, code = wm_args_parse(&usage, flags, argc, argv, &first);
 
 	wm_cli_no_core();

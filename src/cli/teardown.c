@@ -103,12 +103,15 @@ drop_slot(struct wm_pg *c, const struct wm_source_record *record, const char *so
 	if (status != WM_OK || !info.exists)
 		return status;
 	if (info.active)
-		return wm_fail(err, WM_FATAL, "source \"%s\": slot \"%s\" is in use by server process %d; stop the walmill "
-		    "that streams from it first", source, record->slot, info.active_pid);
+		return wm_fail(err, WM_FATAL,
+		    "source \"%s\": slot \"%s\" is in use by server process %d; stop the walmill "
+		    "that streams from it first",
+		    source, record->slot, info.active_pid);
 	if (!record->slot_made) {
-		fprintf(stderr, "walmill: source \"%s\": slot \"%s\" exists, but the state does not say that walmill made "
-		    "it; it is left alone (SELECT pg_drop_replication_slot('%s') drops it)\n", source, record->slot,
-		    record->slot);
+		fprintf(stderr,
+		    "walmill: source \"%s\": slot \"%s\" exists, but the state does not say that walmill made "
+		    "it; it is left alone (SELECT pg_drop_replication_slot('%s') drops it)\n",
+		    source, record->slot, record->slot);
 		return WM_OK;
 	}
 	if ((status = wm_slot_drop(c, record->slot, err)) == WM_OK)
@@ -136,8 +139,10 @@ drop_at_source(const struct wm_source_config *source, const struct wm_source_rec
 	enum wm_status status;
 
 	if (!source->manage) {
-		fprintf(stderr, "walmill: source \"%s\" has \"manage: false\": slot \"%s\" and publication \"%s\" are left "
-		    "alone\n", source->name, record->slot, record->publication);
+		fprintf(stderr,
+		    "walmill: source \"%s\" has \"manage: false\": slot \"%s\" and publication \"%s\" are left "
+		    "alone\n",
+		    source->name, record->slot, record->publication);
 		return WM_OK;
 	}
 	if ((status = wm_pg_connect(source->uri, WM_PG_SQL, "walmill teardown", &c, err)) != WM_OK ||
@@ -157,8 +162,9 @@ teardown_source(const struct wm_setup *setup, struct wm_state *state, const stru
 	if ((status = wm_state_source_get(state, source->name, &record, &found, err)) != WM_OK)
 		return status;
 	if (!found) {
-		fprintf(stderr, "walmill: source \"%s\": the state in %s knows of nothing that walmill made\n", source->name,
-		    setup->config->state);
+		fprintf(stderr,
+		    "walmill: source \"%s\": the state in %s knows of nothing that walmill made\n",
+		    source->name, setup->config->state);
 		return WM_OK;
 	}
 	if ((status = drop_at_source(source, &record, err)) != WM_OK)
@@ -213,8 +219,10 @@ wm_cli_teardown(int argc, char **argv)
 		{ "state", 0, WM_FLAG_TEXT, &given.state, "DIR", "with --source: as given to \"walmill sync\"" },
 		WM_FLAG_END,
 	};
-	const struct wm_usage usage = { "teardown", "", "Drops the replication slot and the publication that walmill made "
-	    "at each source, and forgets\nthe positions.  Tables at the targets stay.", 0, 0 };
+	const struct wm_usage usage = { "teardown", "",
+		"Drops the replication slot and the publication that walmill made "
+		"at each source, and forgets\nthe positions.  Tables at the targets stay.",
+		0, 0 };
 	WM_AUTO(wm_cli_free_setupp) struct wm_setup *setup = NULL;
 	struct wm_diags diags = { 0 };
 	int first, code = wm_args_parse(&usage, flags, argc, argv, &first);
@@ -222,7 +230,8 @@ wm_cli_teardown(int argc, char **argv)
 	if (code != -1)
 		return code;
 	if ((given.source == NULL) != (given.target == NULL) || (given.state != NULL && given.source == NULL))
-		return wm_args_mistake("teardown", "give --source and --target as to \"walmill sync\", or a configuration");
+		return wm_args_mistake("teardown",
+		    "give --source and --target as to \"walmill sync\", or a configuration");
 	if (given.source != NULL && config != NULL)
 		return wm_args_mistake("teardown", "give a configuration or --source and --target, not both");
 	code = WM_EXIT_USAGE;

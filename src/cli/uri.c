@@ -80,6 +80,20 @@ canonical(const PQconninfoOption *options)
 	return wm_buf_steal(&b);
 }
 
+/*
+ * libpq takes "me:pa/ss@db/shop" for host "me", port "pa" and database "ss@db/shop": a password
+ * that was not encoded, which would go on to stand in names and messages.
+ */
+static bool
+is_torn(const char *uri, const PQconninfoOption *options)
+{
+	const char *database = value_of(options, NULL, "dbname"), *port = value_of(options, NULL, "port");
+
+	if (port != NULL && port[strspn(port, "0123456789,")] != '\0')
+		return true;
+	return strstr(uri, "://") != NULL && database != NULL && strchr(database, '@') != NULL;
+}
+
 enum wm_status
 wm_uri_parse(const char *uri, const char *what, struct wm_uri *ret, struct wm_error *err)
 {
@@ -91,9 +105,11 @@ wm_uri_parse(const char *uri, const char *what, struct wm_uri *ret, struct wm_er
 
 	options = PQconninfoParse(uri, &message);
 	PQfreemem(message);		/* it repeats parts of the URI, a password perhaps */
-	if (options == NULL)
-		return wm_fail(err, WM_FATAL, "the %s URI cannot be read: write postgresql://USER@HOST:PORT/DATABASE; a "
-		    "password's special characters must be %%-encoded (@ is %%40, / is %%2F)", what);
+	if (options == NULL || is_torn(uri, options))
+		return wm_fail(err, WM_FATAL,
+		    "the %s URI cannot be read: write postgresql://USER@HOST:PORT/DATABASE; a "
+		    "password's special characters must be %%-encoded (@ is %%40, / is %%2F)",
+		    what);
 	u.has_password = register_secrets(options);
 	database = value_of(options, defaults, "dbname");
 	if (database == NULL)

@@ -3,7 +3,7 @@
  * types.c - what the types that are not built in amount to.
  *
  * A domain turns into its base type, an array into an array of what its elements turn into,
- * everything else into its text form.  oid and typmod stay as the stream names them.
+ * everything else into its text form.  oid stays as the stream names it; a domain over numeric(10,2) has that typmod.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,13 +156,12 @@ wm_pg_resolve_types(
 	for (size_t i = 0; i < n; i++) {
 		for (unsigned k = 0; k < rels[i]->ncolumns; k++) {
 			struct wm_type *type = &rels[i]->columns[k].type;
-			struct wm_type resolved = { .class = WM_TYPE_UNKNOWN };
+			struct wm_type resolved = { .class = WM_TYPE_UNKNOWN, .typmod = type->typmod };
 
 			if (type->class != WM_TYPE_UNKNOWN)
 				continue;
 			resolve(res, type->oid, type->typmod, 0, &resolved);
 			resolved.oid = type->oid;
-			resolved.typmod = type->typmod;
 			*type = resolved;
 		}
 	}

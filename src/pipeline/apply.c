@@ -20,6 +20,9 @@ wants(struct worker *w, const struct unit *u)
 		return false;
 	if (h == NULL && w->at.commit_lsn <= atomic_load_explicit(&w->commit_lsn, memory_order_relaxed))
 		return false;
+	/* A log begins with its seed. */
+	if (u->rule->mode == WM_MODE_APPEND && u->state == UNIT_SEEDING)
+		return false;
 	return u->visible == NULL || !wm_snapshot_sees(u->visible, w->xid);
 }
 
@@ -63,6 +66,10 @@ apply_rollback(struct worker *w)
 	w->in_transaction = false;
 	w->boundary_commit = atomic_load(&w->commit_lsn);
 	w->boundary_end = atomic_load(&w->end_lsn);
+	/* Where the stream stands when a rule's changes come again is known at the next boundary only. */
+	for (const struct hold *h = w->holds; h != NULL; h = h->next)
+		if (h->resuming)
+			w->boundary_commit = w->boundary_end = 0;
 	if (w->target->ops->rollback != NULL)
 		w->target->ops->rollback(w->target);
 	for (r = w->routes; r != NULL; r = r->hh.next)
@@ -77,16 +84,17 @@ advance_holds(struct worker *w)
 	for (struct hold **link = &w->holds; *link != NULL;) {
 		struct hold *h = *link;
 
-		if (h->resuming && w->boundary_commit > h->commit_lsn)
-			h->commit_lsn = w->boundary_commit;
-		if (h->resuming && w->boundary_end > h->end_lsn)
+		if (h->resuming && w->boundary_end > h->end_lsn) {
 			h->end_lsn = w->boundary_end;
+			if (w->boundary_commit > h->commit_lsn)
+				h->commit_lsn = w->boundary_commit;
+			w->bookmarks = true;
+		}
 		if (h->resuming && h->end_lsn >= atomic_load(&w->end_lsn)) {
 			wm_log(WM_LOG_INFO, "rule_resumed", "rule \"%s\" is in step again", h->rule->name);
 			stats_set_error(pipeline_stats(w->p, h->rule->name), NULL);
 			*link = h->next;
 			free(h);
-			w->bookmarks = true;
 		} else
 			link = &h->next;
 	}
@@ -137,7 +145,7 @@ enum wm_status
 apply_commit(struct worker *w, struct wm_error *err)
 {
 	wm_lsn commit = atomic_load(&w->commit_lsn), end = atomic_load(&w->end_lsn);
-	bool held = w->holds != NULL;
+	bool held = w->holds != NULL;	/* advance_holds may end the last one */
 	enum wm_status st = apply_flush(w, err);
 
 	if (st != WM_OK)
@@ -147,7 +155,7 @@ apply_commit(struct worker *w, struct wm_error *err)
 	if (w->boundary_end > end)
 		end = w->boundary_end;
 	advance_holds(w);
-	if (w->uncommitted || w->bookmarks || held) {
+	if (w->uncommitted || w->bookmarks) {
 		st = bookmarks_commit_all(w, commit, end, err);
 		if (st != WM_OK)
 			return st;
@@ -249,9 +257,9 @@ apply_change(struct worker *w, struct route *r, struct route_plan *rp, const str
 		return st;
 	count(rp->unit->stats, change->kind);
 	if (outcome == WM_PLAN_BAD) {
-		bool keyed = deliver_bad_key(rp->plan, change, batcher_arena(w->batcher), &rows.row[0]);
+		bool keyed = wm_plan_key_row(rp->plan, change, batcher_arena(w->batcher), &rows.row[0]);
 
-		return deliver_bad(&w->delivery, rp->unit->rule, wm_plan_view(rp->plan), keyed ? &rows.row[0] : NULL, "check",
+		return deliver_bad(&w->delivery, rp->unit->rule, wm_plan_view(rp->plan), keyed ? &rows.row[0] : NULL, err->code,
 		    err);
 	}
 	if (outcome == WM_PLAN_TRUNCATE) {

@@ -79,6 +79,8 @@ enum wm_status
 deliver_bad(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view, const struct wm_row *row,
     const char *class, struct wm_error *err)
 {
+	if (err->status != WM_REJECT)
+		return err->status;	/* not the row's fault: memory */
 	switch (rule->on_error) {
 	case WM_ON_ERROR_DEAD_LETTER:
 		return bury(d, rule, view, row, class, err);
@@ -188,22 +190,4 @@ deliver(struct delivery *d, const struct wm_batch *batch, struct wm_error *err)
 		return st;
 	st = deliver_truncates(d, batch, err);
 	return st == WM_OK ? deliver_parts(d, batch, 0, batch->nrows, err) : st;
-}
-
-bool
-deliver_bad_key(struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena, struct wm_row *ret)
-{
-	struct wm_plan_rows rows = { 0 };
-	const struct wm_view *view = wm_plan_view(plan);
-	struct wm_error ignored;
-
-	if (wm_plan_vanished(plan, change, arena, &rows, &ignored) != WM_PLAN_ROWS || rows.n == 0)
-		return false;
-	*ret = rows.row[rows.n - 1];
-	ret->op = change->kind == WM_EVENT_UPDATE ? WM_ROW_UPDATE : WM_ROW_UPSERT;
-	/* What the rest would have been is not known: it is left out of the letter. */
-	for (unsigned i = 0; i < view->ncolumns; i++)
-		if (!view->columns[i].key)
-			ret->values[i].kind = WM_VALUE_UNCHANGED;
-	return true;
 }

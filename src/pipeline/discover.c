@@ -52,26 +52,30 @@ add_match(struct source *s, struct tableset *set, const struct wm_rule *rule, co
 {
 	struct wm_plan_env env = pipeline_plan_env(s->p, s->config->name);
 	struct matched *list = realloc(set->list, (set->n + 1) * sizeof(*list));
+	WM_AUTO(wm_freep) bool *reads = calloc(table->rel->ncolumns + 1, sizeof(*reads));
 	struct wm_plan *plan = NULL;
 	struct matched *m;
 	enum wm_status st;
 
-	if (list == NULL)
+	if (list != NULL)
+		set->list = list;
+	if (list == NULL || reads == NULL)
 		return wm_oom(err, "a table");
-	set->list = list;
 	m = &list[set->n];
 	*m = (struct matched){ .rule = rule, .rel = wm_relation_dup(table->rel), .rows = table->rows };
 	if (m->rel == NULL)
 		return wm_oom(err, "a table");
 	set->n++;
 	st = table->unlogged ? wm_fail(err, WM_REJECT, "the table is unlogged, so its changes are not in the WAL; ALTER TABLE "
-	    "... SET LOGGED, or leave it out of the rule") : wm_plan_compile(rule, table->rel, &env, &plan, err);
+	    "... SET LOGGED, or leave it out of the rule") : wm_rule_needs(rule, table->rel, reads, err);
+	if (st == WM_OK)
+		st = wm_plan_compile(rule, table->rel, &env, &plan, err);
 	if (st == WM_REJECT) {
 		m->refused = strdup(err->text);
 		return m->refused == NULL ? wm_oom(err, "a table") : WM_OK;
 	}
 	for (unsigned i = 0; st == WM_OK && i < table->rel->ncolumns; i++)
-		needed[i] |= wm_plan_needed(plan)[i];
+		needed[i] |= reads[i] || wm_plan_needed(plan)[i];
 	wm_plan_free(plan);
 	return st;
 }
@@ -193,6 +197,8 @@ discover(struct source *s, struct wm_pg *sql, struct tableset **ret, struct wm_e
 	/* After the publication stands: an older transaction's changes to a new table are not sent. */
 	if (st == WM_OK)
 		st = wm_pg_next_xid(sql, &set->xid, err);
+	if (st == WM_OK)
+		st = wm_pg_current_lsn(sql, &set->lsn, err);
 	wm_tables_free(&tables);
 	if (st != WM_OK) {
 		tableset_unref(set);

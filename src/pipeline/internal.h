@@ -51,6 +51,7 @@ struct matched {
 struct tableset {		/* immutable but for refs */
 	atomic_int	 refs;
 	uint64_t	 xid;		/* transactions from here on publish what they do to these tables */
+	wm_lsn		 lsn;		/* where the source stood when the catalog had been read */
 	size_t		 n;
 	struct matched	*list;
 };
@@ -133,7 +134,8 @@ struct unit {
 	struct rule_stats	*stats;
 	uint32_t		 oid;
 	char			*schema, *name;
-	struct wm_relation	*rel;		/* catalog's, for the seed */
+	struct wm_relation	*rel;		/* for the seed: as catalog or stream showed it last */
+	wm_lsn			 rel_lsn;	/* when that was */
 	double			 rows;		/* estimate */
 	enum unit_state		 state;
 	bool			 listed;	/* in the current tableset */
@@ -204,9 +206,6 @@ enum wm_status deliver(struct delivery *d, const struct wm_batch *batch, struct 
 enum wm_status deliver_bad(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view,
     const struct wm_row *row, const char *class, struct wm_error *err);
 
-/* For deliver_bad: the key, as the target would see it, of a change that the plan refused; false when it has none. */
-bool deliver_bad_key(struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena, struct wm_row *ret);
-
 /* ---- workers ---- */
 
 enum worker_state { WORKER_OK, WORKER_RETRYING, WORKER_FAILED };
@@ -236,6 +235,7 @@ struct worker {
 	struct saved		*saved;		/* unit bookmarks as the target has them */
 	bool			 first_session;
 	uint64_t		 tables_version;
+	wm_lsn			 check_columns;	/* once past it: what did the catalog change that the stream did not tell? 0 done */
 	wm_usec			 interval;	/* the shortest batch.interval of its rules */
 	bool			 has_checkpoint;	/* the target holds one: it has streamed before */
 	bool			 in_transaction;	/* of the source, at the reader's place */
@@ -290,6 +290,7 @@ struct wm_pipeline {
 	pthread_mutex_t		 lock;		/* setup and the arrays above, which a reload swaps */
 	pthread_mutex_t		 stats_lock;
 	struct rule_stats	*stats;		/* guarded by stats_lock; entries stay */
+	atomic_bool		 stopping;
 	pthread_mutex_t		 progress_lock;
 	pthread_cond_t		 progress;	/* a worker has come further */
 	unsigned		 waiters;	/* guarded by progress_lock */
@@ -313,6 +314,8 @@ void worker_destroy(struct worker *w);
 /* The worker's SQL connection to the source, connected when needed. */
 enum wm_status worker_sql(struct worker *w, struct wm_error *err);
 bool worker_stopping(const struct worker *w);
+/* Sleeps until a moment (wm_clock_mono), w->changed, or stop. */
+void worker_rest(struct worker *w, wm_usec until);
 /* Recomputes the states that status shows for the rules of this worker. */
 void worker_show_rules(struct worker *w);
 /* The hold of a rule, or NULL. */
@@ -342,6 +345,11 @@ enum wm_status route_get(struct worker *w, const struct wm_relation *announced, 
 void routes_forget(struct worker *w);
 /* The decoder's relation oid (0: every one) is another object from now on. */
 void routes_announced(struct worker *w, uint32_t oid);
+/*
+ * The columns of a unit's table are the plan's relation's now: notes them, and has the rows read again
+ * when the view may lack values that the stream does not bring.
+ */
+enum wm_status route_follow_columns(struct worker *w, struct unit *u, const struct wm_plan *plan, struct wm_error *err);
 /* Before every write: views that the batch needs exist. */
 enum wm_status route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err);
 
@@ -364,8 +372,12 @@ struct unit *unit_create(const struct wm_rule *rule, struct rule_stats *stats, c
 void unit_destroy(struct unit *u);
 /* Takes over the source's current tableset: new units, gone units. */
 enum wm_status units_refresh(struct worker *w, struct wm_error *err);
+/* Columns that were altered without a change of a row: the stream is silent about them. */
+enum wm_status units_check_columns(struct worker *w, struct wm_error *err);
 struct unit *units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid, const char *schema, const char *name);
 bool units_settled(const struct worker *w);
+/* The relation that a seed reads by, as it was at lsn; an older one than is known is not taken. */
+enum wm_status unit_take_relation(struct unit *u, const struct wm_relation *rel, wm_lsn lsn, struct wm_error *err);
 /* The signature of the columns that matter; malloc'd. */
 char *unit_signature(const struct wm_relation *rel, const bool *needed);
 /* From the start again, over a view that holds rows. */

@@ -230,6 +230,8 @@ wm_pipeline_fd(const struct wm_pipeline *p)
 void
 wm_pipeline_stop(struct wm_pipeline *p)
 {
+	atomic_store(&p->stopping, true);
+	pipeline_progress(p);
 	stop_threads(p);
 }
 
@@ -549,6 +551,8 @@ wm_pipeline_wait(struct wm_pipeline *p, wm_lsn lsn, wm_usec timeout, struct wm_e
 		pthread_mutex_lock(&p->lock);
 		st = p->nsources == nsources ? have_reached(p, positions, err) :
 		    wm_fail(err, WM_FATAL, "the configuration was read again meanwhile");
+		if (st == WM_RETRY && atomic_load(&p->stopping))
+			st = wm_fail(err, WM_FATAL, "walmill is stopping");
 		pthread_mutex_unlock(&p->lock);
 		if (st != WM_RETRY || wm_clock_mono() >= until)
 			return st;

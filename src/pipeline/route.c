@@ -12,6 +12,8 @@
 #include "internal.h"
 #include "walmill/strutil.h"
 
+#define GONE ":0:0"
+
 static void
 route_free(struct route *r)
 {
@@ -68,6 +70,30 @@ signature_find(const char *signature, const char *name, size_t len)
 	return NULL;
 }
 
+/* The entry of a column that the table had once: the view still has it, with the values of then. */
+static bool
+is_gone(const char *entry)
+{
+	return strncmp(strchr(entry, ':'), GONE, strlen(GONE)) == 0;
+}
+
+/* now, and what of old is gone; malloc'd. */
+static char *
+signature_merge(const char *old, const char *now)
+{
+	struct wm_buf b;
+
+	wm_buf_init(&b, 1U << 20);
+	wm_buf_adds(&b, now);
+	for (const char *p = old; *p != '\0'; p = strchr(p, ',') + 1) {
+		size_t len = (size_t)(strchr(p, ':') - p);
+
+		if (signature_find(now, p, len) == NULL)
+			wm_buf_addf(&b, "%.*s" GONE ",", (int)len, p);
+	}
+	return wm_buf_steal(&b);
+}
+
 /* A typmod alone changes how values look only for these (they are rounded or padded to it). */
 static bool
 typmod_matters(const struct wm_relation *rel, const char *name, size_t len)
@@ -94,7 +120,7 @@ needs_backfill(struct worker *w, const struct wm_relation *rel, const char *old,
 
 	*ret = false;
 	for (const char *p = old; *p != '\0'; p = strchr(p, ',') + 1)
-		vanished |= signature_find(new, p, (size_t)(strchr(p, ':') - p)) == NULL;
+		vanished |= !is_gone(p) && signature_find(new, p, (size_t)(strchr(p, ':') - p)) == NULL;
 	for (const char *p = new; *p != '\0' && !*ret; p = strchr(p, ',') + 1) {
 		size_t len = (size_t)(strchr(p, ':') - p), whole = (size_t)(strchr(p, ',') - p);
 		const char *was = signature_find(old, p, len);
@@ -121,11 +147,12 @@ needs_backfill(struct worker *w, const struct wm_relation *rel, const char *old,
 	return WM_OK;
 }
 
-static enum wm_status
-follow_columns(struct worker *w, struct unit *u, const struct wm_plan *plan, const struct wm_relation *rel,
-    struct wm_error *err)
+enum wm_status
+route_follow_columns(struct worker *w, struct unit *u, const struct wm_plan *plan, struct wm_error *err)
 {
-	WM_AUTO(wm_freep) char *now = unit_signature(rel, wm_plan_needed(plan));
+	const struct wm_relation *rel = wm_plan_relation(plan);
+	WM_AUTO(wm_freep) char *listed = unit_signature(rel, wm_plan_needed(plan));
+	WM_AUTO(wm_freep) char *now = listed == NULL ? NULL : signature_merge(u->columns == NULL ? "" : u->columns, listed);
 	bool backfill = false;
 	enum wm_status st;
 
@@ -134,12 +161,16 @@ follow_columns(struct worker *w, struct unit *u, const struct wm_plan *plan, con
 	if (u->columns != NULL && strcmp(u->columns, now) == 0)
 		return WM_OK;
 	if (u->columns != NULL) {
-		st = needs_backfill(w, rel, u->columns, now, &backfill, err);
+		st = needs_backfill(w, rel, u->columns, listed, &backfill, err);
 		if (st != WM_OK)
 			return st;
 		wm_log(WM_LOG_INFO, "columns_changed", "the columns of table %s.%s changed%s", u->schema, u->name,
 		    backfill ? "; its rows are read again" : "");
 	}
+	/* A seed reads the columns as they are from here on. */
+	st = unit_take_relation(u, rel, w->in_transaction ? w->at.commit_lsn : u->rel_lsn, err);
+	if (st != WM_OK)
+		return st;
 	free(u->columns);
 	u->columns = now;
 	now = NULL;
@@ -182,7 +213,7 @@ add_plan(struct worker *w, struct route *r, struct unit *u, struct wm_error *err
 	if (st != WM_OK)
 		return st;
 	plans[r->nplans++] = (struct route_plan){ .plan = plan, .unit = u };
-	return follow_columns(w, u, plan, r->rel, err);
+	return route_follow_columns(w, u, plan, err);
 }
 
 static enum wm_status
@@ -247,14 +278,24 @@ route_get(struct worker *w, const struct wm_relation *announced, struct route **
 enum wm_status
 route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err)
 {
+	struct unit *u = rp->unit;
+	bool created;
 	enum wm_status st;
 
 	if (rp->ensured)
 		return WM_OK;
-	st = w->target->ops->ensure(w->target, wm_plan_view(rp->plan), err);
+	st = w->target->ops->ensure(w->target, wm_plan_view(rp->plan), &created, err);
 	if (st == WM_REJECT)
-		return unit_stops(w, rp->unit, err);
-	rp->ensured = st == WM_OK;
-	w->uncommitted |= rp->ensured;
-	return st;
+		return unit_stops(w, u, err);
+	if (st != WM_OK)
+		return st;
+	rp->ensured = w->uncommitted = true;
+	if (created && u->state != UNIT_SEEDING && u->rule->seed_mode == WM_SEED_AUTO) {
+		wm_log(WM_LOG_WARNING, "view_gone", "view \"%s\" of rule \"%s\" had been dropped at the target; it is seeded again",
+		    wm_plan_view(rp->plan)->name, u->rule->name);
+		unit_restart(u);
+		w->bookmarks = true;
+		worker_show_rules(w);
+	}
+	return WM_OK;
 }

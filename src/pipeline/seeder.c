@@ -20,6 +20,7 @@
 
 #define ROWS_PER_BLOCK 80		/* where the catalog has no estimate yet */
 #define SHOW_EVERY (200 * WM_MSEC)
+#define SETTLE_STEP (5 * WM_SEC)
 
 /* One seeder: a connection to read from, an instance to write to. */
 struct seeder {
@@ -30,6 +31,9 @@ struct seeder {
 	struct wm_target	*own;		/* a clone, or NULL: the worker's instance, shared under bulk->lock */
 	struct batcher		*batcher;
 	struct wm_plan		*plan;
+	unsigned		*opened;	/* how often the instance was opened; under the write lock */
+	unsigned		 own_opened;
+	unsigned		 ensured;	/* *opened when the plan's view was ensured */
 	struct unit		*unit;
 	struct wm_position	 at;		/* of the next row */
 	uint64_t		 rows;		/* of the range at work */
@@ -52,6 +56,7 @@ struct bulk {
 	size_t		 ntasks, next;
 	struct task	*tasks;
 	pthread_mutex_t	 lock;		/* the shared instance; next */
+	unsigned	 opened;	/* of the shared instance */
 	atomic_bool	 failed;
 	atomic_uint	 running;
 };
@@ -72,6 +77,33 @@ write_unlock(struct seeder *s)
 		pthread_mutex_unlock(&s->bulk->lock);
 }
 
+/*
+ * Once for each plan and connection.  A view that has to be made has none of the rows that were
+ * seeded before.
+ */
+static enum wm_status
+ensure_view(struct seeder *s, struct wm_error *err)
+{
+	bool created;
+	enum wm_status st;
+
+	if (s->ensured == *s->opened)
+		return WM_OK;
+	st = s->delivery.target->ops->ensure(s->delivery.target, wm_plan_view(s->plan), &created, err);
+	if (st != WM_OK)
+		return st;
+	s->ensured = *s->opened;
+	if (!created)
+		return WM_OK;
+	pthread_mutex_lock(&s->unit->lock);
+	for (size_t i = 0; i < s->unit->nleaves; i++) {
+		s->unit->leaves[i].next = 0;
+		s->unit->leaves[i].done = false;
+	}
+	pthread_mutex_unlock(&s->unit->lock);
+	return WM_OK;
+}
+
 /* Writes the batch and commits it; with a bookmark of the unit when value is given. */
 static enum wm_status
 write_once(struct seeder *s, const char *name, const char *value, struct wm_error *err)
@@ -82,9 +114,7 @@ write_once(struct seeder *s, const char *name, const char *value, struct wm_erro
 
 	if (batch == NULL)
 		return wm_oom(err, "a batch");
-	st = s->delivery.target->ops->ensure(s->delivery.target, wm_plan_view(s->plan), err);
-	if (st == WM_REJECT)
-		s->delivery.failed_rule = s->unit->rule->name;
+	st = ensure_view(s, err);
 	if (st == WM_OK && (batch->nrows > 0 || batch->nviews > 0))
 		st = deliver(&s->delivery, batch, err);
 	if (st == WM_OK)
@@ -101,15 +131,15 @@ reopen(struct seeder *s, struct wm_backoff *backoff, struct wm_error *err)
 	struct worker *w = s->w;
 	wm_usec until = wm_clock_mono() + wm_backoff_next(backoff);
 
+	++*s->opened;
 	wm_log(WM_LOG_WARNING, "target_retry", "seeding %s.%s: %s", s->unit->schema, s->unit->name, err->text);
 	atomic_fetch_add(&w->retries, 1);
 	atomic_store(&w->state, WORKER_RETRYING);
 	s->delivery.target->ops->close(s->delivery.target);
-	while (wm_clock_mono() < until) {
-		if (worker_stopping(w))
-			return wm_fail(err, WM_RETRY, "stopping");
-		wm_journal_wait(w->reader, 50 * WM_MSEC);
-	}
+	while (!worker_stopping(w) && wm_clock_mono() < until)
+		worker_rest(w, until);
+	if (worker_stopping(w))
+		return wm_fail(err, WM_RETRY, "stopping");
 	return s->delivery.target->ops->open(s->delivery.target, err);
 }
 
@@ -205,8 +235,8 @@ take_row(void *arg, const struct wm_tuple *row, struct wm_error *err)
 		break;
 	case WM_PLAN_BAD:
 		st = deliver_bad(&s->delivery, rule, wm_plan_view(s->plan),
-		    deliver_bad_key(s->plan, &change, batcher_arena(s->batcher), &rows.row[0]) ? &rows.row[0] : NULL, "check",
-		    err);
+		    wm_plan_key_row(s->plan, &change, batcher_arena(s->batcher), &rows.row[0]) ? &rows.row[0] : NULL,
+		    err->code, err);
 		break;
 	case WM_PLAN_NOTHING:
 	case WM_PLAN_TRUNCATE:
@@ -318,6 +348,7 @@ compile(struct seeder *s, struct unit *u, struct wm_error *err)
 
 	wm_plan_free(s->plan);
 	s->plan = NULL;
+	s->ensured = 0;
 	s->unit = u;
 	st = wm_plan_compile(u->rule, u->rel, &env, &s->plan, err);
 	if (st == WM_OK && u->columns == NULL && (u->columns = unit_signature(u->rel, wm_plan_needed(s->plan))) == NULL)
@@ -338,25 +369,32 @@ restart_append(struct unit *u)
 		}
 }
 
-/* Rows of before that the seed would not overwrite. */
+/*
+ * Rows of before that the seed would not overwrite go first.  An append view's seed that breaks
+ * off has to go as well: its bookmark says so from its first row on.
+ */
 static enum wm_status
 empty_view(struct seeder *s, struct wm_error *err)
 {
-	WM_AUTO(wm_freep) char *name = bookmark_unit_name(s->unit);
+	struct unit *u = s->unit;
+	WM_AUTO(wm_freep) char *name = NULL;
 	WM_AUTO(wm_freep) char *value = NULL;
+	bool append = u->rule->mode == WM_MODE_APPEND, truncate = u->empty_view, reseed = u->reseed;
 	enum wm_status st;
 
-	if (!s->unit->empty_view)
+	if (!truncate && !append)
 		return WM_OK;
-	s->unit->empty_view = false;
-	s->unit->reseed = false;
-	value = bookmark_unit(s->unit);
-	st = name == NULL || value == NULL ? wm_oom(err, "a bookmark") :
-	    batcher_truncate(s->batcher, wm_plan_view(s->plan), err);
+	u->empty_view = append;
+	u->reseed = false;
+	name = bookmark_unit_name(u);
+	value = bookmark_unit(u);
+	st = name == NULL || value == NULL ? wm_oom(err, "a bookmark") : WM_OK;
+	if (st == WM_OK && truncate)
+		st = batcher_truncate(s->batcher, wm_plan_view(s->plan), err);
 	if (st == WM_OK)
 		st = write_batch(s, name, value, err);
-	if (st != WM_OK)
-		s->unit->empty_view = s->unit->reseed = true;
+	u->empty_view = st == WM_OK ? false : truncate;
+	u->reseed = st == WM_OK ? false : reseed;
 	return st;
 }
 
@@ -378,7 +416,9 @@ unit_done(struct seeder *s)
 	if (!s->exact && s->snapshot_lsn > u->catchup)
 		u->catchup = s->snapshot_lsn;
 	if (unit_complete(u)) {
+		stats_set_error(u->stats, NULL);
 		u->state = u->catchup == 0 ? UNIT_STREAMING : UNIT_CATCHING;
+		u->reseed = false;
 		u->dirty = true;
 		wm_log(WM_LOG_INFO, "seeded", "table %s.%s under rule \"%s\": %" PRIu64 " rows read, %" PRIu64
 		    " written, %" PRIu64 " left out by the rule", u->schema, u->name, u->rule->name, u->read, u->written,
@@ -408,13 +448,6 @@ find_leaf(const struct wm_leaves *leaves, uint32_t oid)
 		if (leaves->list[i].oid == oid)
 			return &leaves->list[i];
 	return NULL;
-}
-
-/* Rows of transactions that began before their table was published come neither by the stream nor, until they end, by a seed. */
-static bool
-is_settled(const struct seeder *s, const struct unit *u)
-{
-	return u->settle_xid == 0 || wm_snapshot_xmin(s->visible) >= u->settle_xid;
 }
 
 /* The row positions of an append view: one snapshot for the whole unit. */
@@ -494,28 +527,39 @@ next_task(struct bulk *b, struct task *ret)
 static enum wm_status
 begin_settled(struct seeder *s, struct wm_error *err)
 {
-	const char *snapshot = s->bulk->snapshot[0] != '\0' ? s->bulk->snapshot : NULL;
-	enum wm_status st = begin_reading(s, snapshot, err);
+	uint64_t xid = 0;
+	enum wm_status st;
 
-	/* The keeper lets it go after a while. */
-	if (st != WM_OK && snapshot != NULL && PQstatus(wm_pg_conn(s->sql)) == CONNECTION_OK) {
+	if (s->bulk->snapshot[0] != '\0') {
+		st = begin_reading(s, s->bulk->snapshot, err);
+		/* The keeper lets it go after a while. */
+		if (st == WM_OK || PQstatus(wm_pg_conn(s->sql)) != CONNECTION_OK)
+			return st;
 		st = wm_pg_exec(s->sql, "ROLLBACK", "could not begin reading", err);
-		if (st == WM_OK)
-			st = begin_reading(s, NULL, err);
+		if (st != WM_OK)
+			return st;
 	}
-	for (size_t i = 0; st == WM_OK && !s->exact && i < s->bulk->ntasks;) {
-		if (is_settled(s, s->bulk->tasks[i].unit)) {
-			i++;
-			continue;
-		}
-		if (worker_stopping(s->w))
-			return wm_fail(err, WM_RETRY, "stopping");
-		wm_journal_wait(s->w->reader, SHOW_EVERY);
-		st = wm_seed_end(s->sql, err);
-		if (st == WM_OK)
-			st = begin_reading(s, NULL, err);
+	for (size_t i = 0; i < s->bulk->ntasks; i++)
+		if (s->bulk->tasks[i].unit->settle_xid > xid)
+			xid = s->bulk->tasks[i].unit->settle_xid;
+	while ((st = wm_publication_settle(s->sql, xid, wm_clock_mono() + SETTLE_STEP, err)) == WM_RETRY) {
+		if (worker_stopping(s->w) || PQstatus(wm_pg_conn(s->sql)) != CONNECTION_OK)
+			return st;
+		stats_set_error(s->bulk->tasks[0].unit->stats, err->text);
+		wm_log(WM_LOG_WARNING, "seed_waits", "%s", err->text);
 	}
-	return st;
+	return st == WM_OK ? begin_reading(s, NULL, err) : st;
+}
+
+/* The table was altered, renamed or dropped since the catalog was read; it will be read again. */
+static bool
+waits_for_catalog(const struct unit *u, enum wm_status st, const struct wm_error *err)
+{
+	if (st != WM_FATAL || (strcmp(err->code, "42P01") != 0 && strcmp(err->code, "42703") != 0))
+		return false;
+	wm_log(WM_LOG_INFO, "seed_waits", "the seed of %s.%s waits for a new look at the catalog: %s", u->schema, u->name,
+	    err->text);
+	return true;
 }
 
 static enum wm_status
@@ -528,12 +572,16 @@ seeder_work(struct seeder *s, struct wm_error *err)
 	if (st == WM_OK)
 		st = begin_settled(s, err);
 	while (st == WM_OK && next_task(s->bulk, &t)) {
+		bool waits;
+
 		if (t.unit->state != UNIT_SEEDING)
 			continue;
 		st = run_task(s, &t, err);
-		if (st == WM_REJECT) {
+		waits = waits_for_catalog(t.unit, st, err);
+		if (st == WM_REJECT || waits) {
 			/* The read was broken off in the middle. */
-			st = fail_unit(s, err);
+			st = waits ? WM_OK : fail_unit(s, err);
+			batcher_reset(s->batcher);
 			wm_pg_close(s->sql);
 			s->sql = NULL;
 			if (st == WM_OK)
@@ -554,8 +602,10 @@ seeder_main(void *arg)
 	s->st = seeder_work(s, &s->err);
 	if (s->st != WM_OK)
 		atomic_store(&s->bulk->failed, true);
+	pthread_mutex_lock(&s->w->lock);
 	atomic_fetch_sub(&s->bulk->running, 1);
-	wm_journal_wake(s->w->reader);
+	pthread_cond_broadcast(&s->w->changed);
+	pthread_mutex_unlock(&s->w->lock);
 	return NULL;
 }
 
@@ -576,6 +626,7 @@ seeder_init(struct seeder *s, struct bulk *b, struct wm_error *err)
 
 	s->w = b->w;
 	s->bulk = b;
+	s->opened = &b->opened;
 	s->delivery = b->w->delivery;
 	s->batcher = batcher_create();
 	if (s->batcher == NULL)
@@ -585,6 +636,8 @@ seeder_init(struct seeder *s, struct bulk *b, struct wm_error *err)
 		if (st == WM_OK)
 			st = s->own->ops->open(s->own, err);
 		s->delivery.target = s->own;
+		s->opened = &s->own_opened;
+		s->own_opened = 1;
 	}
 	return st;
 }
@@ -594,7 +647,8 @@ static enum wm_status
 plan_bulk(struct bulk *b, struct wm_error *err)
 {
 	struct worker *w = b->w;
-	struct seeder s = { .w = w, .delivery = w->delivery, .batcher = w->batcher, .exact = true };
+	struct seeder s = { .w = w, .delivery = w->delivery, .batcher = w->batcher, .exact = true,
+		.opened = &b->opened };
 	enum wm_status st = worker_sql(w, err);
 
 	for (size_t i = 0; st == WM_OK && i < w->nunits; i++) {
@@ -674,7 +728,7 @@ run_bulk(struct bulk *b, struct wm_error *err)
 		}
 	}
 	while (atomic_load(&b->running) > 0) {
-		wm_journal_wait(b->w->reader, SHOW_EVERY);
+		worker_rest(b->w, wm_clock_mono() + SHOW_EVERY);
 		worker_show_rules(b->w);
 		atomic_store(&b->w->alive, wm_clock_mono());
 	}
@@ -692,7 +746,7 @@ run_bulk(struct bulk *b, struct wm_error *err)
 enum wm_status
 seed_bulk(struct worker *w, struct wm_error *err)
 {
-	struct bulk b = { .w = w };
+	struct bulk b = { .w = w, .opened = 1 };
 	enum wm_status st;
 
 	pthread_mutex_init(&b.lock, NULL);
@@ -733,9 +787,16 @@ late_batch(struct seeder *s, struct wm_error *err)
 	if (st == WM_OK)
 		st = empty_view(s, err);
 	if (st == WM_OK)
+		st = write_batch(s, NULL, NULL, err);		/* creates the view */
+	if (st == WM_OK)
+		st = wm_publication_settle(s->sql, u->settle_xid, wm_clock_mono(), err);
+	if (st == WM_RETRY && PQstatus(wm_pg_conn(s->sql)) == CONNECTION_OK) {
+		/* Later; the stream goes on meanwhile. */
+		stats_set_error(u->stats, err->text);
+		return WM_OK;
+	}
+	if (st == WM_OK)
 		st = begin_reading(s, NULL, err);
-	if (st == WM_OK && !is_settled(s, u))
-		return wm_seed_end(s->sql, err);	/* later */
 	if (st == WM_OK)
 		st = wm_catalog_leaves(s->sql, u->oid, &leaves, err);
 	if (st == WM_OK)
@@ -761,9 +822,11 @@ late_batch(struct seeder *s, struct wm_error *err)
 enum wm_status
 seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
 {
-	struct seeder s = { .w = w, .delivery = w->delivery, .batcher = w->batcher, .unit = due_unit(w) };
+	struct seeder s = { .w = w, .delivery = w->delivery, .batcher = w->batcher, .unit = due_unit(w),
+		.own_opened = 1 };
 	enum wm_status st;
 
+	s.opened = &s.own_opened;
 	*ret_did = s.unit != NULL;
 	if (s.unit == NULL)
 		return WM_OK;
@@ -783,6 +846,8 @@ seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
 	}
 	if (st == WM_REJECT)
 		st = fail_unit(&s, err);
+	if (waits_for_catalog(s.unit, st, err))
+		st = WM_OK;
 	worker_show_rules(w);
 	return st;
 }

@@ -69,6 +69,18 @@ add_worker(struct worker *w, struct wm_target_status *ret)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* The view's real name where the rule is about one table, else with its placeholders. */
+static char *
+view_of(const struct wm_rule *rule)
+{
+	const char *pattern = rule->tables.list[0], *dot = strchr(pattern, '.');
+	WM_AUTO(wm_freep) char *schema = dot == NULL ? NULL : strndup(pattern, (size_t)(dot - pattern));
+
+	if (rule->tables.n != 1 || schema == NULL || strpbrk(pattern, "*?") != NULL)
+		return copy(rule->view);
+	return wm_rule_view_name(rule, schema, dot + 1);
+}
+
 static enum wm_status
 show_rule(struct wm_pipeline *p, const struct wm_rule *rule, struct wm_rule_status *ret, struct wm_error *err)
 {
@@ -89,7 +101,7 @@ show_rule(struct wm_pipeline *p, const struct wm_rule *rule, struct wm_rule_stat
 	ret->source = copy(rule->source);
 	ret->target = copy(rule->target);
 	ret->table = wm_buf_steal(&tables);
-	ret->view = copy(rule->view);
+	ret->view = view_of(rule);
 	ret->state = states[atomic_load(&s->state)];
 	ret->rows_seeded = atomic_load(&s->seeded);
 	ret->rows_read = atomic_load(&s->read);

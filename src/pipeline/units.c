@@ -105,8 +105,37 @@ units_settled(const struct worker *w)
 	return true;
 }
 
+enum wm_status
+unit_take_relation(struct unit *u, const struct wm_relation *rel, wm_lsn lsn, struct wm_error *err)
+{
+	struct wm_relation *copy;
+
+	if (lsn < u->rel_lsn)
+		return WM_OK;
+	copy = wm_relation_dup(rel);
+	if (copy == NULL)
+		return wm_oom(err, "a table");
+	u->rel_lsn = lsn;
+	wm_relation_free(u->rel);
+	u->rel = copy;
+	return WM_OK;
+}
+
+/* The unit of the same rule and name: a table that was dropped, or renamed, and made again. */
+static struct unit *
+namesake(struct worker *w, const struct unit *u)
+{
+	for (size_t i = 0; i < w->nunits; i++) {
+		struct unit *o = w->units[i];
+
+		if (o != u && o->rule == u->rule && strcmp(o->name, u->name) == 0 && strcmp(o->schema, u->schema) == 0)
+			return o;
+	}
+	return NULL;
+}
+
 static enum wm_status
-add_unit(struct worker *w, const struct matched *m, uint64_t xid, struct wm_error *err)
+add_unit(struct worker *w, const struct tableset *tables, const struct matched *m, struct wm_error *err)
 {
 	struct unit **units = realloc(w->units, (w->nunits + 1) * sizeof(*units));
 	struct unit *u;
@@ -119,27 +148,17 @@ add_unit(struct worker *w, const struct matched *m, uint64_t xid, struct wm_erro
 		return wm_oom(err, "a table");
 	units[w->nunits++] = u;
 	u->listed = true;
-	u->settle_xid = xid;
-	if (!bookmark_apply(w, u)) {
+	u->settle_xid = tables->xid;
+	u->rel_lsn = tables->lsn;
+	if (namesake(w, u) != NULL) {
+		u->empty_view = true;
+		unit_restart(u);
+	} else if (!bookmark_apply(w, u)) {
 		u->dirty = true;
 		if (m->rule->seed_mode == WM_SEED_NEVER)
 			u->state = UNIT_STREAMING;
 	}
 	w->bookmarks |= u->dirty;
-	return WM_OK;
-}
-
-/* The catalog's relation of a unit may be newer than what it was made from. */
-static enum wm_status
-update_unit(struct unit *u, const struct matched *m, struct wm_error *err)
-{
-	struct wm_relation *rel = wm_relation_dup(m->rel);
-
-	if (rel == NULL)
-		return wm_oom(err, "a table");
-	wm_relation_free(u->rel);
-	u->rel = rel;
-	u->listed = true;
 	return WM_OK;
 }
 
@@ -167,14 +186,12 @@ drop_unlisted(struct worker *w)
 		WM_AUTO(wm_freep) char *name = NULL;
 		struct saved *s = NULL;
 
-		if (u->listed) {
-			w->units[kept++] = u;
+		if (u->listed)
 			continue;
-		}
 		wm_log(WM_LOG_INFO, "table_gone", "table %s.%s does not fall under rule \"%s\" any more", u->schema, u->name,
 		    u->rule->name);
 		/* Should it come back, it is a new one. */
-		name = bookmark_unit_name(u);
+		name = namesake(w, u) != NULL ? NULL : bookmark_unit_name(u);
 		if (name != NULL)
 			HASH_FIND_STR(w->saved, name, s);
 		if (s == NULL && name != NULL && (s = calloc(1, sizeof(*s))) != NULL) {
@@ -185,9 +202,38 @@ drop_unlisted(struct worker *w)
 		if (s != NULL)
 			s->claimed = false;
 		w->bookmarks = true;
-		unit_destroy(u);
+	}
+	for (size_t i = 0; i < w->nunits; i++) {
+		if (w->units[i]->listed)
+			w->units[kept++] = w->units[i];
+		else
+			unit_destroy(w->units[i]);
 	}
 	w->nunits = kept;
+}
+
+enum wm_status
+units_check_columns(struct worker *w, struct wm_error *err)
+{
+	struct wm_plan_env env = pipeline_plan_env(w->p, w->source->config->name);
+
+	w->check_columns = 0;
+	for (size_t i = 0; i < w->nunits; i++) {
+		struct unit *u = w->units[i];
+		struct wm_plan *plan = NULL;
+		enum wm_status st;
+
+		if ((u->state != UNIT_STREAMING && u->state != UNIT_CATCHING) || worker_hold(w, u->rule) != NULL)
+			continue;
+		st = wm_plan_compile(u->rule, u->rel, &env, &plan, err);
+		if (st == WM_OK)
+			st = route_follow_columns(w, u, plan, err);
+		wm_plan_free(plan);
+		/* What a rule cannot take any more is told when a change comes, or by the next look at the catalog. */
+		if (st != WM_OK && st != WM_REJECT)
+			return st;
+	}
+	return WM_OK;
 }
 
 enum wm_status
@@ -209,10 +255,11 @@ units_refresh(struct worker *w, struct wm_error *err)
 		if (strcmp(m->rule->target, w->model->name) != 0)
 			continue;
 		u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
-		st = u == NULL ? add_unit(w, m, tables->xid, err) : update_unit(u, m, err);
+		st = u == NULL ? add_unit(w, tables, m, err) : unit_take_relation(u, m->rel, tables->lsn, err);
 		if (st != WM_OK)
 			break;
 		u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
+		u->listed = true;
 		u->rows = m->rows;
 		if (m->refused != NULL)
 			refuse_unit(w, u, m->refused);
@@ -221,6 +268,7 @@ units_refresh(struct worker *w, struct wm_error *err)
 			u->settle_xid = tables->xid;
 		}
 	}
+	w->check_columns = tables->lsn;
 	tableset_unref(tables);
 	if (st != WM_OK)
 		return st;

@@ -18,11 +18,24 @@
 #define IDLE_WAIT (500 * WM_MSEC)
 #define STREAM_SLICE (100 * WM_MSEC)	/* between two batches of a late seed */
 #define FAILED_WAIT (60 * WM_SEC)
+#define RELEASE_BYTES (4U << 20)
 
 bool
 worker_stopping(const struct worker *w)
 {
 	return atomic_load(&w->stop);
+}
+
+void
+worker_rest(struct worker *w, wm_usec until)
+{
+	struct timespec ts = { .tv_sec = until / WM_SEC, .tv_nsec = until % WM_SEC * 1000 };
+
+	atomic_store(&w->alive, wm_clock_mono());
+	pthread_mutex_lock(&w->lock);
+	if (!worker_stopping(w))
+		(void)pthread_cond_timedwait(&w->changed, &w->lock, &ts);
+	pthread_mutex_unlock(&w->lock);
 }
 
 static void
@@ -145,7 +158,14 @@ resume(struct worker *w, struct hold *h, struct wm_error *err)
 {
 	struct hold **link = &w->holds;
 
+	/* A failed rule tries again at each start: so does this one, should we not come to its end. */
+	h->why = HOLD_FAILED;
+	w->bookmarks = true;
 	if (h->end_lsn < atomic_load(&w->end_lsn)) {
+		enum wm_status st = apply_commit(w, err);
+
+		if (st != WM_OK)
+			return st;
 		h->resuming = true;
 		w->await_restart = true;
 		source_resend(w->source);
@@ -156,7 +176,6 @@ resume(struct worker *w, struct hold *h, struct wm_error *err)
 		link = &(*link)->next;
 	*link = h->next;
 	free(h);
-	w->bookmarks = true;
 	return apply_commit(w, err);
 }
 
@@ -271,6 +290,11 @@ take_record(struct worker *w, const struct wm_record *rec, struct wm_error *err)
 		return WM_OK;
 	}
 	w->unreleased += rec->len;
+	if (w->unreleased > RELEASE_BYTES && !w->pending) {
+		/* Changes that no rule takes must not fill the log. */
+		wm_journal_release(w->reader);
+		w->unreleased = rec->len;
+	}
 	st = wm_pgoutput_decode(w->decoder, rec->data, rec->len, &m, err);
 	if (st != WM_OK)
 		return wm_error_prefix(err, "source \"%s\"", w->source->config->name);
@@ -320,6 +344,11 @@ between_transactions(struct worker *w, wm_usec *stream_until, struct wm_error *e
 		st = apply_commit(w, err);
 		if (st == WM_OK)
 			st = units_refresh(w, err);
+		if (st == WM_OK)
+			st = apply_commit(w, err);
+	}
+	if (st == WM_OK && w->check_columns != 0 && atomic_load(&w->end_lsn) >= w->check_columns) {
+		st = units_check_columns(w, err);
 		if (st == WM_OK)
 			st = apply_commit(w, err);
 	}
@@ -451,18 +480,6 @@ session(struct worker *w, struct wm_error *err)
 	return follow(w, err);
 }
 
-static void
-pause_thread(struct worker *w, wm_usec time)
-{
-	wm_usec until = wm_clock_mono() + time;
-	struct timespec ts = { .tv_sec = until / WM_SEC, .tv_nsec = until % WM_SEC * 1000 };
-
-	pthread_mutex_lock(&w->lock);
-	while (!worker_stopping(w) && pthread_cond_timedwait(&w->changed, &w->lock, &ts) == 0)
-		;
-	pthread_mutex_unlock(&w->lock);
-}
-
 static void *
 worker_main(void *arg)
 {
@@ -475,7 +492,7 @@ worker_main(void *arg)
 		return NULL;
 	while (!worker_stopping(w)) {
 		struct wm_error err = { 0 };
-		wm_usec began = wm_clock_mono();
+		wm_usec began = wm_clock_mono(), again;
 		enum wm_status st = session(w, &err);
 
 		if (st != WM_OK && !w->in_transaction && worker_stopping(w))
@@ -497,7 +514,9 @@ worker_main(void *arg)
 			wm_log(WM_LOG_ERROR, "target_failed", "%s", err.text);
 		}
 		atomic_fetch_add(&w->retries, 1);
-		pause_thread(w, st == WM_RETRY ? wm_backoff_next(&backoff) : FAILED_WAIT);
+		again = wm_clock_mono() + (st == WM_RETRY ? wm_backoff_next(&backoff) : FAILED_WAIT);
+		while (!worker_stopping(w) && wm_clock_mono() < again)
+			worker_rest(w, again);
 	}
 	return NULL;
 }

@@ -66,8 +66,8 @@ read_fixed_text(const struct wm_pair *pair, struct wm_settings *ret, struct wm_d
 
 	wm_node_known_keys(pair->value, "a mask", known, diags);
 	if (text == NULL || text->kind != WM_NODE_SCALAR || wm_node_is_null(text)) {
-		wm_diags_at(diags, WM_ERROR, &pair->value->mark, "\"mask\" of \"%s\" lacks its text: write {text: \"...\"}",
-		    pair->key);
+		wm_diags_at(diags, WM_ERROR, &pair->value->mark,
+		    "\"mask\" of \"%s\" lacks its text: write {text: \"...\"}", pair->key);
 		return;
 	}
 	if (text->bad)
@@ -95,9 +95,10 @@ read_mask(const struct wm_pair *pair, struct wm_settings *ret, struct wm_diags *
 		return;
 	/* "=" stands for a fixed text only in the setting. */
 	if (word[0] == '=' || !wm_mask_parse(word, &mask))
-		wm_diags_at(diags, WM_ERROR, &node->mark, "\"mask\" of \"%s\" must be sha256, redact, last1 to last99, null "
-		    "or {text: \"...\"}, not \"%s\"%s", pair->key, word,
-		    wm_hint_word(word, words, WM_ARRAY_SIZE(words), hint));
+		wm_diags_at(diags, WM_ERROR, &node->mark,
+		    "\"mask\" of \"%s\" must be sha256, redact, last1 to last99, null "
+		    "or {text: \"...\"}, not \"%s\"%s",
+		    pair->key, word, wm_hint_word(word, words, WM_ARRAY_SIZE(words), hint));
 	else if (!wm_settings_add(ret, pair->key, word, &pair->mark))
 		wm_field_oom(node, diags);
 }
@@ -106,7 +107,8 @@ static void
 read_masks(const struct wm_node *node, struct wm_settings *ret, struct wm_diags *diags)
 {
 	if (node->kind != WM_NODE_MAP) {
-		wm_diags_at(diags, WM_ERROR, &node->mark, "\"mask\" must be a map of columns, not %s", wm_field_kind(node));
+		wm_diags_at(diags, WM_ERROR, &node->mark,
+		    "\"mask\" must be a map of columns, not %s", wm_field_kind(node));
 		return;
 	}
 	for (size_t i = 0; i < node->n; i++)
@@ -119,16 +121,18 @@ read_values(const struct wm_pair *pair, struct wm_translate *ret, struct wm_diag
 	const struct wm_node *node = pair->value;
 
 	if (node->kind != WM_NODE_MAP || node->n == 0) {
-		wm_diags_at(diags, WM_ERROR, &node->mark, "\"translate\" of \"%s\" must be a map from value to value, not %s",
-		    pair->key, node->kind == WM_NODE_MAP ? "an empty one" : wm_field_kind(node));
+		wm_diags_at(diags, WM_ERROR, &node->mark,
+		    "\"translate\" of \"%s\" must be a map from value to value, not %s", pair->key,
+		    node->kind == WM_NODE_MAP ? "an empty one" : wm_field_kind(node));
 		return;
 	}
 	for (size_t i = 0; i < node->n; i++) {
 		const struct wm_pair *value = &node->pairs[i];
 
 		if (value->value->kind != WM_NODE_SCALAR)
-			wm_diags_at(diags, WM_ERROR, &value->value->mark, "\"translate\" of \"%s\": \"%s\" must become a text, not %s",
-			    pair->key, value->key, wm_field_kind(value->value));
+			wm_diags_at(diags, WM_ERROR, &value->value->mark,
+			    "\"translate\" of \"%s\": \"%s\" must become a text, not %s", pair->key,
+			    value->key, wm_field_kind(value->value));
 		else if (!value->value->bad && !wm_settings_add(&ret->values, value->key,
 		    wm_node_is_null(value->value) ? NULL : value->value->text, &value->mark))
 			wm_field_oom(node, diags);
@@ -165,8 +169,8 @@ read_translate(struct wm_rule *rule, const struct wm_node *node, struct wm_diags
 void
 wm_rule_read_columns(struct wm_rule *rule, const struct wm_node *node, struct wm_diags *diags)
 {
-	static const char *const known[] = { "include", "exclude", "rename", "compute", "mask", "translate", "check", "type",
-		NULL };
+	static const char *const known[] = { "include", "exclude", "rename", "compute", "mask",
+		"translate", "check", "type", NULL };
 
 	if (node->kind != WM_NODE_MAP) {
 		wm_diags_at(diags, WM_ERROR, &node->mark, "\"columns\" must be a map, not %s", wm_field_kind(node));
@@ -197,7 +201,8 @@ wm_rule_read_columns(struct wm_rule *rule, const struct wm_node *node, struct wm
 		}
 	}
 	if (rule->has_include && rule->exclude.n > 0)
-		wm_diags_at(diags, WM_ERROR, &node->mark, "\"columns\" holds both \"include\" and \"exclude\": use one of them");
+		wm_diags_at(diags, WM_ERROR, &node->mark,
+		    "\"columns\" holds both \"include\" and \"exclude\": use one of them");
 }
 
 bool

@@ -155,7 +155,9 @@ bool
 wm_settings_add(struct wm_settings *settings, const char *column, const char *value, const struct wm_mark *mark)
 {
 	struct wm_setting *list = reallocarray(settings->list, settings->n + 1, sizeof(*list));
-	struct wm_setting s = { .column = strdup(column), .value = value != NULL ? strdup(value) : NULL, .mark = *mark };
+	struct wm_setting s = { .column = strdup(column),
+		.value = value != NULL ? strdup(value) : NULL,
+		.mark = *mark };
 
 	if (list != NULL)
 		settings->list = list;

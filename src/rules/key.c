@@ -19,7 +19,8 @@
 static void
 add_ident(struct wm_buf *b, const char *name)
 {
-	if (strspn(name, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(name) && !(name[0] >= '0' && name[0] <= '9')) {
+	if (strspn(name, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(name) &&
+	    !(name[0] >= '0' && name[0] <= '9')) {
 		wm_buf_adds(b, name);
 		return;
 	}
@@ -63,9 +64,11 @@ no_identity(const struct wm_plan *plan, struct wm_error *err)
 	WM_AUTO(wm_buf_free) struct wm_buf table;
 
 	add_table(&table, plan->rel);
-	return wm_fail(err, WM_REJECT, "rule \"%s\": table %s has no replica identity, so its updates and deletes cannot be "
+	return wm_fail(err, WM_REJECT,
+	    "rule \"%s\": table %s has no replica identity, so its updates and deletes cannot be "
 	    "followed: add a primary key, or ALTER TABLE %s REPLICA IDENTITY USING INDEX (of a unique index) or FULL; or take "
-	    "its inserts only, with \"mode: append\" and \"events: [insert]\"", plan->rule->name, table.data, table.data);
+	    "its inserts only, with \"mode: append\" and \"events: [insert]\"",
+	    plan->rule->name, table.data, table.data);
 }
 
 static enum wm_status
@@ -74,8 +77,10 @@ no_key(const struct wm_plan *plan, struct wm_error *err)
 	WM_AUTO(wm_buf_free) struct wm_buf table;
 
 	add_table(&table, plan->rel);
-	return wm_fail(err, WM_REJECT, "rule \"%s\": table %s has no primary key to identify its rows: name the columns "
-	    "in \"key\", or add a primary key", plan->rule->name, table.data);
+	return wm_fail(err, WM_REJECT,
+	    "rule \"%s\": table %s has no primary key to identify its rows: name the columns "
+	    "in \"key\", or add a primary key",
+	    plan->rule->name, table.data);
 }
 
 /* ---- finding ---- */
@@ -107,10 +112,12 @@ missing_key(const struct wm_plan *plan, const char *name, struct wm_error *err)
 	char hint[WM_HINT_SIZE];
 
 	if (wm_relation_column(rel, name) >= 0)
-		return wm_fail(err, WM_REJECT, "rule \"%s\": key column \"%s\" of table %s.%s is left out by \"columns\": take it in, "
-		    "or name another \"key\"", plan->rule->name, name, rel->schema, rel->name);
-	return wm_fail(err, WM_REJECT, "rule \"%s\": key: table %s.%s has no column \"%s\"%s", plan->rule->name, rel->schema,
-	    rel->name, name, wm_hint_column(name, rel, hint));
+		return wm_fail(err, WM_REJECT,
+		    "rule \"%s\": key column \"%s\" of table %s.%s is left out by \"columns\": take it in, "
+		    "or name another \"key\"",
+		    plan->rule->name, name, rel->schema, rel->name);
+	return wm_fail(err, WM_REJECT, "rule \"%s\": key: table %s.%s has no column \"%s\"%s",
+	    plan->rule->name, rel->schema, rel->name, name, wm_hint_column(name, rel, hint));
 }
 
 enum wm_status
@@ -134,8 +141,10 @@ check_dress(const struct wm_plan *plan, unsigned column, struct wm_error *err)
 
 	if (out->lookup == NULL && (out->mask.kind == WM_MASK_NONE || out->mask.kind == WM_MASK_SHA256))
 		return WM_OK;
-	return wm_fail(err, WM_REJECT, "rule \"%s\": key column \"%s\" is %s, so that different rows may get the same key: "
-	    "use the mask sha256, or name another \"key\"", plan->rule->name, plan->view.columns[column].name, what);
+	return wm_fail(err, WM_REJECT,
+	    "rule \"%s\": key column \"%s\" is %s, so that different rows may get the same key: "
+	    "use the mask sha256, or name another \"key\"",
+	    plan->rule->name, plan->view.columns[column].name, what);
 }
 
 static enum wm_status
@@ -199,10 +208,11 @@ not_in_identity(const struct wm_plan *plan, unsigned column, struct wm_error *er
 	WM_AUTO(wm_buf_free) struct wm_buf table;
 
 	add_table(&table, plan->rel);
-	return wm_fail(err, WM_REJECT, "rule \"%s\": key column \"%s\" is not part of the replica identity of table %s, so "
+	return wm_fail(err, WM_REJECT,
+	    "rule \"%s\": key column \"%s\" is not part of the replica identity of table %s, so "
 	    "that deletes and changed keys do not tell which row they mean: ALTER TABLE %s REPLICA IDENTITY FULL (or USING "
-	    "INDEX, of a unique index over the key), or name the identity's columns in \"key\"", plan->rule->name,
-	    plan->rel->columns[column].name, table.data, table.data);
+	    "INDEX, of a unique index over the key), or name the identity's columns in \"key\"",
+	    plan->rule->name, plan->rel->columns[column].name, table.data, table.data);
 }
 
 static enum wm_status
@@ -225,7 +235,9 @@ find_source_key(struct wm_plan *plan)
 		bool in = plan->key_reads[i];
 
 		if (rule->mode == WM_MODE_APPEND)
-			in = rule->key.n > 0 ? wm_names_has(&rule->key, plan->rel->columns[i].name) : is_default_key(plan->rel, i);
+			in = rule->key.n > 0 ?
+			    wm_names_has(&rule->key, plan->rel->columns[i].name) :
+			    is_default_key(plan->rel, i);
 		if (!in)
 			continue;
 		plan->source_key[plan->nsource_key++] = i;

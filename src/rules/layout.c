@@ -38,7 +38,8 @@ check_name(const struct naming *n, const char *section, const char *name, bool c
 	/* Of many tables some lack the column; a name nearly right is a mistake all the same. */
 	if (wm_rule_is_wide(n->rule) && hint[0] == '\0')
 		return WM_OK;
-	return wm_fail(err, WM_REJECT, "rule \"%s\": columns.%s: table %s.%s has no column \"%s\"%s", n->rule->name, section,
+	return wm_fail(err, WM_REJECT,
+	    "rule \"%s\": columns.%s: table %s.%s has no column \"%s\"%s", n->rule->name, section,
 	    n->rel->schema, n->rel->name, name, hint);
 }
 
@@ -169,7 +170,8 @@ add_column(struct wm_plan *plan, const char *name, const struct wm_type *type, e
 
 	for (unsigned i = 0; i < plan->view.ncolumns; i++) {
 		if (strcmp(plan->view.columns[i].name, name) == 0)
-			return wm_fail(err, WM_REJECT, "rule \"%s\": two columns of view \"%s\" are called \"%s\": use columns.rename",
+			return wm_fail(err, WM_REJECT,
+			    "rule \"%s\": two columns of view \"%s\" are called \"%s\": use columns.rename",
 			    plan->rule->name, plan->view.name, name);
 	}
 	c->name = strdup(name);
@@ -233,7 +235,9 @@ dress_column(struct wm_plan *plan, const char *name, struct wm_error *err)
 static enum wm_status
 add_computed(struct wm_plan *plan, size_t i, struct wm_error *err)
 {
-	static const struct wm_type dynamic = { .typmod = -1, .class = WM_TYPE_DYNAMIC, .builtin = true, .name = "text" };
+	static const struct wm_type dynamic = {
+		.typmod = -1, .class = WM_TYPE_DYNAMIC, .builtin = true, .name = "text"
+	};
 	const char *name = plan->rule->compute.list[i].column;
 	size_t expr = plan->has_where + plan->nchecks + i;
 	enum wm_status status = add_column(plan, name, &dynamic, WM_OUT_EXPR, (unsigned)expr, err);

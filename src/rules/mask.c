@@ -53,7 +53,8 @@ mask_sha256(const void *key, size_t key_len, const struct wm_value *in, struct w
 	unsigned n;
 	char *text;
 
-	if (HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)(in->len > 0 ? in->data : ""), in->len, hash, &n) == NULL)
+	if (HMAC(EVP_sha256(), key, (int)key_len,
+		(const unsigned char *)(in->len > 0 ? in->data : ""), in->len, hash, &n) == NULL)
 		return wm_fail(err, WM_FATAL, "libcrypto cannot compute HMAC-SHA256");
 	text = wm_arena_alloc(arena, 2 * (size_t)n);
 	if (text == NULL)

@@ -39,7 +39,8 @@ add_pattern(struct wm_rule *rule, const struct wm_node *node, const char *text, 
 
 	if (len == 0 || dot == name || (dot != NULL && dot == name + len - 1)) {
 		wm_diags_at(diags, WM_ERROR, &node->mark,
-		    "\"table\": \"%.*s\" is no pattern: write schema.table, with * and ? for any characters", (int)n, text);
+		    "\"table\": \"%.*s\" is no pattern: write schema.table, with * and ? for any characters",
+		    (int)n, text);
 		return;
 	}
 	size = snprintf(pattern, sizeof(pattern), "%s%s%.*s", excluding ? "!" : "", dot == NULL ? "public." : "",
@@ -92,7 +93,8 @@ wm_rule_read_tables(struct wm_rule *rule, const struct wm_node *node, struct wm_
 		split_patterns(rule, node, diags);
 	}
 	if (diags->errors == before && count_including(rule) == 0)
-		wm_diags_at(diags, WM_ERROR, &node->mark, "\"table\" takes no table: name at least one pattern without \"!\"");
+		wm_diags_at(diags, WM_ERROR, &node->mark,
+		    "\"table\" takes no table: name at least one pattern without \"!\"");
 }
 
 bool

@@ -1,9 +1,12 @@
 noinst_LIBRARIES += libwm-rules.a
 libwm_rules_a_SOURCES = \
+	%D%/append.c \
 	%D%/apply.c \
 	%D%/columns.c \
 	%D%/expr.c \
 	%D%/expr.h \
+	%D%/expr_value.c \
+	%D%/expr_value.h \
 	%D%/field.c \
 	%D%/field.h \
 	%D%/fingerprint.c \
@@ -15,4 +18,7 @@ libwm_rules_a_SOURCES = \
 	%D%/plan.c \
 	%D%/plan.h \
 	%D%/rule.c \
-	%D%/rule.h
+	%D%/rule.h \
+	%D%/upsert.c \
+	%D%/work.c \
+	%D%/work.h

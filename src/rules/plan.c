@@ -40,7 +40,8 @@ copy_mask_key(struct wm_plan *plan, const struct wm_plan_env *env, struct wm_err
 	if (!wanted)
 		return WM_OK;
 	if (env->mask_key == NULL || env->mask_key_len == 0)
-		return wm_fail(err, WM_REJECT, "rule \"%s\" masks with sha256, for which there is no key: set \"mask_key\"",
+		return wm_fail(err, WM_REJECT,
+		    "rule \"%s\" masks with sha256, for which there is no key: set \"mask_key\"",
 		    plan->rule->name);
 	plan->mask_key = malloc(env->mask_key_len);
 	if (plan->mask_key == NULL)

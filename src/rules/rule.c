@@ -129,15 +129,18 @@ resolve(const char *what, const struct wm_node *node, const char *const *names, 
 	if (*name == NULL) {
 		/* A key without a usable value has been reported, and so has a file without any. */
 		if (wm_node_get(node, what) == NULL && n > 0)
-			wm_diags_at(diags, WM_ERROR, &node->mark, "rule lacks \"%s\", which may be left out only when there is one "
-			    "%s; there are %zu", what, what, n);
+			wm_diags_at(diags, WM_ERROR, &node->mark,
+			    "rule lacks \"%s\", which may be left out only when there is one "
+			    "%s; there are %zu",
+			    what, what, n);
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(names[i], *name) == 0)
 			return;
 	}
-	wm_diags_at(diags, WM_ERROR, mark_of(node, what), "unknown %s \"%s\"%s: it is not in the section %ss", what, *name,
+	wm_diags_at(diags, WM_ERROR, mark_of(node, what),
+	    "unknown %s \"%s\"%s: it is not in the section %ss", what, *name,
 	    wm_hint_word(*name, names, n, hint), what);
 }
 
@@ -257,7 +260,8 @@ read_rule(const struct wm_config *config, const struct wm_node *node, struct wm_
 	if ((part = wm_node_get(node, "table")) != NULL)
 		wm_rule_read_tables(rule, part, diags);
 	else
-		wm_diags_at(diags, WM_ERROR, &node->mark, "rule lacks \"table\" (schema.table, or a pattern such as public.*)");
+		wm_diags_at(diags, WM_ERROR, &node->mark,
+		    "rule lacks \"table\" (schema.table, or a pattern such as public.*)");
 	if ((part = wm_node_get(node, "view")) != NULL && part->kind == WM_NODE_SCALAR && !part->bad)
 		wm_rule_check_view(part, diags);
 	if ((part = wm_node_get(node, "key")) != NULL)
@@ -280,12 +284,16 @@ static void
 check_names(const struct wm_ruleset *set, struct wm_diags *diags)
 {
 	for (size_t i = 0; i < set->n; i++) {
-		const struct wm_rule *rule = &set->rules[i], *first = wm_ruleset_find(set, rule->name != NULL ? rule->name : "");
+		const struct wm_rule *rule = &set->rules[i],
+				     *first =
+					 wm_ruleset_find(set, rule->name != NULL ? rule->name : "");
 
 		if (first == NULL || first == rule || rule->name[0] == '\0')
 			continue;
-		wm_diags_at(diags, WM_ERROR, &rule->mark, "two rules are called \"%s\" (the other is at %s:%u): give this one "
-		    "another \"name\"", rule->name, first->mark.file != NULL ? first->mark.file : "", first->mark.line);
+		wm_diags_at(diags, WM_ERROR, &rule->mark,
+		    "two rules are called \"%s\" (the other is at %s:%u): give this one "
+		    "another \"name\"",
+		    rule->name, first->mark.file != NULL ? first->mark.file : "", first->mark.line);
 	}
 }
 

@@ -102,9 +102,3 @@ wm_snapshot_sees(const char *visible, uint32_t xid)
 	}
 	return true;
 }
-
-uint64_t
-wm_snapshot_xmin(const char *visible)
-{
-	return number(&visible);
-}

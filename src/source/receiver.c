@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,7 +35,29 @@ struct session {
 	wm_usec		 heard_at;	/* last byte from the server */
 	wm_usec		 asked_at;	/* last request for a sign of life */
 	wm_usec		 busy_every, idle_every;
+	char		 notice[256];	/* the server's word that it leaves out changes; "" none */
 };
+
+/*
+ * Version 18 and later leave out the changes of a publication they cannot find, with a warning
+ * and nothing else.
+ */
+static void
+take_notice(void *arg, const PGresult *res)
+{
+	struct session *s = arg;
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	if (state != NULL && strcmp(state, "55000") == 0)
+		snprintf(s->notice, sizeof(s->notice), "%s", PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
+}
+
+static void
+ignore_notice(void *arg, const PGresult *res)
+{
+	(void)arg;
+	(void)res;
+}
 
 static enum wm_status
 start_replication(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *err)
@@ -351,6 +374,9 @@ stream(struct session *s, struct wm_error *err)
 		bool full;
 		enum wm_status st = drain(s, &full, err);
 
+		if (st == WM_OK && s->notice[0] != '\0')
+			st = wm_fail(err, WM_OPERATOR, "the server leaves out changes of slot \"%s\": %s; make the publication again, run "
+			    "`walmill teardown` and start again to seed anew", s->r->slot, s->notice);
 		if (st == WM_OK)
 			st = keep_in_touch(s, full, &next, err);
 		if (st != WM_OK)
@@ -410,6 +436,7 @@ wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *e
 		.sent_flush = atomic_load(&r->shared->acknowledged) };
 	enum wm_status st = feedback_interval(&s, err);
 
+	PQsetNoticeReceiver(s.pq, take_notice, &s);
 	if (st == WM_OK)
 		st = announce_session(r, err);
 	if (st == WM_OK)
@@ -420,5 +447,7 @@ wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *e
 	r->streaming(r->arg);
 	st = stream(&s, err);
 	PQfreemem(s.pending);
+	/* The connection outlives the session. */
+	PQsetNoticeReceiver(s.pq, ignore_notice, NULL);
 	return st;
 }

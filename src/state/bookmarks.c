@@ -10,7 +10,7 @@ wm_state_bookmarks_load(struct wm_state *s, const char *target, const char *sour
 {
 	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_BOOKMARKS_LOAD);
 	enum wm_status status;
-	bool row;
+	bool row = false;
 
 	wm_state_bind_text(stmt, 1, target);
 	wm_state_bind_text(stmt, 2, source);

@@ -64,7 +64,8 @@ const char *wm_state_text(sqlite3_stmt *stmt, int column);
 enum wm_status wm_state_step(struct wm_state *s, sqlite3_stmt *stmt, const char *what, bool *ret_row,
     struct wm_error *err) WM_MUST_CHECK;
 /* A statement without rows. */
-enum wm_status wm_state_run(struct wm_state *s, sqlite3_stmt *stmt, const char *what, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_run(
+    struct wm_state *s, sqlite3_stmt *stmt, const char *what, struct wm_error *err) WM_MUST_CHECK;
 /* What SQLite said: status by its code. */
 enum wm_status wm_state_fail(struct wm_state *s, const char *what, struct wm_error *err);
 

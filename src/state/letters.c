@@ -75,7 +75,7 @@ wm_state_dead_letters(struct wm_state *s, const struct wm_dead_letter_filter *fi
 	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_LETTERS);
 	int64_t limit = filter->limit > 0 ? filter->limit : DEFAULT_LIMIT, n = 0;
 	enum wm_status status;
-	bool row;
+	bool row = false;
 
 	sqlite3_bind_int64(stmt, 1, filter->after);
 	wm_state_bind_text(stmt, 2, filter->rule);
@@ -98,7 +98,7 @@ wm_state_dead_letter_get(struct wm_state *s, int64_t id, wm_dead_letter_fn *fn, 
 {
 	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_LETTER_GET);
 	enum wm_status status;
-	bool row;
+	bool row = false;
 
 	sqlite3_bind_int64(stmt, 1, id);
 	status = wm_state_step(s, stmt, "read a dead letter", &row, err);
@@ -115,7 +115,7 @@ wm_state_dead_letter_count(struct wm_state *s, const char *rule, int64_t *ret, s
 {
 	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_LETTER_COUNT);
 	enum wm_status status;
-	bool row;
+	bool row = false;
 
 	wm_state_bind_text(stmt, 1, rule);
 	status = wm_state_step(s, stmt, "count dead letters", &row, err);

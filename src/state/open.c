@@ -127,7 +127,8 @@ check_format(struct wm_state *s, bool readonly, struct wm_error *err)
 		return status;
 	if (version == 0 && application == 0 && schema == 0) {
 		if (readonly)
-			return wm_fail(err, WM_FATAL, "state file \"%s\" is empty: no walmill has run with it", s->path);
+			return wm_fail(err, WM_FATAL,
+			    "state file \"%s\" is empty: no walmill has run with it", s->path);
 		if (sqlite3_exec(s->db, wm_state_schema, NULL, NULL, NULL) != SQLITE_OK)
 			return wm_state_fail(s, "make its tables", err);
 		return WM_OK;

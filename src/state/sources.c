@@ -15,7 +15,7 @@ wm_state_source_get(struct wm_state *s, const char *source, struct wm_source_rec
 {
 	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_SOURCE_GET);
 	enum wm_status status;
-	bool found;
+	bool found = false;
 
 	wm_state_bind_text(stmt, 1, source);
 	status = wm_state_step(s, stmt, "read a source's record", &found, err);
@@ -111,7 +111,7 @@ wm_state_reached_get(struct wm_state *s, const char *source, const char *target,
 {
 	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_REACHED_GET);
 	enum wm_status status;
-	bool found;
+	bool found = false;
 
 	wm_state_bind_text(stmt, 1, source);
 	wm_state_bind_text(stmt, 2, target);
@@ -141,7 +141,7 @@ static enum wm_status
 mask_key_read(struct wm_state *s, uint8_t ret[32], bool *ret_found, struct wm_error *err)
 {
 	sqlite3_stmt *stmt = wm_state_stmt(s, WM_STMT_MASK_KEY_GET);
-	bool found;
+	bool found = false;
 	enum wm_status status = wm_state_step(s, stmt, "read the mask key", &found, err);
 
 	if (status != WM_OK)

@@ -144,7 +144,8 @@ wm_state_fail(struct wm_state *s, const char *what, struct wm_error *err)
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		status = WM_OPERATOR;
-		advice = "the file is damaged: put a backup of the state folder back, or run \"walmill teardown\" with a new "
+		advice =
+		    "the file is damaged: put a backup of the state folder back, or run \"walmill teardown\" with a new "
 		    "state folder and seed again";
 		break;
 	default:
@@ -170,7 +171,7 @@ wm_state_step(struct wm_state *s, sqlite3_stmt *stmt, const char *what, bool *re
 enum wm_status
 wm_state_run(struct wm_state *s, sqlite3_stmt *stmt, const char *what, struct wm_error *err)
 {
-	bool row;
+	bool row = false;
 	enum wm_status status = wm_state_step(s, stmt, what, &row, err);
 
 	assert(status != WM_OK || !row);

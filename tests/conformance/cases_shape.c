@@ -12,7 +12,7 @@
 static void
 refused(struct fixture *f, const struct wm_view *view, const char *word)
 {
-	assert_int_equal(OPS->ensure(T, view, &error), WM_REJECT);
+	assert_int_equal(OPS->ensure(T, view, &(bool){ false }, &error), WM_REJECT);
 	assert_int_equal(error.status, WM_REJECT);
 	if (strstr(error.text, word) == NULL)
 		fail_msg("\"%s\" is not in: %s", word, error.text);
@@ -21,9 +21,11 @@ refused(struct fixture *f, const struct wm_view *view, const char *word)
 static void
 ensure_twice_is_ensure_once(struct fixture *f)
 {
-	const struct wm_view *view = make_view(f, "t", COLUMNS(KEY("id", "bigint"), COLUMN("v", "text"),
-	    COLUMN("n", "numeric(10,2)"), COLUMN("m", "numeric"), COLUMN("d", "timestamp with time zone"), COLUMN("a", "integer[]"),
-	    COLUMN("x", ""), COLUMN("b", "bytea"), COLUMN("f", "real"), COLUMN("o", "boolean"), COLUMN("s", "varchar(5)")));
+	const struct wm_view *view = make_view(f, "t",
+	    COLUMNS(KEY("id", "bigint"), COLUMN("v", "text"), COLUMN("n", "numeric(10,2)"),
+		COLUMN("m", "numeric"), COLUMN("d", "timestamp with time zone"),
+		COLUMN("a", "integer[]"), COLUMN("x", ""), COLUMN("b", "bytea"),
+		COLUMN("f", "real"), COLUMN("o", "boolean"), COLUMN("s", "varchar(5)")));
 	struct batch b = make_batch(f);
 
 	start(f);
@@ -39,6 +41,29 @@ ensure_twice_is_ensure_once(struct fixture *f)
 	ensure(f, view);
 	write_and_commit(f, &b);
 	assert_rows(f, "SELECT count(*) FROM t", "1");
+}
+
+static void
+ensure_tells_what_it_created(struct fixture *f)
+{
+	const struct wm_view *view = make_view(f, "t", COLUMNS(KEY("id", "integer")));
+	const struct wm_view *more = make_view(f, "t", COLUMNS(KEY("id", "integer"), COLUMN("v", "text")));
+	bool created = false;
+
+	start(f);
+	OK(OPS->ensure(T, view, &created, &error));
+	assert_true(created);
+	OK(OPS->ensure(T, view, &created, &error));
+	assert_false(created);
+	if (OPS->rollback != NULL) {
+		OPS->rollback(T);
+		OK(OPS->ensure(T, view, &created, &error));
+		assert_true(created);
+	}
+	commit(f);
+	created = true;
+	OK(OPS->ensure(T, more, &created, &error));
+	assert_false(created);
 }
 
 static void
@@ -63,7 +88,8 @@ columns_are_added_and_others_stay(struct fixture *f)
 	write_and_commit(f, &second);
 	assert_rows(f, "SELECT id, gone, mine, added, more FROM t WHERE id > 1 ORDER BY id",
 	    "2|y|user's|<null>|<null>\n3|<null>|user's|<null>|n");
-	assert_rows(f, "SELECT id, gone, mine, added = 1.5 AND added IS NOT NULL, more FROM t WHERE id = 1 AND added = 1.5",
+	assert_rows(f,
+	    "SELECT id, gone, mine, added = 1.5 AND added IS NOT NULL, more FROM t WHERE id = 1 AND added = 1.5",
 	    strcmp(f->peer->name, "sqlite") == 0 ? "1|x|user's|1|m" : "1|x|user's|t|m");
 }
 
@@ -71,7 +97,8 @@ static void
 ensure_in_the_middle_of_a_transaction(struct fixture *f)
 {
 	const struct wm_view *old = make_view(f, "t", COLUMNS(KEY("id", "integer"), COLUMN("a", "text")));
-	const struct wm_view *new = make_view(f, "t", COLUMNS(KEY("id", "integer"), COLUMN("a", "text"), COLUMN("b", "text")));
+	const struct wm_view *new = make_view(
+	    f, "t", COLUMNS(KEY("id", "integer"), COLUMN("a", "text"), COLUMN("b", "text")));
 	struct batch first = make_batch(f), second = make_batch(f);
 
 	start(f);
@@ -84,9 +111,7 @@ ensure_in_the_middle_of_a_transaction(struct fixture *f)
 	add_view(&second, new);
 	add_upsert(&second, VALUES("2", "y", "z"));
 	add_update(&second, VALUES("1", UNCHANGED, "late"), NULL);
-	write_batch(f, &second);
-	assert_rows(f, "SELECT * FROM t", "");
-	commit(f);
+	write_and_commit(f, &second);
 	assert_rows(f, "SELECT * FROM t ORDER BY id", "1|x|late\n2|y|z");
 }
 
@@ -136,7 +161,8 @@ a_column_that_nobody_fills_is_refused(struct fixture *f)
 	const struct wm_view *view = make_view(f, "theirs", COLUMNS(KEY("id", "integer")));
 
 	start(f);
-	f->peer->sql(f, "CREATE TABLE theirs (id integer PRIMARY KEY, must text NOT NULL, may text NOT NULL DEFAULT 'x')");
+	f->peer->sql(f,
+	    "CREATE TABLE theirs (id integer PRIMARY KEY, must text NOT NULL, may text NOT NULL DEFAULT 'x')");
 	refused(f, view, "must");
 }
 
@@ -264,6 +290,7 @@ preflight_reports_and_changes_nothing(struct fixture *f)
 
 const struct test_case shape_cases[] = {
 	{ "ensure twice is ensure once", ensure_twice_is_ensure_once, 0 },
+	{ "ensure tells what it created", ensure_tells_what_it_created, 0 },
 	{ "columns are added and others stay", columns_are_added_and_others_stay, 0 },
 	{ "ensure in the middle of a transaction", ensure_in_the_middle_of_a_transaction,
 	    WM_TARGET_TRANSACTIONAL | WM_TARGET_PARTIAL },

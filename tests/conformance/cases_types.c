@@ -17,16 +17,16 @@
 
 static const struct {
 	const char	*type;
-	const char	*values[12];
+	const char	*values[13];
 } samples[] = {
 	{ "boolean", { "t", "f" } },
 	{ "smallint", { "0", "-32768", "32767" } },
 	{ "integer", { "0", "-2147483648", "2147483647" } },
 	{ "bigint", { "0", "-1", "-9223372036854775808", "9223372036854775807" } },
 	{ "oid", { "0", "4294967295" } },
-	{ "real", { "0", "0.1", "-3.4028235e+38", "1e-45", "16777216", "NaN", "Infinity", "-Infinity" } },
+	{ "real", { "0", "0.1", "-3.4028235e+38", "1e-45", "-123456", "NaN", "Infinity", "-Infinity" } },
 	{ "double precision", { "0", "0.1", "0.30000000000000004", "-1.7976931348623157e+308", "5e-324",
-	    "2.2250738585072014e-308", "9007199254740993", "NaN", "Infinity", "-Infinity" } },
+	    "2.2250738585072014e-308", "1.2345678901234567e+20", "-123456789012345", "NaN", "Infinity", "-Infinity" } },
 	{ "numeric", { "0", "0.00", "-1.50", DIGITS40 "." DIGITS40, "0.0000000000000000000000000000000000000001",
 	    "1" DIGITS40, "NaN", "Infinity", "-Infinity", "1.10", "1e20" } },
 	{ "numeric(10,2)", { "0.00", "1.50", "-99999999.99", "0.01", "NaN", "100.00" } },
@@ -82,7 +82,7 @@ fill(struct fixture *f, const char *type, struct batch *b, bool partial)
 	for (size_t s = 0; s < sizeof(samples) / sizeof(samples[0]); s++) {
 		if (strcmp(samples[s].type, type) != 0)
 			continue;
-		for (int i = 0; i < 12 && samples[s].values[i] != NULL; i++) {
+		for (int i = 0; i < 13 && samples[s].values[i] != NULL; i++) {
 			const char *value = samples[s].values[i];
 
 			snprintf(id, sizeof(id), "%d", i);
@@ -104,7 +104,8 @@ fill(struct fixture *f, const char *type, struct batch *b, bool partial)
 static void
 check_type(struct fixture *f, const char *type)
 {
-	const struct wm_view *view = make_view(f, "t", COLUMNS(KEY("id", "integer"), COLUMN("v", type), COLUMN("rest", "text")));
+	const struct wm_view *view = make_view(
+	    f, "t", COLUMNS(KEY("id", "integer"), COLUMN("v", type), COLUMN("rest", "text")));
 	struct batch whole = make_batch(f), partial = make_batch(f), nulls = make_batch(f);
 	const char *wanted, *got;
 
@@ -145,8 +146,9 @@ values_of_every_type(struct fixture *f)
 static void
 keys_of_many_types(struct fixture *f)
 {
-	static const char *const types[] = { "boolean", "bigint", "double precision", "numeric", "numeric(10,2)", "text",
-		"character(5)", "bytea", "date", "timestamp with time zone", "uuid", "inet" };
+	static const char *const types[] = { "boolean", "bigint", "double precision", "numeric",
+		"numeric(10,2)", "text", "character(5)", "bytea", "date",
+		"timestamp with time zone", "uuid", "inet" };
 
 	start(f);
 	for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
@@ -157,7 +159,7 @@ keys_of_many_types(struct fixture *f)
 		for (size_t s = 0; s < sizeof(samples) / sizeof(samples[0]); s++) {
 			if (strcmp(samples[s].type, types[t]) != 0)
 				continue;
-			for (int i = 0; i < 12 && samples[s].values[i] != NULL; i++) {
+			for (int i = 0; i < 13 && samples[s].values[i] != NULL; i++) {
 				const char *key = samples[s].values[i];
 				struct batch first = make_batch(f), second = make_batch(f), third = make_batch(f);
 

@@ -190,9 +190,10 @@ static void
 unknowns_of_every_number(struct fixture *f)
 {
 	/* More sets of known columns than a target would keep statements for. */
-	const struct wm_view *view = make_view(f, "wide", COLUMNS(KEY("id", "integer"), COLUMN("c0", "text"),
-	    COLUMN("c1", "text"), COLUMN("c2", "text"), COLUMN("c3", "text"), COLUMN("c4", "text"), COLUMN("c5", "text"),
-	    COLUMN("c6", "text")));
+	const struct wm_view *view = make_view(f, "wide",
+	    COLUMNS(KEY("id", "integer"), COLUMN("c0", "text"), COLUMN("c1", "text"),
+		COLUMN("c2", "text"), COLUMN("c3", "text"), COLUMN("c4", "text"),
+		COLUMN("c5", "text"), COLUMN("c6", "text")));
 	struct batch b = batch_for(f, view), c = batch_for(f, view);
 	const char *values[8];
 	static const char *const ids[] = { "0", "1" };

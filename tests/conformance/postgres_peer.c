@@ -36,8 +36,9 @@ connect_to_schema(struct fixture *f)
 
 	if (PQstatus(pq) != CONNECTION_OK)
 		fail_msg("%s", PQerrorMessage(pq));
+	/* A case that would wait for the target for ever fails. */
 	snprintf(settings, sizeof(settings), "SET search_path = %s; SET client_min_messages = warning; "
-	    "SET timezone = 'UTC'; SET extra_float_digits = 3", p->schema);
+	    "SET statement_timeout = '20s'; SET timezone = 'UTC'; SET extra_float_digits = 3", p->schema);
 	PQclear(PQexec(pq, settings));
 	return pq;
 }

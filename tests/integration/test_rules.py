@@ -275,5 +275,6 @@ def test_fresh_changes_are_not_held_back(db, start):
     """batch.* are upper bounds: a lone change does not wait for a batch to fill."""
     db.execute("CREATE TABLE t (id int PRIMARY KEY)")
     daemon = start("- {table: public.t, batch: {rows: 1000000, interval: 1h}}")
+    daemon.wait()
     db.execute("INSERT INTO t VALUES (1)")
     wait_until(lambda: daemon.rows("SELECT count(*) FROM t") == [(1,)], "the row at the target", 10)

@@ -201,7 +201,7 @@ def test_large_values(db, start):
 def test_names_that_need_quotes(db, start):
     db.execute('CREATE SCHEMA "Odd schema"; CREATE TABLE "Odd schema"."Select ""it""" '
                '("Id" int PRIMARY KEY, "group by" text, "a.b" int, "\u00fcml\u00e4ut" text, "%s" text)')
-    daemon = start("""- {name: odd, table: "Odd schema.*", view: odd}""")
+    daemon = start("""- {name: odd, table: ["Odd schema.*"], view: odd}""")
     db.execute('INSERT INTO "Odd schema"."Select ""it""" VALUES (1, \'x\', 2, \'y\', \'z\'), (2, NULL, NULL, NULL, NULL)')
     db.execute('UPDATE "Odd schema"."Select ""it""" SET "group by" = \'q\' WHERE "Id" = 2')
     db.execute('UPDATE "Odd schema"."Select ""it""" SET "Id" = 7 WHERE "Id" = 1')

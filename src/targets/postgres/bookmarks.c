@@ -62,9 +62,9 @@ wm_postgres_bookmarks_check(struct wm_postgres *t, struct wm_diags *findings, st
 	t->bookmarks_checked = true;
 	if (!place.allowed)
 		wm_diags_add(findings, WM_ERROR, "table \"" TABLE "\"",
-		    place.table
-			? "GRANT SELECT, INSERT, UPDATE, DELETE on it to walmill's role"
-			: "GRANT USAGE, CREATE on the schema to walmill's role, or set the target's `schema:`",
+		    place.table ?
+			"GRANT SELECT, INSERT, UPDATE, DELETE on it to walmill's role" :
+			"GRANT USAGE, CREATE on the schema to walmill's role, or set the target's `schema:`",
 		    "this role may not %s the table of bookmarks in schema \"%s\"",
 		    place.table ? "use" : "create", t->home);
 	return WM_OK;

@@ -149,7 +149,7 @@ lock_table_name(struct wm_postgres *t, const struct wm_shape *s, struct wm_error
 }
 
 enum wm_status
-wm_postgres_ensure(struct wm_target *base, const struct wm_view *view, struct wm_error *err)
+wm_postgres_ensure(struct wm_target *base, const struct wm_view *view, bool *ret_created, struct wm_error *err)
 {
 	struct wm_postgres *t = (struct wm_postgres *)base;
 	WM_AUTO(wm_shape_free) struct wm_shape shape = { 0 };
@@ -159,11 +159,13 @@ wm_postgres_ensure(struct wm_target *base, const struct wm_view *view, struct wm
 		st = look(t, view, &shape, err);
 	if (st != WM_OK)
 		return st;
+	*ret_created = false;
 	if (!wm_shape_complete(&shape, view)) {
 		st = lock_table_name(t, &shape, err);
 		if (st == WM_OK)
 			st = look(t, view, &shape, err);
 		if (st == WM_OK && !wm_shape_complete(&shape, view)) {
+			*ret_created = shape.kind == '\0';
 			st = change_table(t, &shape, view, err);
 			if (st == WM_OK)
 				st = look(t, view, &shape, err);

@@ -55,9 +55,9 @@ add_job(struct wm_flight *f, struct wm_postgres_stmt *prepares, const struct wm_
 static enum wm_status
 sent(struct wm_flight *f, int ok, struct wm_error *err)
 {
-	return ok == 1
-	    ? WM_OK
-	    : wm_pg_fail(f->pg, NULL, err, "could not send a statement to %s", wm_pg_where(f->pg));
+	return ok == 1 ?
+	    WM_OK :
+	    wm_pg_fail(f->pg, NULL, err, "could not send a statement to %s", wm_pg_where(f->pg));
 }
 
 static enum wm_status
@@ -70,9 +70,9 @@ prepare(struct wm_flight *f, struct wm_postgres_stmt *stmt, const struct wm_flig
 		if (f->jobs[i].prepares == stmt)
 			return WM_OK;
 	st = add_job(f, stmt, tag, err);
-	return st == WM_OK
-	    ? sent(f, PQsendPrepare(wm_pg_conn(f->pg), stmt->name, stmt->sql, 0, NULL), err)
-	    : st;
+	return st == WM_OK ?
+	    sent(f, PQsendPrepare(wm_pg_conn(f->pg), stmt->name, stmt->sql, 0, NULL), err) :
+	    st;
 }
 
 static enum wm_status
@@ -93,9 +93,9 @@ send_arrays(struct wm_flight *f, const struct wm_postgres_stmt *stmt, const stru
 		formats[i] = 1;
 	}
 	return sent(f,
-	    stmt->name[0] != '\0'
-		? PQsendQueryPrepared(conn, stmt->name, n, values, lengths, formats, 0)
-		: PQsendQueryParams(conn, stmt->sql, n, NULL, values, lengths, formats, 0),
+	    stmt->name[0] != '\0' ?
+		PQsendQueryPrepared(conn, stmt->name, n, values, lengths, formats, 0) :
+		PQsendQueryParams(conn, stmt->sql, n, NULL, values, lengths, formats, 0),
 	    err);
 }
 

@@ -185,8 +185,8 @@ wm_typefit_valid(const char *name)
 		} else if (*p == ')') {
 			if (--depth < 0)
 				return false;
-		} else if (*p == ',' ? depth == 0
-				     : strchr(plain, *p) == NULL && (unsigned char)*p < 0x80) {
+		} else if (*p == ',' ? depth == 0 :
+				       strchr(plain, *p) == NULL && (unsigned char)*p < 0x80) {
 			return false;
 		} else if (*p != ' ') {
 			words = true;

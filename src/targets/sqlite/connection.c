@@ -63,7 +63,7 @@ advice(int rc)
 	}
 }
 
-static enum wm_status
+static enum wm_status WM_PRINTF(4, 0)
 fail(struct wm_sqlite *s, int rc, struct wm_error *err, const char *what, va_list ap)
 {
 	const char *message = s->db != NULL ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc);

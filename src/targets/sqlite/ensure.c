@@ -105,7 +105,7 @@ retypes(const struct wm_view *view, const struct wm_sqlite_shape *shape)
 }
 
 static enum wm_status
-fit(struct wm_sqlite *s, const struct wm_view *view, struct wm_error *err)
+fit(struct wm_sqlite *s, const struct wm_view *view, bool *created, struct wm_error *err)
 {
 	WM_AUTO(wm_sqlite_shape_free) struct wm_sqlite_shape shape = { 0 };
 	WM_AUTO(wm_diags_free) struct wm_diags findings = { 0 };
@@ -117,6 +117,7 @@ fit(struct wm_sqlite *s, const struct wm_view *view, struct wm_error *err)
 	status = refuse(s, &findings, err);
 	if (status != WM_OK)
 		return status;
+	*created = shape.kind == NULL;
 	if (shape.kind == NULL)
 		return create(s, view, err);
 	if (retypes(view, &shape))
@@ -125,9 +126,10 @@ fit(struct wm_sqlite *s, const struct wm_view *view, struct wm_error *err)
 }
 
 enum wm_status
-wm_sqlite_ensure(struct wm_sqlite *s, const struct wm_view *view, struct wm_error *err)
+wm_sqlite_ensure(struct wm_sqlite *s, const struct wm_view *view, bool *ret_created, struct wm_error *err)
 {
 	enum wm_status status;
+	bool created = false;
 
 	wm_sqlite_cache_forget(s, view->name);
 	status = wm_sqlite_begin(s, err);
@@ -135,5 +137,8 @@ wm_sqlite_ensure(struct wm_sqlite *s, const struct wm_view *view, struct wm_erro
 		status = wm_sqlite_savepoint(s, err);
 	if (status != WM_OK)
 		return status;
-	return wm_sqlite_release(s, fit(s, view, err), err);
+	status = wm_sqlite_release(s, fit(s, view, &created, err), err);
+	if (status == WM_OK)
+		*ret_created = created;
+	return status;
 }

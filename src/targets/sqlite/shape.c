@@ -89,8 +89,10 @@ read_columns(struct wm_sqlite *s, const struct wm_view *view, struct wm_sqlite_s
     struct wm_error *err)
 {
 	WM_AUTO(wm_sqlite_finalizep) sqlite3_stmt *stmt = NULL;
-	enum wm_status status = query(s, view, "SELECT name, type, \"notnull\" AND dflt_value IS NULL, hidden IN (2, 3), pk"
-	    " FROM pragma_table_xinfo(?1, 'main') ORDER BY cid", &stmt, err);
+	enum wm_status status = query(s, view,
+	    "SELECT name, type, \"notnull\" AND dflt_value IS NULL, hidden IN (2, 3), pk"
+	    " FROM pragma_table_xinfo(?1, 'main') ORDER BY cid",
+	    &stmt, err);
 
 	while (status == WM_OK && next(s, view, stmt, &status, err)) {
 		struct wm_sqlite_column *columns, *column;
@@ -212,13 +214,15 @@ judge_view(const struct wm_view *view, const char *subject, struct wm_diags *fin
 		const struct wm_view_column *column = &view->columns[i];
 
 		if (column->override != NULL && column->override[strspn(column->override, allowed)] != '\0')
-			wm_diags_add(findings, WM_ERROR, subject, "a type may have letters, digits, spaces, (), [] and commas",
+			wm_diags_add(findings, WM_ERROR, subject,
+			    "a type may have letters, digits, spaces, (), [] and commas",
 			    "the type given for column \"%s\" is not one", column->name);
 		for (unsigned j = 0; j < i; j++)
 			if (sqlite3_stricmp(view->columns[j].name, column->name) == 0)
-				wm_diags_add(findings, WM_ERROR, subject, "rename one of them in the rule (`columns: rename:`)",
-				    "SQLite takes the columns \"%s\" and \"%s\" for the same", view->columns[j].name,
-				    column->name);
+				wm_diags_add(findings, WM_ERROR, subject,
+				    "rename one of them in the rule (`columns: rename:`)",
+				    "SQLite takes the columns \"%s\" and \"%s\" for the same",
+				    view->columns[j].name, column->name);
 	}
 }
 

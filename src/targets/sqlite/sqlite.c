@@ -49,9 +49,9 @@ target_rollback(struct wm_target *t)
 }
 
 static enum wm_status
-target_ensure(struct wm_target *t, const struct wm_view *view, struct wm_error *err)
+target_ensure(struct wm_target *t, const struct wm_view *view, bool *ret_created, struct wm_error *err)
 {
-	return settle(of(t), wm_sqlite_ensure(of(t), view, err));
+	return settle(of(t), wm_sqlite_ensure(of(t), view, ret_created, err));
 }
 
 static enum wm_status
@@ -119,7 +119,9 @@ store_bookmark(struct wm_sqlite *s, const struct wm_bookmark *bookmark, struct w
 		rc = sqlite3_bind_text(stmt, 3, bookmark->value, -1, SQLITE_STATIC);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(stmt);
-	return rc == SQLITE_DONE ? WM_OK : wm_sqlite_fail(s, rc, err, "could not store bookmark \"%s\"", bookmark->name);
+	if (rc != SQLITE_DONE)
+		return wm_sqlite_fail(s, rc, err, "could not store bookmark \"%s\"", bookmark->name);
+	return WM_OK;
 }
 
 static enum wm_status

@@ -122,7 +122,8 @@ void wm_sqlite_key_list(struct wm_buf *b, const struct wm_view *view);	/* "a", "
 
 /* ---- ensure.c, rebuild.c, create_sql.c ---- */
 
-enum wm_status wm_sqlite_ensure(struct wm_sqlite *s, const struct wm_view *view, struct wm_error *err);
+enum wm_status wm_sqlite_ensure(struct wm_sqlite *s, const struct wm_view *view, bool *ret_created,
+    struct wm_error *err);
 enum wm_status wm_sqlite_rebuild(struct wm_sqlite *s, const struct wm_view *view,
     const struct wm_sqlite_shape *shape, struct wm_error *err);
 /*
@@ -161,6 +162,12 @@ enum wm_status wm_sqlite_cache_statement(struct wm_sqlite *s, struct wm_sqlite_c
 /* UPDATE of the columns that known (one byte each, 0 or 1) names; moving: from the old key. */
 enum wm_status wm_sqlite_cache_update(struct wm_sqlite *s, struct wm_sqlite_cache *c, const struct wm_view *view,
     const char *known, bool moving, sqlite3_stmt **ret, struct wm_error *err);
+
+/*
+ * WM_RETRY for a statement that cannot be prepared any more, its message still in s->db: somebody
+ * has altered or dropped the table since ensure, and after a new open the pipeline ensures it again.
+ */
+enum wm_status wm_sqlite_altered(struct wm_sqlite *s, const struct wm_view *view, struct wm_error *err);
 
 /* ---- write.c ---- */
 

@@ -233,20 +233,20 @@ add_statement(struct wm_buf *b, const struct wm_view *view, enum wm_sqlite_state
 	}
 }
 
-/*
- * A statement that cannot be prepared any more meets a table that somebody altered or dropped
- * since ensure: after a new open the pipeline ensures it again.
- */
+enum wm_status
+wm_sqlite_altered(struct wm_sqlite *s, const struct wm_view *view, struct wm_error *err)
+{
+	return wm_fail_code(err, WM_RETRY, "sqlite:1", "sqlite \"%s\": view \"%s\": the table was altered: %s",
+	    s->path, view->name, sqlite3_errmsg(s->db));
+}
+
 static enum wm_status
 prepare(struct wm_sqlite *s, const struct wm_view *view, const struct wm_buf *sql, sqlite3_stmt **ret,
     struct wm_error *err)
 {
 	enum wm_status status = wm_sqlite_prepare(s, sql, view->name, ret, err);
 
-	if (status == WM_REJECT)
-		return wm_fail_code(err, WM_RETRY, "sqlite:1", "sqlite \"%s\": view \"%s\": the table was altered: %s",
-		    s->path, view->name, sqlite3_errmsg(s->db));
-	return status;
+	return status == WM_REJECT ? wm_sqlite_altered(s, view, err) : status;
 }
 
 enum wm_status

@@ -114,6 +114,29 @@ bind_parking_place(const struct job *job, sqlite3_stmt *stmt, unsigned parameter
 	return sqlite3_bind_text(stmt, (int)parameter, text, -1, SQLITE_TRANSIENT);
 }
 
+/*
+ * Whether a statement that failed while it ran still fits the table.  SQLite looks at the schema
+ * only then, and reports a table that somebody has altered or dropped since ensure as it reports
+ * a row's own error.
+ */
+static bool
+still_fits(const struct job *job, sqlite3_stmt *stmt)
+{
+	WM_AUTO(wm_sqlite_finalizep) sqlite3_stmt *again = NULL;
+
+	return sqlite3_prepare_v2(job->s->db, sqlite3_sql(stmt), -1, &again, NULL) == SQLITE_OK;
+}
+
+static enum wm_status
+explain(const struct job *job, sqlite3_stmt *stmt, int rc, struct wm_error *err)
+{
+	enum wm_status status = wm_sqlite_fail(job->s, rc, err, "view \"%s\"", job->view->name);
+
+	if (rc == SQLITE_ERROR && !still_fits(job, stmt))
+		return wm_sqlite_altered(job->s, job->view, err);
+	return status;
+}
+
 /* Runs a bound statement and makes it ready for the next row. */
 static enum wm_status
 run(const struct job *job, sqlite3_stmt *stmt, enum wm_status status, struct wm_error *err)
@@ -123,7 +146,7 @@ run(const struct job *job, sqlite3_stmt *stmt, enum wm_status status, struct wm_
 	if (status == WM_OK) {
 		rc = sqlite3_step(stmt);
 		if (rc != SQLITE_DONE)
-			status = wm_sqlite_fail(job->s, rc, err, "view \"%s\"", job->view->name);
+			status = explain(job, stmt, rc, err);
 	}
 	(void)sqlite3_reset(stmt);
 	(void)sqlite3_clear_bindings(stmt);

@@ -184,15 +184,26 @@ def _diff(want, have, names):
     wanted, there = counted(want), counted(have)
     missing = [row for key, (row, n) in wanted.items() if n > there.get(key, (None, 0))[1]]
     extra = [row for key, (row, n) in there.items() if n > wanted.get(key, (None, 0))[1]]
-    out = []
-    if missing or extra:
-        out.append(f"{len(want)} rows wanted, {len(have)} there; {len(missing)} missing or different, "
-                   f"{len(extra)} too many or different; columns {names}")
-    # A few in full are worth more than all of them cut.
-    for word, rows in (("missing", missing), ("extra", extra)):
-        out += [f"{word}: {_short(row)}" for row in rows[:4]]
+    if not missing and not extra:
+        return []
+    out = [f"{len(want)} rows wanted, {len(have)} there; {len(missing)} missing or different, "
+           f"{len(extra)} too many or different"]
+    # A few in full are worth more than all of them cut; of two versions of a row, what differs.
+    by_first = {row[0]: row for row in extra}
+    for row in missing[:4]:
+        other = by_first.pop(row[0], None)
+        out.append(f"missing: {_short(names, row)}" if other is None else
+                   f"row {row[0]!r} wanted, then there: {_short(*_differing(names, row, other))}, "
+                   f"{_short(*_differing(names, other, row))}")
+    out += [f"extra: {_short(names, row)}" for row in list(by_first.values())[:4]]
     return out
 
 
-def _short(row):
-    return "(" + ", ".join(r if len(r) < 90 else f"{r[:60]}... {len(r)} bytes" for r in map(repr, row)) + ")"
+def _differing(names, row, other):
+    columns = [i for i, pair in enumerate(zip(row, other)) if _key((pair[0],)) != _key((pair[1],))]
+    return [names[i] for i in columns], [row[i] for i in columns]
+
+
+def _short(names, row):
+    texts = [r if len(r) < 90 else f"{r[:60]}... ({len(r)} characters)" for r in map(repr, row)]
+    return "{" + ", ".join(f"{n}: {t}" for n, t in zip(names, texts)) + "}"

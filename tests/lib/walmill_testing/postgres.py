@@ -103,7 +103,13 @@ class Cluster:
         signals = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
         if self.server is not None and self.server.poll() is None:
             self.server.send_signal(signals[how])
-            self.server.wait(60)
+            try:
+                self.server.wait(30)
+            except subprocess.TimeoutExpired:
+                self.server.send_signal(signal.SIGQUIT)
+                self.server.wait(30)
+                self.server = None
+                raise AssertionError(f"PostgreSQL did not stop ({how}): {self.log.read_text()[-2000:]}") from None
         self.server = None
 
     def destroy(self):

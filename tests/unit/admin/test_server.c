@@ -124,7 +124,11 @@ static enum wm_status
 start(struct fixture *f)
 {
 	const struct wm_admin_options options = {
-		.socket = f->socket, .listen = f->listen, .secret_key = KEY, .pipeline = &f->pipeline, .state = f->state,
+		.socket = f->socket,
+		.listen = f->listen,
+		.secret_key = KEY,
+		.pipeline = &f->pipeline,
+		.state = f->state,
 	};
 
 	return wm_admin_start(&options, &f->admin, &f->err);
@@ -449,7 +453,8 @@ large_bodies_are_413(void **state)
 
 	memset(body, 'x', 100000);
 	body[100000] = '\0';
-	raw(connect_unix(f), "POST /v1/pause HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n",
+	raw(connect_unix(f),
+	    "POST /v1/pause HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n",
 	    reply, sizeof(reply));
 	assert_contains(reply, "HTTP/1.1 413 ");
 	assert_contains(reply, "{\"error\":{\"code\":\"too_large\",");
@@ -465,7 +470,8 @@ bad_json_is_400(void **state)
 	struct fixture *f = *state;
 	char reply[4096];
 
-	raw(connect_unix(f), "POST /v1/pause HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\n{\"a\":",
+	raw(connect_unix(f),
+	    "POST /v1/pause HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\n{\"a\":",
 	    reply, sizeof(reply));
 	assert_contains(reply, "HTTP/1.1 400 ");
 	assert_contains(reply, "the body must be a JSON object");

@@ -142,8 +142,11 @@ make_tuple(struct fixture *fx, const char *const *row)
 		if (row[i] == TOAST)
 			v->kind = WM_VALUE_UNCHANGED;
 		else if (row[i] != NULL)	/* a copy without NUL, so that reading too far shows */
-			*v = (struct wm_value){ .data = memcpy(wm_arena_alloc(fx->arena, strlen(row[i])), row[i], strlen(row[i])),
-			    .len = (uint32_t)strlen(row[i]), .kind = WM_VALUE_TEXT };
+			*v = (struct wm_value){ .data = memcpy(
+						    wm_arena_alloc(fx->arena, strlen(row[i])),
+						    row[i], strlen(row[i])),
+				.len = (uint32_t)strlen(row[i]),
+				.kind = WM_VALUE_TEXT };
 	}
 	return t;
 }

@@ -122,7 +122,8 @@ names_are_the_relations(void **state)
 	struct fixture fx = { 0 };
 
 	(void)state;
-	fx_open(&fx, "table: t, columns: {include: [id], compute: {x: '\"select\" || \"a\"\"b\" || Mixed || \"t\".id'}}",
+	fx_open(&fx,
+	    "table: t, columns: {include: [id], compute: {x: '\"select\" || \"a\"\"b\" || Mixed || \"t\".id'}}",
 	    "public.t d id!:integer select:text a\"b:text Mixed:text");
 	assert_rows(&fx, fx_apply(&fx, WM_EVENT_INSERT, NULL, false, ROW("1", "s", "q", "m"), 0), "upsert 1|sqm1");
 	fx_close(&fx);
@@ -196,7 +197,8 @@ missing_columns_are_named_at_compile(void **state)
 
 	(void)state;
 	fx_open_refused(&fx, "table: t, where: \"id > 1 and amuont > 2\"", "public.t d id!:integer amount:numeric");
-	assert_string_equal(fx.err.text, "rule \"t\": where: table public.t has no column \"amuont\" (did you mean \"amount\"?)");
+	assert_string_equal(fx.err.text,
+	    "rule \"t\": where: table public.t has no column \"amuont\" (did you mean \"amount\"?)");
 	fx_close(&fx);
 	fx_open_refused(&fx, "table: t, columns: {compute: {x: zzz}}", "public.t d id!:integer amount:numeric");
 	assert_string_equal(fx.err.text, "rule \"t\": columns.compute of \"x\": table public.t has no column \"zzz\"");
@@ -235,7 +237,8 @@ failures_name_the_expression_and_no_value(void **state)
 	assert_int_equal(fx_apply(&fx, WM_EVENT_INSERT, NULL, false, ROW("1", "{secret"), 0), WM_PLAN_BAD);
 	assert_int_equal(fx.err.status, WM_REJECT);
 	assert_string_equal(fx.err.code, "expression");
-	assert_string_equal(fx.err.text, "rule \"t\": columns.compute of \"b\" fails on a row of table public.t: malformed JSON");
+	assert_string_equal(fx.err.text,
+	    "rule \"t\": columns.compute of \"b\" fails on a row of table public.t: malformed JSON");
 	/* SQLite would quote the path, which is a value here. */
 	fx_close(&fx);
 	fx_open(&fx, "table: t, where: \"json_extract('{}', c) is null\"", "public.t d id!:integer c:text");

@@ -100,14 +100,19 @@ bad_patterns_are_reported(void **state)
 	(void)state;
 	memset(huge, 'x', sizeof(huge) - 1);
 	huge[sizeof(huge) - 1] = '\0';
-	list = wm_asprintf("  - {name: a, table: [.x, x., \"!\"]}\n  - {name: b, table: \"!public.x\"}\n  - {name: c, table: %s}\n"
-	    "  - {name: d, table: {a: b}}\n  - {name: e, table: []}\n", huge);
+	list = wm_asprintf(
+	    "  - {name: a, table: [.x, x., \"!\"]}\n  - {name: b, table: \"!public.x\"}\n  - {name: c, table: %s}\n"
+	    "  - {name: d, table: {a: b}}\n  - {name: e, table: []}\n",
+	    huge);
 	fx_load(&fx, list);
 	assert_null(fx.set);
 	assert_int_equal(fx.diags.errors, 7);
-	fx_assert_diag(&fx, "walmill.yaml:4:23: \"table\": \".x\" is no pattern: write schema.table, with * and ? for any characters");
-	fx_assert_diag(&fx, "walmill.yaml:4:27: \"table\": \"x.\" is no pattern: write schema.table, with * and ? for any characters");
-	fx_assert_diag(&fx, "walmill.yaml:4:31: \"table\": \"!\" is no pattern: write schema.table, with * and ? for any characters");
+	fx_assert_diag(&fx,
+	    "walmill.yaml:4:23: \"table\": \".x\" is no pattern: write schema.table, with * and ? for any characters");
+	fx_assert_diag(&fx,
+	    "walmill.yaml:4:27: \"table\": \"x.\" is no pattern: write schema.table, with * and ? for any characters");
+	fx_assert_diag(&fx,
+	    "walmill.yaml:4:31: \"table\": \"!\" is no pattern: write schema.table, with * and ? for any characters");
 	fx_assert_diag(&fx, "walmill.yaml:5:22: \"table\" takes no table: name at least one pattern without \"!\"");
 	fx_assert_diag(&fx, "walmill.yaml:6:22: \"table\": a pattern is longer than 255 bytes");
 	fx_assert_diag(&fx, "walmill.yaml:7:22: \"table\" must be a text, not a map");
@@ -125,7 +130,9 @@ view_names_are_filled_in(void **state)
 	(void)state;
 	assert_string_equal(name, "orders");
 	free(name);
-	name = wm_rule_view_name(load(&fx, "table: orders, view: \"{source}.{schema}_{table}_v{table}\""), "public", "orders");
+	name = wm_rule_view_name(
+	    load(&fx, "table: orders, view: \"{source}.{schema}_{table}_v{table}\""), "public",
+	    "orders");
 	assert_string_equal(name, "shop.public_orders_vorders");
 	free(name);
 	/* A table whose name looks like a placeholder is taken as it is. */
@@ -141,11 +148,13 @@ unknown_placeholders_are_reported(void **state)
 	struct fixture fx = { 0 };
 
 	(void)state;
-	fx_load(&fx, "  - {table: a, view: \"x_{tabel}\"}\n  - {table: b, view: \"{table\"}\n  - {table: c, view: \"\"}\n"
+	fx_load(&fx,
+	    "  - {table: a, view: \"x_{tabel}\"}\n  - {table: b, view: \"{table\"}\n  - {table: c, view: \"\"}\n"
 	    "  - {table: d, view: [x]}\n");
 	assert_null(fx.set);
 	assert_int_equal(fx.diags.errors, 4);
-	fx_assert_diag(&fx, "walmill.yaml:4:22: \"view\": unknown placeholder {tabel} (did you mean \"table\"?); there are {schema}, "
+	fx_assert_diag(&fx,
+	    "walmill.yaml:4:22: \"view\": unknown placeholder {tabel} (did you mean \"table\"?); there are {schema}, "
 	    "{table} and {source}");
 	fx_assert_diag(&fx, "walmill.yaml:5:22: \"view\": a \"{\" is not closed");
 	fx_assert_diag(&fx, "walmill.yaml:6:22: \"view\" must not be empty");

@@ -139,19 +139,26 @@ all_mistakes_are_reported_at_once(void **state)
 	    "  - {table: b, events: [], key: {}, columns: [a], mode: append, on_delete: soft}\n");
 	assert_null(fx.set);
 	fx_assert_diag(&fx, "walmill.yaml:5:5: unknown key \"colums\" in rule (did you mean \"columns\"?)");
-	fx_assert_diag(&fx, "walmill.yaml:6:13: unknown source \"shp\" (did you mean \"shop\"?): it is not in the section sources");
+	fx_assert_diag(&fx,
+	    "walmill.yaml:6:13: unknown source \"shp\" (did you mean \"shop\"?): it is not in the section sources");
 	fx_assert_diag(&fx, "walmill.yaml:7:13: unknown target \"cellar\": it is not in the section targets");
-	fx_assert_diag(&fx, "walmill.yaml:8:13: unknown event \"updte\" (did you mean \"update\"?): there are insert, update, delete and "
+	fx_assert_diag(&fx,
+	    "walmill.yaml:8:13: unknown event \"updte\" (did you mean \"update\"?): there are insert, update, delete and "
 	    "truncate");
 	fx_assert_diag(&fx, "walmill.yaml:8:29: \"events\" names \"insert\" twice");
-	fx_assert_diag(&fx, "walmill.yaml:9:16: \"on_delete\" in rule must be one of delete, soft, ignore, not \"sofft\" "
+	fx_assert_diag(&fx,
+	    "walmill.yaml:9:16: \"on_delete\" in rule must be one of delete, soft, ignore, not \"sofft\" "
 	    "(did you mean \"soft\"?)");
-	fx_assert_diag(&fx, "walmill.yaml:10:15: \"on_error\" in rule must be one of retry, dead_letter, stop, not a list");
-	fx_assert_diag(&fx, "walmill.yaml:11:11: \"mode: history\" is not in this version of walmill: use upsert, or append to keep "
+	fx_assert_diag(&fx,
+	    "walmill.yaml:10:15: \"on_error\" in rule must be one of retry, dead_letter, stop, not a list");
+	fx_assert_diag(&fx,
+	    "walmill.yaml:11:11: \"mode: history\" is not in this version of walmill: use upsert, or append to keep "
 	    "every event");
 	fx_assert_diag(&fx, "walmill.yaml:12:12: unknown key \"worker\" in seed (did you mean \"workers\"?)");
-	fx_assert_diag(&fx, "walmill.yaml:12:35: \"batch_rows\" in seed must be a whole number from 1 to 100000000, not \"0\"");
-	fx_assert_diag(&fx, "walmill.yaml:13:19: \"rows\" in batch must be a whole number from 1 to 10000000, not \"many\"");
+	fx_assert_diag(&fx,
+	    "walmill.yaml:12:35: \"batch_rows\" in seed must be a whole number from 1 to 100000000, not \"0\"");
+	fx_assert_diag(&fx,
+	    "walmill.yaml:13:19: \"rows\" in batch must be a whole number from 1 to 10000000, not \"many\"");
 	fx_assert_diag(&fx, "walmill.yaml:14:15: \"key\" names \"id\" twice");
 	fx_assert_diag(&fx, "walmill.yaml:14:19: \"key\" must be a text, not a list");
 	fx_assert_diag(&fx, "walmill.yaml:15:12: \"where\" in rule must be a text, not a list");
@@ -159,7 +166,8 @@ all_mistakes_are_reported_at_once(void **state)
 	fx_assert_diag(&fx, "walmill.yaml:17:24: \"events\" is an empty list");
 	fx_assert_diag(&fx, "walmill.yaml:17:33: \"key\" must be a list of names, not a map");
 	fx_assert_diag(&fx, "walmill.yaml:17:46: \"columns\" must be a map, not a list");
-	fx_assert_diag(&fx, "walmill.yaml:17:76: \"on_delete: soft\" needs \"mode: upsert\": with append each delete is a row of its own");
+	fx_assert_diag(&fx,
+	    "walmill.yaml:17:76: \"on_delete: soft\" needs \"mode: upsert\": with append each delete is a row of its own");
 	assert_int_equal(fx.diags.errors, 19);
 	fx_close(&fx);
 }
@@ -171,7 +179,7 @@ mistakes_in_columns_are_reported(void **state)
 
 	(void)state;
 	fx_load(&fx,
-	    "  - table: t\n"				/* line 4 */
+	    "  - table: t\n" /* line 4 */
 	    "    columns:\n"
 	    "      rname: {}\n"
 	    "      include: [a]\n"
@@ -192,18 +200,23 @@ mistakes_in_columns_are_reported(void **state)
 	fx_assert_diag(&fx, "walmill.yaml:9:16: \"rename\" and \"compute\" both make a column \"x\"");
 	fx_assert_diag(&fx, "walmill.yaml:10:28: \"y\" must be a text, not a list");
 	fx_assert_diag(&fx, "walmill.yaml:10:36: \"z\" must not be empty");
-	fx_assert_diag(&fx, "walmill.yaml:11:17: \"mask\" of \"a\" must be sha256, redact, last1 to last99, null or {text: \"...\"}, not "
+	fx_assert_diag(&fx,
+	    "walmill.yaml:11:17: \"mask\" of \"a\" must be sha256, redact, last1 to last99, null or {text: \"...\"}, not "
 	    "\"sha265\" (did you mean \"sha256\"?)");
 	fx_assert_diag(&fx, "walmill.yaml:11:29: unknown key \"txt\" in a mask (did you mean \"text\"?)");
 	fx_assert_diag(&fx, "walmill.yaml:11:28: \"mask\" of \"b\" lacks its text: write {text: \"...\"}");
-	fx_assert_diag(&fx, "walmill.yaml:11:41: \"mask\" of \"c\" must be sha256, redact, last1 to last99, null or {text: \"...\"}, not "
+	fx_assert_diag(&fx,
+	    "walmill.yaml:11:41: \"mask\" of \"c\" must be sha256, redact, last1 to last99, null or {text: \"...\"}, not "
 	    "\"[...]\"");
-	fx_assert_diag(&fx, "walmill.yaml:11:49: \"mask\" of \"d\" must be sha256, redact, last1 to last99, null or {text: \"...\"}, not "
+	fx_assert_diag(&fx,
+	    "walmill.yaml:11:49: \"mask\" of \"d\" must be sha256, redact, last1 to last99, null or {text: \"...\"}, not "
 	    "\"last0\" (did you mean \"last4\"?)");
-	fx_assert_diag(&fx, "walmill.yaml:11:59: \"mask\" of \"e\" must be sha256, redact, last1 to last99, null or {text: \"...\"}, not "
+	fx_assert_diag(&fx,
+	    "walmill.yaml:11:59: \"mask\" of \"e\" must be sha256, redact, last1 to last99, null or {text: \"...\"}, not "
 	    "\"=x\"");
 	fx_assert_diag(&fx, "walmill.yaml:12:22: \"translate\" of \"a\" must be a map from value to value, not a text");
-	fx_assert_diag(&fx, "walmill.yaml:12:28: \"translate\" of \"b\" must be a map from value to value, not an empty one");
+	fx_assert_diag(&fx,
+	    "walmill.yaml:12:28: \"translate\" of \"b\" must be a map from value to value, not an empty one");
 	fx_assert_diag(&fx, "walmill.yaml:12:39: \"translate\" of \"c\": \"d\" must become a text, not a list");
 	fx_assert_diag(&fx, "walmill.yaml:13:14: \"type\" of \"a\" is no name of a type");
 	fx_assert_diag(&fx, "walmill.yaml:14:14: \"check\" must be a map of columns, not a list");
@@ -244,7 +257,8 @@ names_are_unique(void **state)
 	fx_load(&fx, "  - {table: public.orders}\n  - {table: sales.orders}\n  - {name: \"\", table: x}\n");
 	assert_null(fx.set);
 	assert_int_equal(fx.diags.errors, 2);
-	fx_assert_diag(&fx, "walmill.yaml:5:5: two rules are called \"orders\" (the other is at walmill.yaml:4): give this one another "
+	fx_assert_diag(&fx,
+	    "walmill.yaml:5:5: two rules are called \"orders\" (the other is at walmill.yaml:4): give this one another "
 	    "\"name\"");
 	fx_assert_diag(&fx, "walmill.yaml:6:12: \"name\" must not be empty");
 	fx_close(&fx);
@@ -263,8 +277,10 @@ source_and_target_are_needed_when_there_are_several(void **state)
 	    "  - {table: u, source: b, target: d}\n");
 	assert_null(fx.set);
 	assert_int_equal(fx.diags.errors, 2);
-	fx_assert_diag(&fx, "walmill.yaml:4:5: rule lacks \"source\", which may be left out only when there is one source; there are 2");
-	fx_assert_diag(&fx, "walmill.yaml:4:5: rule lacks \"target\", which may be left out only when there is one target; there are 2");
+	fx_assert_diag(&fx,
+	    "walmill.yaml:4:5: rule lacks \"source\", which may be left out only when there is one source; there are 2");
+	fx_assert_diag(&fx,
+	    "walmill.yaml:4:5: rule lacks \"target\", which may be left out only when there is one target; there are 2");
 	fx_close(&fx);
 }
 
@@ -328,8 +344,9 @@ the_fingerprint_ignores_the_rest(void **state)
 {
 	(void)state;
 	assert_true(fingerprint("table: t, columns: {mask: {a: redact, b: last4}}, key: [a, b]") ==
-	    fingerprint("name: n, key: [b, a], columns: {mask: {b: last4, a: redact}}, table: public.t, source: shop, on_error: stop, "
-	    "batch: {rows: 3}, seed: {workers: 1, batch_rows: 9}, events: [delete, truncate, insert, update]"));
+	    fingerprint(
+		"name: n, key: [b, a], columns: {mask: {b: last4, a: redact}}, table: public.t, source: shop, on_error: stop, "
+		"batch: {rows: 3}, seed: {workers: 1, batch_rows: 9}, events: [delete, truncate, insert, update]"));
 }
 
 int

@@ -49,14 +49,6 @@ epochs_are_told_apart(void **state)
 	assert_false(wm_snapshot_sees("4294967290:4294967290:", 3));
 }
 
-static void
-xmin_is_the_first_number(void **state)
-{
-	(void)state;
-	assert_int_equal(wm_snapshot_xmin("4294967300:4294967310:4294967300"), 4294967300);
-	assert_int_equal(wm_snapshot_xmin("7:7:"), 7);
-}
-
 int
 main(void)
 {
@@ -65,7 +57,6 @@ main(void)
 		cmocka_unit_test(started_at_or_after_xmax_is_not_seen),
 		cmocka_unit_test(running_ones_between_are_not_seen),
 		cmocka_unit_test(epochs_are_told_apart),
-		cmocka_unit_test(xmin_is_the_first_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

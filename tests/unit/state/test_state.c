@@ -320,9 +320,22 @@ static struct wm_dead_letter
 letter(const char *rule, wm_lsn lsn, const char *class)
 {
 	return (struct wm_dead_letter){
-		.source = "shop", .target = "w", .rule = rule, .table = "public.orders", .view = "orders",
-		.commit_lsn = lsn, .index = 2, .op = "upsert", .key = "{\"id\":7}", .row = "{\"id\":7,\"n\":null}",
-		.class = class, .code = "23514", .message = "refused", .first_time = 100, .last_time = 100, .attempts = 1,
+		.source = "shop",
+		.target = "w",
+		.rule = rule,
+		.table = "public.orders",
+		.view = "orders",
+		.commit_lsn = lsn,
+		.index = 2,
+		.op = "upsert",
+		.key = "{\"id\":7}",
+		.row = "{\"id\":7,\"n\":null}",
+		.class = class,
+		.code = "23514",
+		.message = "refused",
+		.first_time = 100,
+		.last_time = 100,
+		.attempts = 1,
 	};
 }
 

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Rows that a target or a check refuses: on_error, dead letters, and that nothing else is lost."""
+
+import json
+
+import pytest
+from walmill_testing import wait_until
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, n int, v text); INSERT INTO t SELECT i, i, 'v' FROM generate_series(1, 50) i"
+
+
+def refuse(daemon, table="t"):
+    """What an administrator may have put on the view by hand: no n of 100 or more."""
+    if daemon.reader().kind == "postgres":
+        daemon.reader().execute(f"ALTER TABLE {table} ADD CONSTRAINT small CHECK (n < 100)")
+    else:
+        daemon.reader().execute("".join(
+            f"CREATE TRIGGER small_{event} BEFORE {event} ON {table} WHEN NEW.n >= 100 BEGIN SELECT RAISE(ABORT, 'n is not small'); END;"
+            for event in ("INSERT", "UPDATE")))
+
+
+def accept(daemon, table="t"):
+    if daemon.reader().kind == "postgres":
+        daemon.reader().execute(f"ALTER TABLE {table} DROP CONSTRAINT small")
+    else:
+        daemon.reader().execute("DROP TRIGGER small_INSERT; DROP TRIGGER small_UPDATE;")
+
+
+def test_refused_rows_become_dead_letters(db, start):
+    db.execute(TABLE)
+    daemon = start("- {table: public.t, on_error: dead_letter}")
+    daemon.same("t")
+    refuse(daemon)
+    # Three bad ones among many, in one transaction; and a bad update.
+    db.execute("INSERT INTO t SELECT i, CASE WHEN i IN (107, 155, 199) THEN i * 10 ELSE 1 END, 'w' FROM generate_series(101, 200) i")
+    db.execute("UPDATE t SET n = 5000 WHERE id = 7; UPDATE t SET v = 'fine' WHERE id = 8; DELETE FROM t WHERE id = 9")
+    daemon.wait()
+    missing = {r[0] for r in db.rows("SELECT id FROM t")} - {r[0] for r in daemon.rows("SELECT id FROM t")}
+    assert missing == {107, 155, 199}
+    assert daemon.rows("SELECT n FROM t WHERE id = 7") == [(7,)]
+    assert daemon.rows("SELECT v FROM t WHERE id = 8") == [("fine",)]
+    letters = daemon.errors()
+    assert {(x["rule"], x["key"]["id"]) for x in letters} == {("t", i) for i in (7, 107, 155, 199)} or \
+        {(x["rule"], str(x["key"]["id"])) for x in letters} == {("t", str(i)) for i in (7, 107, 155, 199)}
+    assert all(("small" in x["message"]) for x in letters)
+    assert daemon.rule("t")["dead_letters"] == 4 and daemon.rule("t")["state"] == "streaming"
+    text = daemon.run("errors list").stdout
+    assert text.count("\n") >= 4 and "107" in text
+    one = daemon.run("errors show", str(letters[0]["id"]))
+    assert "small" in one.stdout
+    assert json.loads(daemon.run("errors show", "--json", str(letters[0]["id"])).stdout)["id"] == letters[0]["id"]
+    daemon.run("errors show", "999999", expect=1)
+    # They last, and are not stored twice, and the row comes with its next good version.
+    daemon.restart()
+    assert [x["id"] for x in daemon.errors()] == [x["id"] for x in letters]
+    db.execute("UPDATE t SET n = 3 WHERE id IN (107, 7); DELETE FROM t WHERE id = 155")
+    daemon.wait()
+    assert daemon.rows("SELECT id, n FROM t WHERE id IN (7, 107, 155, 199) ORDER BY id") == [(7, 3), (107, 3)]
+
+
+def test_dead_letters_can_be_read_without_a_daemon(db, start):
+    db.execute(TABLE)
+    daemon = start("- {table: public.t, on_error: dead_letter, columns: {check: {n: n < 100}}}")
+    db.execute("INSERT INTO t VALUES (900, 900, 'x')")
+    daemon.wait()
+    daemon.sigterm()
+    assert len(daemon.errors()) == 1
+
+
+def test_check_refuses_rows_of_seed_and_stream(db, start):
+    db.execute(TABLE + "; INSERT INTO t VALUES (60, -5, 'bad in the seed')")
+    daemon = start("""
+        - table: public.t
+          columns: {check: {n: n >= 0, v: "length(v) < 40"}, mask: {v: sha256}}
+          on_error: dead_letter
+        """)
+    db.execute("INSERT INTO t VALUES (70, -1, 'the secret of row 70'), (71, NULL, 'unknown is no failure'), (72, 1, repeat('too long ', 9)), (73, 3, 'good')")
+    daemon.wait()
+    assert {r[0] for r in daemon.rows("SELECT id FROM t WHERE id >= 60")} == {71, 73}
+    letters = daemon.errors()
+    assert len(letters) == 3 and {x["class"] for x in letters} == {"check"}
+    # A masked value is in no dead letter and in no log.
+    shown = json.dumps(letters) + daemon.log() + daemon.run("errors list").stdout
+    for letter in letters:
+        shown += daemon.run("errors show", str(letter["id"])).stdout
+    assert "the secret" not in shown and "too long" not in shown and "bad in the seed" not in shown
+    assert daemon.rule("t")["dead_letters"] == 3
+
+
+def test_row_that_begins_to_fail_a_check_keeps_its_last_good_version(db, start):
+    db.execute(TABLE)
+    daemon = start("- {table: public.t, columns: {check: {n: n >= 0}}, on_error: dead_letter}")
+    db.execute("UPDATE t SET n = -1, v = 'bad' WHERE id = 1")
+    daemon.wait()
+    assert daemon.rows("SELECT n, v FROM t WHERE id = 1") == [(1, "v")]
+    db.execute("UPDATE t SET n = 2 WHERE id = 1")
+    daemon.same("t")
+
+
+def test_stop_fails_the_rule_alone_and_resume_loses_nothing(db, start):
+    db.execute(TABLE + "; CREATE TABLE u (id int PRIMARY KEY)")
+    daemon = start("- {table: public.t, on_error: stop}\n- table: public.u")
+    daemon.same("t", "u")
+    refuse(daemon)
+    db.execute("INSERT INTO t VALUES (500, 500, 'bad')")
+    wait_until(lambda: daemon.rule("t")["state"] == "failed", "the rule stops")
+    db.execute("INSERT INTO t VALUES (501, 1, 'good'); UPDATE t SET v = 'x' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO u VALUES (1)")
+    wait_until(lambda: daemon.rows("SELECT count(*) FROM u") == [(1,)], "the other rule goes on")
+    assert daemon.rows("SELECT count(*) FROM t") == [(50,)]
+    assert daemon.errors() == []
+    # It stays stopped over a restart, with nothing lost.
+    daemon.restart()
+    db.execute("INSERT INTO t VALUES (502, 1, 'good'); INSERT INTO u VALUES (2)")
+    wait_until(lambda: daemon.rows("SELECT count(*) FROM u") == [(2,)], "the other rule goes on after the restart")
+    accept(daemon)
+    daemon.run("resume", "t")
+    daemon.same("t", "u")
+    assert daemon.rule("t")["state"] == "streaming"
+
+
+def test_retry_until_the_target_takes_it(db, start):
+    db.execute(TABLE)
+    daemon = start("- {table: public.t, on_error: retry}")
+    daemon.same("t")
+    refuse(daemon)
+    db.execute("INSERT INTO t VALUES (500, 500, 'bad')")
+    db.execute("INSERT INTO t VALUES (501, 1, 'behind it')")
+    wait_until(lambda: daemon.target("target")["state"] == "retrying" and daemon.target("target")["retries"] > 1, "it retries", 30)
+    assert "small" in daemon.target("target")["last_error"]
+    assert daemon.rows("SELECT count(*) FROM t WHERE id >= 500") == [(0,)]
+    accept(daemon)
+    daemon.same("t")
+    assert daemon.errors() == [] and daemon.rule("t")["dead_letters"] == 0
+
+
+@pytest.mark.parametrize("n", [2000])
+def test_many_bad_rows_do_not_take_for_ever(db, start, n):
+    db.execute(TABLE)
+    daemon = start("- {table: public.t, on_error: dead_letter}")
+    daemon.same("t")
+    refuse(daemon)
+    db.execute("INSERT INTO t SELECT i, CASE WHEN i %% 20 = 0 THEN 1000 ELSE 1 END, 'w' FROM generate_series(1001, 1000 + %s) i", n)
+    daemon.wait(90)
+    assert daemon.rule("t")["dead_letters"] == n // 20
+    assert daemon.rows("SELECT count(*) FROM t") == [(50 + n - n // 20,)]
+
+
+def test_value_that_the_target_type_cannot_hold(db, dw, daemon):
+    """An operator's own narrower column: only the rows that do not fit are put aside."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, n bigint)")
+    dw.execute("CREATE TABLE t (id int PRIMARY KEY, n numeric(12,0))")
+    d = daemon("- {table: public.t, on_error: dead_letter, columns: {type: {n: \"numeric(12,0)\"}}}", targets={"dw": f"type: postgres\nuri: {dw.uri}"}).start()
+    db.execute("INSERT INTO t VALUES (1, 5), (2, 9000000000000000000), (3, 7)")
+    d.wait()
+    assert sorted(d.rows("SELECT id FROM t")) == [(1,), (3,)]
+    assert len(d.errors()) == 1
+    d.sigterm()

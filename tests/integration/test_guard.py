@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Where the source or a target is not what walmill left: exit status 3, a remedy, nothing changed."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+import psycopg2
+import pytest
+from walmill_testing import wait_until
+from walmill_testing.postgres import bindir
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i"
+
+
+@pytest.fixture
+def stopped(db, daemon):
+    """A daemon that ran and ended well, and changes that it has not seen."""
+    db.execute(TABLE)
+    d = daemon("- table: public.t").start()
+    db.execute("INSERT INTO t VALUES (101, 'streamed')")
+    d.same("t")
+    d.sigterm()
+    db.execute("INSERT INTO t VALUES (102, 'unseen'); DELETE FROM t WHERE id <= 5")
+    return d
+
+
+def refused(d, *words):
+    mark = len(d.log())
+    d.launch()
+    d.wait_exit(3)
+    text = d.log()[mark:]
+    assert all(word in text for word in words), text
+    assert d.rows("SELECT count(*) FROM t") == [(101,)]
+    return text
+
+
+def test_another_cluster(stopped, db, other_pg):
+    other = other_pg.create_database()
+    try:
+        other.execute(TABLE)
+        stopped.sources["shop"] = other.uri
+        stopped.write_config()
+        refused(stopped, "shop", "system identifier", "URI")
+        assert other.slot() is None and other.rows("SELECT count(*) FROM pg_publication") == [(0,)]
+        # The right one again, and nothing was lost.
+        stopped.sources["shop"] = db.uri
+        stopped.write_config()
+        stopped.start()
+        stopped.same("t")
+        stopped.sigterm()
+    finally:
+        other.drop()
+
+
+def test_slot_dropped_and_the_remedy(stopped, db):
+    db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
+    text = refused(stopped, "walmill_shop", "teardown")
+    assert db.slot() is None
+    assert "walmill teardown" in text
+    stopped.run("teardown")
+    stopped.start()
+    stopped.same("t")
+    stopped.sigterm()
+
+
+def test_slot_recreated(stopped, db):
+    db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
+    db.execute("SELECT pg_create_logical_replication_slot('walmill_shop', 'pgoutput')")
+    before = db.slot()["confirmed_flush_lsn"]
+    refused(stopped, "walmill_shop", "teardown")
+    assert db.slot()["confirmed_flush_lsn"] == before
+
+
+def test_slot_of_another_plugin(stopped, db):
+    db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
+    try:
+        db.execute("SELECT pg_create_logical_replication_slot('walmill_shop', 'test_decoding')")
+    except psycopg2.errors.UndefinedFile:
+        pytest.skip("this server has no other plugin")
+    refused(stopped, "walmill_shop")
+
+
+def test_slot_advanced_by_somebody_else(stopped, db):
+    db.execute("SELECT pg_replication_slot_advance('walmill_shop', pg_current_wal_lsn())")
+    refused(stopped, "walmill_shop", "teardown")
+
+
+def test_slot_read_by_somebody_else(stopped, db):
+    """A curious `SELECT ... get_changes` moves the slot as well."""
+    db.execute("SELECT count(*) FROM pg_logical_slot_get_binary_changes('walmill_shop', NULL, NULL, "
+               "'proto_version', '1', 'publication_names', 'walmill_shop')")
+    refused(stopped, "walmill_shop")
+
+
+def test_slot_dropped_while_it_runs(db, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t").start()
+    d.same("t")
+    # So that it cannot connect again before the slot is gone.
+    d.process.send_signal(signal.SIGSTOP)
+    try:
+        db.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'walmill_shop'")
+        wait_until(lambda: not db.slot()["active"], "the slot is free")
+        db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
+    finally:
+        d.process.send_signal(signal.SIGCONT)
+    d.wait_exit(3, 60)
+    assert "walmill_shop" in d.log() and "teardown" in d.log()
+
+
+def test_target_file_gone(stopped):
+    path = stopped.folder / "lite.db"
+    for suffix in ("", "-wal", "-shm"):
+        if os.path.exists(f"{path}{suffix}"):
+            os.unlink(f"{path}{suffix}")
+    mark = len(stopped.log())
+    stopped.launch()
+    stopped.wait_exit(3)
+    assert "lite" in stopped.log()[mark:] and "teardown" in stopped.log()[mark:]
+
+
+def test_target_put_back_to_an_older_state(db, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t").start()
+    d.same("t")
+    d.sigterm()
+    shutil.copy(d.folder / "lite.db", d.folder / "backup.db")
+    d.start()
+    db.execute("INSERT INTO t VALUES (500, 'in neither')")
+    d.same("t")
+    wait_until(lambda: d.status()["sources"][0]["acknowledged_lsn"] == d.status()["sources"][0]["received_lsn"], "acknowledged")
+    d.sigterm()
+    for suffix in ("-wal", "-shm"):
+        if (d.folder / f"lite.db{suffix}").exists():
+            (d.folder / f"lite.db{suffix}").unlink()
+    shutil.copy(d.folder / "backup.db", d.folder / "lite.db")
+    d.launch()
+    d.wait_exit(3)
+    assert "lite" in d.log() and "teardown" in d.log()
+
+
+def test_emptied_postgres_target(db, dw, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t", targets={"dw": f"type: postgres\nuri: {dw.uri}"}).start()
+    d.same("t")
+    d.sigterm()
+    dw.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    for (schema,) in dw.rows("SELECT nspname FROM pg_namespace WHERE nspname LIKE '%walmill%'"):
+        dw.execute(f'DROP SCHEMA "{schema}" CASCADE')
+    d.launch()
+    d.wait_exit(3)
+    assert "dw" in d.log() and "teardown" in d.log()
+
+
+def test_state_lost_but_the_slot_is_there(stopped, db):
+    """Without its state walmill must not believe that a slot of this name is its own and complete."""
+    shutil.rmtree(stopped.folder / "state")
+    mark = len(stopped.log())
+    stopped.launch()
+    stopped.wait_exit(3)
+    assert "walmill_shop" in stopped.log()[mark:]
+    assert stopped.rows("SELECT count(*) FROM t") == [(101,)]
+    assert db.slot() is not None
+
+
+def test_slot_that_somebody_else_uses(stopped, db, pg):
+    """Active by another reader: that may end, so it is tried again."""
+    reader = subprocess.Popen([bindir() / "pg_recvlogical", "-d", pg.dsn(db.name), "-S", "walmill_shop", "--start", "-f", "/dev/null",
+                               "-F", "3600", "-s", "3600", "-o", "proto_version=1", "-o", "publication_names=walmill_shop"],
+                              stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: db.slot()["active"], "the other reader")
+        stopped.launch()
+        stopped.wait_log("is active", timeout=30)
+        assert stopped.process.poll() is None
+    finally:
+        reader.kill()
+        reader.wait()
+    wait_until(stopped.ready, "it goes on by itself", 60)
+    stopped.same("t")
+    stopped.sigterm()

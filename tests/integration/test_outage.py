@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Sources and targets that go away, freeze, come back: nothing is lost and nobody else is held up."""
+
+import os
+import signal
+import sqlite3
+import threading
+
+import psycopg2
+from walmill_testing import wait_until
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i"
+
+
+class Load(threading.Thread):
+    """Single-row transactions until it is stopped; a transaction cut off by the server is tried again."""
+
+    def __init__(self, db):
+        super().__init__()
+        self.db = db
+        self.done = threading.Event()
+        self.count = 0
+        self.failure = None
+
+    def run(self):
+        connection = None
+        while not self.done.is_set():
+            try:
+                if connection is None:
+                    connection = psycopg2.connect(self.db.cluster.dsn(self.db.name))
+                    connection.autocommit = True
+                with connection.cursor() as c:
+                    i = self.count
+                    c.execute("INSERT INTO t VALUES (%s, 'load') ON CONFLICT (id) DO NOTHING", (1000 + i,))
+                    c.execute("UPDATE t SET v = v || 'x' WHERE id = %s", (i % 100 + 1,))
+                    c.execute("DELETE FROM t WHERE id = %s", (1000 + i - 50,))
+                self.count += 1
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                connection = None       # the server is away: the test did that
+            except Exception as failure:    # pylint: disable=broad-except
+                self.failure = failure
+                return
+        if connection is not None:
+            connection.close()
+
+    def __enter__(self):
+        self.start()
+        wait_until(lambda: self.count > 20, "the load runs")
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.join()
+        assert self.failure is None, self.failure
+
+    def more(self, n=100):
+        upto = self.count + n
+        wait_until(lambda: self.count >= upto, "more load", 60)
+
+
+def test_source_stopped_and_started_again(db, pg, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t").start()
+    for how in ("fast", "immediate"):
+        with Load(db) as load:
+            db.close()
+            pg.stop(how)
+            wait_until(lambda: d.status()["sources"][0]["state"] != "streaming", "the loss is noticed")
+            pg.start()
+            load.more()
+        wait_until(d.ready, "it streams again", 60)
+        d.same("t")
+    d.sigterm()
+
+
+def test_source_away_at_the_start(db, pg, daemon):
+    db.execute(TABLE)
+    db.close()
+    d = daemon("- table: public.t")
+    pg.stop()
+    d.launch()
+    wait_until(lambda: d.try_status() is not None, "status answers without a source")
+    wait_until(lambda: d.status()["sources"][0]["state"] in ("connecting", "retrying"), "it tries again")
+    assert d.process.poll() is None
+    pg.start()
+    wait_until(d.ready, "it streams", 60)
+    d.same("t")
+    d.sigterm()
+
+
+def test_sigterm_while_the_source_is_away(db, pg, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t").start()
+    d.same("t")
+    db.close()
+    pg.stop()
+    wait_until(lambda: d.status()["sources"][0]["state"] != "streaming", "the loss is noticed")
+    d.sigterm()
+    pg.start()
+    db.execute("DELETE FROM t WHERE id < 50")
+    d.start()
+    d.same("t")
+    d.sigterm()
+
+
+def test_source_connections_killed_under_load(db, start):
+    db.execute(TABLE)
+    daemon = start("- table: public.t")
+    with Load(db) as load:
+        for _ in range(8):
+            pid = wait_until(lambda: (db.slot() or {}).get("active_pid"), "it streams", 60)
+            load.more(30)
+            # The walsender and whatever else walmill has open there.
+            db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                       "AND application_name LIKE '%%walmill%%' OR pid = %s", pid)
+    wait_until(daemon.ready, "it streams again", 60)
+    daemon.same("t")
+
+
+def test_frozen_walsender_is_noticed(db, daemon):
+    """The connection stays open and says nothing: only a deadline can tell."""
+    db.execute(TABLE)
+    d = daemon("- table: public.t", sources={"shop": f"uri: {db.uri}\nsilence: 3s"}).start()
+    d.same("t")
+    pid = db.slot()["active_pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        db.execute("INSERT INTO t VALUES (500, 'unseen yet')")
+        wait_until(lambda: d.status()["sources"][0]["state"] != "streaming", "the silence is noticed", 30)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(d.ready, "it streams again", 60)
+    d.same("t")
+    d.sigterm()
+
+
+def test_quiet_source_is_not_taken_for_a_frozen_one(db, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t", sources={"shop": f"uri: {db.uri}\nsilence: 1s"}).start()
+    d.same("t")
+    uptime = d.status()["uptime_s"]
+    wait_until(lambda: d.status()["uptime_s"] > uptime + 4, "four times the bound", 20, poll=0.3)
+    source = d.status()["sources"][0]
+    assert (source["state"], source["reconnects"], source["last_error"]) == ("streaming", 0, None)
+    d.sigterm()
+
+
+def test_postgres_target_away_holds_up_nobody_and_catches_up(db, other_pg, daemon):
+    target = other_pg.create_database()
+    try:
+        db.execute(TABLE)
+        d = daemon("- {name: a, table: public.t, target: lite}\n- {name: b, table: public.t, target: dw}",
+                   targets={"lite": "type: sqlite\npath: lite.db", "dw": f"type: postgres\nuri: {target.uri}"}).start()
+        d.same("t")
+        target.close()
+        with Load(db) as load:
+            other_pg.stop("immediate")
+            load.more()
+            wait_until(lambda: d.target("dw")["state"] == "retrying", "the outage is noticed")
+            load.more()
+            lsn = db.lsn()
+            wait_until(lambda: lsn_value(d.target("lite")["applied_lsn"]) >= lsn_value(lsn), "the other target goes on")
+            assert d.target("dw")["last_error"] and d.target("dw")["retries"] > 0
+            assert d.target("lite")["state"] == "ok"
+            done = d.run("wait", "--timeout", "1", expect=1)
+            assert "dw" in done.stderr
+            other_pg.start()
+            load.more()
+        d.same("t")
+        assert d.target("dw")["state"] == "ok"
+        d.sigterm()
+    finally:
+        if other_pg.server is None:
+            other_pg.start()
+        d.destroy()
+        target.drop()
+
+
+def lsn_value(text):
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def test_target_connections_killed_under_load(db, dw, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t", targets={"dw": f"type: postgres\nuri: {dw.uri}"}).start()
+    with Load(db) as load:
+        for _ in range(10):
+            load.more(30)
+            dw.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    d.same("t")
+    d.sigterm()
+
+
+def test_target_away_at_the_start(db, other_pg, daemon):
+    target = other_pg.create_database()
+    try:
+        db.execute(TABLE)
+        target.close()
+        d = daemon("- table: public.t", targets={"dw": f"type: postgres\nuri: {target.uri}"})
+        other_pg.stop()
+        d.launch()
+        wait_until(lambda: (d.try_status() or {"targets": [{"state": ""}]})["targets"][0]["state"] == "retrying", "it retries")
+        db.execute("UPDATE t SET v = 'meanwhile' WHERE id = 1")
+        other_pg.start()
+        wait_until(d.ready, "it streams", 60)
+        d.same("t")
+        d.sigterm()
+    finally:
+        if other_pg.server is None:
+            other_pg.start()
+        d.destroy()
+        target.drop()
+
+
+def test_sqlite_file_locked_by_somebody_else(db, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t").start()
+    d.same("t")
+    lock = sqlite3.connect(d.folder / "lite.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    db.execute("UPDATE t SET v = 'locked out'")
+    wait_until(lambda: d.target("lite")["state"] == "retrying", "the lock is noticed", 60)
+    lock.execute("ROLLBACK")
+    lock.close()
+    d.same("t")
+    d.sigterm()
+
+
+def test_readers_do_not_hold_up_the_sqlite_target(db, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t").start()
+    d.same("t")
+    reader = sqlite3.connect(f"file:{d.folder}/lite.db?mode=ro", uri=True, isolation_level=None)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM t").fetchone() == (100,)
+    db.execute("DELETE FROM t WHERE id > 50")
+    d.same("t")
+    assert reader.execute("SELECT count(*) FROM t").fetchone() == (100,)    # its snapshot
+    reader.close()
+    d.sigterm()
+
+
+def test_idle_slot_moves_with_the_server(db, pg, start):
+    """WAL of other databases and of tables that nobody follows must not pile up behind the slot."""
+    db.execute(TABLE + "; CREATE TABLE not_followed (v text)")
+    daemon = start("- table: public.t")
+    daemon.same("t")
+    other = pg.create_database()
+    try:
+        other.execute("CREATE TABLE x AS SELECT repeat('x', 1000) FROM generate_series(1, 5000)")
+        lsn = db.value("SELECT pg_current_wal_lsn() - '0/0'")
+        wait_until(lambda: db.slot()["confirmed"] >= lsn, "the slot passes the other database's WAL", 60)
+        db.execute("INSERT INTO not_followed SELECT repeat('x', 1000) FROM generate_series(1, 5000)")
+        lsn = db.value("SELECT pg_current_wal_lsn() - '0/0'")
+        wait_until(lambda: db.slot()["confirmed"] >= lsn, "the slot passes the WAL of a table that nobody follows", 60)
+    finally:
+        other.drop()
+    db.execute("INSERT INTO t VALUES (500, 'x')")
+    daemon.same("t")
+    daemon.restart()
+    daemon.same("t")
+
+
+def test_nothing_is_acknowledged_before_every_target_has_it(db, other_pg, daemon):
+    """With `journal: off` the source keeps what a target that is away lacks."""
+    target = other_pg.create_database()
+    try:
+        db.execute(TABLE)
+        d = daemon("- {name: a, table: public.t, target: lite}\n- {name: b, table: public.t, target: dw}", settings="journal: off",
+                   targets={"lite": "type: sqlite\npath: lite.db", "dw": f"type: postgres\nuri: {target.uri}"}).start()
+        d.same("t")
+        target.close()
+        other_pg.stop()
+        before = db.value("SELECT pg_current_wal_lsn() - '0/0'")
+        db.execute("INSERT INTO t VALUES (500, 'x')")
+        wait_until(lambda: d.rows("SELECT count(*) FROM t WHERE id = 500", "lite") == [(1,)], "the row at the other target")
+        wait_until(lambda: d.target("dw")["state"] == "retrying", "the outage is noticed")
+        assert db.slot()["confirmed"] <= before
+        # The daemon may die now: what the slot kept comes again, to both, and is not done twice.
+        d.sigkill()
+        other_pg.start()
+        d.start()
+        d.same("t")
+        d.sigterm()
+    finally:
+        if other_pg.server is None:
+            other_pg.start()
+        d.destroy()
+        target.drop()
