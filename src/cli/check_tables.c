@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "walmill/strutil.h"
 
 void
 wm_check_free(struct wm_check *check)
@@ -93,6 +94,7 @@ check_table(struct wm_check *check, const struct place *at, const struct wm_rule
 	const struct wm_plan_env env = {
 		.source = at->source->name, .mask_key = no_key, .mask_key_len = sizeof(no_key)
 	};
+	WM_AUTO(wm_freep) bool *needed = calloc(t->rel->ncolumns + 1, sizeof(*needed));
 	struct wm_plan *plan;
 	struct wm_error err;
 	char subject[300];
@@ -106,7 +108,9 @@ check_table(struct wm_check *check, const struct place *at, const struct wm_rule
 		return;
 	}
 	check_access(check, at, rule, t, subject);
-	if (wm_plan_compile(rule, t->rel, &env, &plan, &err) != WM_OK) {
+	if (needed == NULL)
+		return;		/* the next allocation says so */
+	if (wm_rule_needs(rule, t->rel, needed, &err) != WM_OK || wm_plan_compile(rule, t->rel, &env, &plan, &err) != WM_OK) {
 		wm_diags_add(&check->findings, WM_ERROR, subject, NULL, "%s", err.text);
 		return;
 	}

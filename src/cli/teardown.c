@@ -2,6 +2,9 @@
 /*
  * teardown.c - walmill teardown: drops slot and publication that walmill made.
  *
+ * What targets remember stays: it tells the next start that their views belong to an older slot
+ * and must be emptied.
+ *
  * The state's lock keeps a daemon of the same state out meanwhile.  The record of a source
  * goes last, so that a teardown that was cut short can be called again.
  */
@@ -13,84 +16,6 @@
 #include "link.h"
 #include "walmill/pg.h"
 #include "walmill/strutil.h"
-
-/* ---- bookmarks ---- */
-
-struct names {
-	char	**list;
-	size_t	  n;
-	bool	  failed;
-};
-
-static void
-free_names(struct names *names)
-{
-	for (size_t i = 0; i < names->n; i++)
-		free(names->list[i]);
-	free(names->list);
-}
-
-static void
-collect(void *arg, const char *name, const char *value)
-{
-	struct names *names = arg;
-	char **list = reallocarray(names->list, names->n + 1, sizeof(*list));
-
-	(void)value;
-	if (list == NULL || (list[names->n] = strdup(name)) == NULL)
-		names->failed = true;
-	else
-		names->n++;
-	names->list = list != NULL ? list : names->list;
-}
-
-/* The target is open. */
-static enum wm_status
-clear_open(struct wm_target *target, const char *source, struct wm_error *err)
-{
-	WM_AUTO(free_names) struct names names = { 0 };
-	WM_AUTO(wm_freep) struct wm_bookmark *list = NULL;
-	enum wm_status status = target->ops->load(target, source, collect, &names, err);
-
-	if (status != WM_OK)
-		return status;
-	if (names.failed || (list = calloc(names.n + 1, sizeof(*list))) == NULL)
-		return wm_oom(err, "the bookmarks");
-	for (size_t i = 0; i < names.n; i++)
-		list[i] = (struct wm_bookmark){ .source = source, .name = names.list[i] };
-	return names.n == 0 ? WM_OK : target->ops->commit(target, list, names.n, err);
-}
-
-static enum wm_status
-clear_target(const struct wm_target *model, const char *source, struct wm_error *err)
-{
-	struct wm_target *target;
-	enum wm_status status = wm_target_clone(model, &target, err);
-
-	if (status != WM_OK)
-		return status;
-	if ((status = target->ops->open(target, err)) == WM_OK)
-		status = clear_open(target, source, err);
-	wm_target_destroy(target);
-	return status;
-}
-
-/* Old positions must not meet a slot made anew.  A target that is not there is said, and left. */
-static void
-clear_bookmarks(const struct wm_setup *setup, const char *source)
-{
-	struct wm_error err;
-
-	for (size_t i = 0; i < setup->ntargets; i++) {
-		const struct wm_target *target = setup->targets[i];
-
-		if ((target->ops->caps & WM_TARGET_TRANSACTIONAL) == 0)
-			continue;
-		if (clear_target(target, source, &err) != WM_OK)
-			fprintf(stderr, "walmill: warning: target \"%s\" keeps its positions of source \"%s\": %s\n",
-			    target->name, source, err.text);
-	}
-}
 
 /* ---- the source ---- */
 
@@ -169,7 +94,6 @@ teardown_source(const struct wm_setup *setup, struct wm_state *state, const stru
 	}
 	if ((status = drop_at_source(source, &record, err)) != WM_OK)
 		return wm_error_prefix(err, "teardown of source \"%s\"", source->name);
-	clear_bookmarks(setup, source->name);
 	return wm_state_source_delete(state, source->name, err);
 }
 

@@ -125,6 +125,6 @@ wm_catalog_has_default(
 	wm_pg_quote_literal(&sql, column);
 	status = wm_pg_query_sql(c, &sql, "could not read a column's default", &res, err);
 	if (status == WM_OK)
-		*ret = PQntuples(res) == 1 && wm_pg_bool(res, 0, 0);
+		*ret = PQntuples(res) != 1 || wm_pg_bool(res, 0, 0);	/* gone again: nobody knows */
 	return status;
 }

@@ -217,7 +217,7 @@ read_again(struct worker *w, struct route *r, struct route_plan *rp, const struc
 	bool found = false;
 	unsigned nkeys;
 	const unsigned *keys = wm_plan_source_key(rp->plan, &nkeys);
-	enum wm_status st = worker_sql(w, err);
+	enum wm_status st = worker_sql_now(w, err);
 
 	atomic_fetch_add_explicit(&rp->unit->stats->rereads, 1, memory_order_relaxed);
 	if (st == WM_OK)
@@ -325,6 +325,8 @@ begin(struct worker *w, const struct wm_message *m)
 	w->at = (struct wm_position){ .commit_lsn = m->lsn };
 	w->commit_time = m->time;
 	w->xid = m->xid;
+	w->xid_visible = false;
+	w->applied[w->napplied++ % APPLIED_XIDS] = m->xid;
 	w->in_transaction = true;
 	w->skip = m->lsn <= atomic_load(&w->commit_lsn);
 	for (const struct hold *h = w->holds; h != NULL; h = h->next)

@@ -18,6 +18,7 @@
 #define CHECKPOINT "checkpoint"
 #define HOLD "hold/"
 #define TABLE "table/"
+#define UNIT_GONE "{\"oid\":0}"
 
 static void
 json_free(cJSON **json)
@@ -151,7 +152,7 @@ bookmark_apply(struct worker *w, struct unit *u)
 	const char *state;
 
 	HASH_FIND_STR(w->saved, name, s);
-	if (s == NULL || (o = cJSON_Parse(s->value)) == NULL)
+	if (s == NULL || (o = cJSON_Parse(s->value == NULL ? UNIT_GONE : s->value)) == NULL)
 		return false;
 	s->claimed = true;
 	snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, u->fingerprint);
@@ -221,6 +222,8 @@ load_one(void *arg, const char *name, const char *value)
 			return;
 		}
 		HASH_ADD_KEYPTR(hh, l->w->saved, s->name, strlen(s->name), s);
+		/* One that is marked as gone needs no mark. */
+		s->claimed = strcmp(value, UNIT_GONE) == 0;
 	}
 }
 
@@ -378,9 +381,10 @@ list_units(struct worker *w, struct list *l)
 	for (size_t i = 0; i < w->nunits; i++)
 		if (w->units[i]->dirty)
 			list_add(l, source, bookmark_unit_name(w->units[i]), bookmark_unit(w->units[i]), false);
+	/* A table that comes back under its rule finds here that the view's rows are of before. */
 	for (s = w->saved; s != NULL; s = s->hh.next)
 		if (!s->claimed)
-			list_add(l, source, strdup(s->name), NULL, true);
+			list_add(l, source, strdup(s->name), strdup(UNIT_GONE), false);
 }
 
 /* What is written has been written: later commits need not repeat it. */
@@ -392,12 +396,14 @@ settle_units(struct worker *w)
 	for (size_t i = 0; i < w->nunits; i++)
 		w->units[i]->dirty = false;
 	HASH_ITER(hh, w->saved, s, tmp) {
-		if (s->claimed)
+		WM_AUTO(wm_freep) char *value = s->claimed ? NULL : strdup(UNIT_GONE);
+
+		if (value == NULL)
 			continue;
-		HASH_DEL(w->saved, s);
-		free(s->name);
 		free(s->value);
-		free(s);
+		s->value = value;
+		value = NULL;
+		s->claimed = true;
 	}
 }
 

@@ -187,7 +187,9 @@ discover(struct source *s, struct wm_pg *sql, struct tableset **ret, struct wm_e
 	if (set == NULL)
 		return wm_oom(err, "tables");
 	atomic_init(&set->refs, 1);
-	st = wm_catalog_tables(sql, &tables, err);
+	st = wm_pg_current_lsn(sql, &set->lsn, err);
+	if (st == WM_OK)
+		st = wm_catalog_tables(sql, &tables, err);
 	for (size_t i = 0; st == WM_OK && i < tables.n; i++)
 		st = match_table(s, &tables.list[i], set, &d, err);
 	if (st == WM_OK)
@@ -198,7 +200,7 @@ discover(struct source *s, struct wm_pg *sql, struct tableset **ret, struct wm_e
 	if (st == WM_OK)
 		st = wm_pg_next_xid(sql, &set->xid, err);
 	if (st == WM_OK)
-		st = wm_pg_current_lsn(sql, &set->lsn, err);
+		st = wm_pg_current_lsn(sql, &set->lsn_after, err);
 	wm_tables_free(&tables);
 	if (st != WM_OK) {
 		tableset_unref(set);

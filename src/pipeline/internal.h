@@ -51,7 +51,7 @@ struct matched {
 struct tableset {		/* immutable but for refs */
 	atomic_int	 refs;
 	uint64_t	 xid;		/* transactions from here on publish what they do to these tables */
-	wm_lsn		 lsn;		/* where the source stood when the catalog had been read */
+	wm_lsn		 lsn, lsn_after;	/* where the source stood before and after the catalog was read */
 	size_t		 n;
 	struct matched	*list;
 };
@@ -211,6 +211,7 @@ enum wm_status deliver_bad(struct delivery *d, const struct wm_rule *rule, const
 enum worker_state { WORKER_OK, WORKER_RETRYING, WORKER_FAILED };
 
 #define LATENCY_SAMPLES 1024
+#define APPLIED_XIDS 65536
 
 struct worker {
 	struct wm_pipeline	*p;
@@ -243,6 +244,9 @@ struct worker {
 	bool			 commit_each;	/* at every boundary, until a broken-off transaction is behind us */
 	bool			 await_restart;	/* what comes is void until the source sends again */
 	uint32_t		 xid;
+	bool			 xid_visible;	/* w->sql is known to see it */
+	uint32_t		 applied[APPLIED_XIDS];	/* ring of the last transactions read */
+	size_t			 napplied;	/* ever */
 	struct wm_position	 at;
 	wm_usec			 commit_time;
 	bool			 pending;	/* the batcher holds something */
@@ -313,6 +317,14 @@ void worker_stop(struct worker *w);
 void worker_destroy(struct worker *w);
 /* The worker's SQL connection to the source, connected when needed. */
 enum wm_status worker_sql(struct worker *w, struct wm_error *err);
+/*
+ * The same, in a state that sees the transaction at work.  The stream may bring a transaction before other
+ * sessions see it: PostgreSQL writes the commit first and ends the transaction later (much later when it
+ * waits for a synchronous standby).
+ */
+enum wm_status worker_sql_now(struct worker *w, struct wm_error *err);
+/* Whether a snapshot ("xmin:xmax:xip") sees every transaction that has been read. */
+bool worker_sees_all(const struct worker *w, const char *visible);
 bool worker_stopping(const struct worker *w);
 /* Sleeps until a moment (wm_clock_mono), w->changed, or stop. */
 void worker_rest(struct worker *w, wm_usec until);

@@ -266,6 +266,15 @@ wm_pipeline_reload(struct wm_pipeline *p, struct wm_setup *setup, struct wm_erro
 	struct wm_setup *old = p->setup;
 	enum wm_status st;
 
+	for (size_t i = 0; i < old->config->nsources; i++) {
+		const struct wm_source_config *was = &old->config->sources[i];
+		const struct wm_source_config *is = wm_setup_source(setup, was->name);
+
+		if (is != NULL && (strcmp(is->uri, was->uri) != 0 || strcmp(is->slot, was->slot) != 0 ||
+		    strcmp(is->publication, was->publication) != 0))
+			return wm_fail(err, WM_FATAL, "uri, slot and publication of source \"%s\" cannot be changed while walmill runs; "
+			    "restart it", was->name);
+	}
 	if (strcmp(setup->config->state, old->config->state) != 0)
 		return wm_fail(err, WM_FATAL, "`state` cannot be changed while walmill runs (%s to %s); restart it",
 		    old->config->state, setup->config->state);

@@ -134,7 +134,7 @@ needs_backfill(struct worker *w, const struct wm_relation *rel, const char *old,
 
 			if (name == NULL)
 				return wm_oom(err, "a column");
-			st = worker_sql(w, err);
+			st = worker_sql_now(w, err);
 			if (st == WM_OK)
 				st = wm_catalog_has_default(w->sql, rel->oid, name, ret, err);
 			if (st != WM_OK)
@@ -192,7 +192,7 @@ complete(struct worker *w, struct wm_relation *rel, struct wm_error *err)
 		needed |= rel->columns[i].type.class == WM_TYPE_UNKNOWN;
 	if (!needed)
 		return WM_OK;
-	st = worker_sql(w, err);
+	st = worker_sql_now(w, err);
 	return st == WM_OK ? wm_catalog_complete(w->sql, rel, err) : st;
 }
 

@@ -797,6 +797,9 @@ late_batch(struct seeder *s, struct wm_error *err)
 	}
 	if (st == WM_OK)
 		st = begin_reading(s, NULL, err);
+	/* A row of before a transaction that has been applied must not come after it. */
+	if (st == WM_OK && !worker_sees_all(s->w, s->visible))
+		return wm_seed_end(s->sql, err);	/* later */
 	if (st == WM_OK)
 		st = wm_catalog_leaves(s->sql, u->oid, &leaves, err);
 	if (st == WM_OK)

@@ -195,7 +195,7 @@ drop_unlisted(struct worker *w)
 		if (name != NULL)
 			HASH_FIND_STR(w->saved, name, s);
 		if (s == NULL && name != NULL && (s = calloc(1, sizeof(*s))) != NULL) {
-			s->name = name;
+			s->name = name;		/* no value: it counts only when it is read again */
 			name = NULL;
 			HASH_ADD_KEYPTR(hh, w->saved, s->name, strlen(s->name), s);
 		}
@@ -210,30 +210,6 @@ drop_unlisted(struct worker *w)
 			unit_destroy(w->units[i]);
 	}
 	w->nunits = kept;
-}
-
-enum wm_status
-units_check_columns(struct worker *w, struct wm_error *err)
-{
-	struct wm_plan_env env = pipeline_plan_env(w->p, w->source->config->name);
-
-	w->check_columns = 0;
-	for (size_t i = 0; i < w->nunits; i++) {
-		struct unit *u = w->units[i];
-		struct wm_plan *plan = NULL;
-		enum wm_status st;
-
-		if ((u->state != UNIT_STREAMING && u->state != UNIT_CATCHING) || worker_hold(w, u->rule) != NULL)
-			continue;
-		st = wm_plan_compile(u->rule, u->rel, &env, &plan, err);
-		if (st == WM_OK)
-			st = route_follow_columns(w, u, plan, err);
-		wm_plan_free(plan);
-		/* What a rule cannot take any more is told when a change comes, or by the next look at the catalog. */
-		if (st != WM_OK && st != WM_REJECT)
-			return st;
-	}
-	return WM_OK;
 }
 
 enum wm_status
@@ -268,7 +244,7 @@ units_refresh(struct worker *w, struct wm_error *err)
 			u->settle_xid = tables->xid;
 		}
 	}
-	w->check_columns = tables->lsn;
+	w->check_columns = tables->lsn_after;
 	tableset_unref(tables);
 	if (st != WM_OK)
 		return st;
@@ -283,4 +259,42 @@ units_refresh(struct worker *w, struct wm_error *err)
 			w->interval = w->units[i]->rule->batch_interval;
 	worker_show_rules(w);
 	return WM_OK;
+}
+
+/* One table that the catalog shows; the stream may have shown a later state of it. */
+static enum wm_status
+check_columns(struct worker *w, const struct matched *m, const struct tableset *tables, struct wm_error *err)
+{
+	struct wm_plan_env env = pipeline_plan_env(w->p, w->source->config->name);
+	struct unit *u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
+	struct wm_plan *plan = NULL;
+	enum wm_status st;
+
+	if (u == NULL || u->rel_lsn > tables->lsn_after || (u->state != UNIT_STREAMING && u->state != UNIT_CATCHING) ||
+	    worker_hold(w, u->rule) != NULL)
+		return WM_OK;
+	u->rel_lsn = tables->lsn_after;
+	st = wm_plan_compile(u->rule, m->rel, &env, &plan, err);
+	if (st == WM_OK)
+		st = route_follow_columns(w, u, plan, err);
+	wm_plan_free(plan);
+	/* What a rule cannot take any more is told when a change comes, or by the next look at the catalog. */
+	return st == WM_REJECT ? WM_OK : st;
+}
+
+enum wm_status
+units_check_columns(struct worker *w, struct wm_error *err)
+{
+	struct tableset *tables;
+	enum wm_status st = WM_OK;
+
+	pthread_mutex_lock(&w->source->lock);
+	tables = tableset_ref(w->source->tables);
+	pthread_mutex_unlock(&w->source->lock);
+	w->check_columns = 0;
+	for (size_t i = 0; st == WM_OK && i < tables->n; i++)
+		if (tables->list[i].refused == NULL && strcmp(tables->list[i].rule->target, w->model->name) == 0)
+			st = check_columns(w, &tables->list[i], tables, err);
+	tableset_unref(tables);
+	return st;
 }

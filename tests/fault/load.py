@@ -21,6 +21,12 @@ SCHEMA = """
 """
 KEYS = 400          # few enough that transactions meet
 COLUMNS_MAX = 8     # of evolving, beside the two it began with
+ADDED = {
+    "i": ("int", ("NOT NULL DEFAULT 7", "DEFAULT -1")),
+    "t": ("text", ("DEFAULT 'by default'", "NOT NULL DEFAULT repeat('x', 3000)")),
+    "n": ("numeric(6,2)", ("DEFAULT random() * 100", "NOT NULL DEFAULT 1.50")),
+    "z": ("timestamptz", ("DEFAULT now()", "DEFAULT clock_timestamp()")),
+}
 
 # Deadlocks, locks not had in time, keys that are taken: the load meant it to happen.
 EXPECTED = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable, psycopg2.errors.UniqueViolation,
@@ -150,22 +156,25 @@ class Writer(threading.Thread):
     def alter(self, c, _table):
         c.execute("SELECT attname FROM pg_attribute WHERE attrelid = 'evolving'::regclass AND attnum > 2 AND NOT attisdropped")
         there = [r[0] for r in c.fetchall()]
-        self.names += 1
-        new = f"c{self.names % 12}"
         kinds = ["add", "add default"] if len(there) < COLUMNS_MAX else []
         kinds += ["drop", "rename", "fill"] if there else []
         kind = self.random.choice(kinds)
-        if kind == "add":
-            c.execute(f"ALTER TABLE evolving ADD {new} {self.random.choice(('int', 'text', 'timestamptz'))}")
-        elif kind == "add default":
-            c.execute(f"ALTER TABLE evolving ADD {new} " + self.random.choice(
-                ("int NOT NULL DEFAULT 7", "text DEFAULT 'by default'", "numeric(6,2) DEFAULT random() * 100")))
+        if kind.startswith("add"):
+            letter, (type_name, defaults) = self.random.choice(list(ADDED.items()))
+            default = self.random.choice(defaults) if kind == "add default" else ""
+            c.execute(f"ALTER TABLE evolving ADD {self.new_name(letter)} {type_name} {default}")
         elif kind == "drop":
             c.execute(f"ALTER TABLE evolving DROP {self.random.choice(there)}")
         elif kind == "rename":
-            c.execute(f"ALTER TABLE evolving RENAME {self.random.choice(there)} TO {new}")
+            old = self.random.choice(there)
+            c.execute(f"ALTER TABLE evolving RENAME {old} TO {self.new_name(old[0])}")
         else:
             c.execute(f"UPDATE evolving SET {self.random.choice(there)} = NULL WHERE id < 50")
+
+    def new_name(self, letter):
+        """Names come again, always with the same type: what the target still has under it must not show."""
+        self.names += 1
+        return f"{letter}{self.names % 5}"
 
 
 class Load:

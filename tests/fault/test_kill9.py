@@ -36,11 +36,13 @@ def rules():
 
 def assert_exact(d, cycle):
     """The load has stopped."""
+    # A column that was added last is known with the table's next change.
+    d.source_db.execute("INSERT INTO evolving (id) SELECT coalesce(min(id), 0) - 1000 FROM evolving")
     try:
         d.same(*VIEWS)
         assert d.rows("PRAGMA integrity_check", "lite") == [("ok",)]
         assert d.errors() == []
-        assert all(r["state"] == "streaming" for r in d.status()["rules"])
+        assert {r["name"]: r["state"] for r in d.status()["rules"] if r["state"] != "streaming"} == {}
     except AssertionError as failure:
         raise AssertionError(f"after kill {cycle}, WM_KILL_SEED={SEED}: {failure}") from failure
 

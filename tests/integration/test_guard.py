@@ -4,12 +4,11 @@
 import os
 import shutil
 import signal
-import subprocess
 
 import psycopg2
+import psycopg2.extras
 import pytest
 from walmill_testing import wait_until
-from walmill_testing.postgres import bindir
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i"
 
@@ -167,17 +166,16 @@ def test_state_lost_but_the_slot_is_there(stopped, db):
 
 def test_slot_that_somebody_else_uses(stopped, db, pg):
     """Active by another reader: that may end, so it is tried again."""
-    reader = subprocess.Popen([bindir() / "pg_recvlogical", "-d", pg.dsn(db.name), "-S", "walmill_shop", "--start", "-f", "/dev/null",
-                               "-F", "3600", "-s", "3600", "-o", "proto_version=1", "-o", "publication_names=walmill_shop"],
-                              stderr=subprocess.DEVNULL)
+    reader = psycopg2.connect(pg.dsn(db.name), connection_factory=psycopg2.extras.LogicalReplicationConnection)
     try:
+        reader.cursor().start_replication(slot_name="walmill_shop", decode=False,
+                                          options={"proto_version": "1", "publication_names": "walmill_shop"})
         wait_until(lambda: db.slot()["active"], "the other reader")
         stopped.launch()
         stopped.wait_log("is active", timeout=30)
         assert stopped.process.poll() is None
     finally:
-        reader.kill()
-        reader.wait()
+        reader.close()
     wait_until(stopped.ready, "it goes on by itself", 60)
     stopped.same("t")
     stopped.sigterm()

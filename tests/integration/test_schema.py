@@ -10,6 +10,18 @@ def make(db):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, a text, b int); INSERT INTO t SELECT i, 'a' || i, i FROM generate_series(1, 5) i")
 
 
+def daemon_sees(daemon, table, **options):
+    """A table is found within source.discover: `wait` cannot know of it before."""
+    def same():
+        try:
+            return not daemon.differences(table, **options)
+        except Exception:       # pylint: disable=broad-except
+            return False        # no such view yet
+
+    wait_until(same, f"{table} at the target", 30)
+    daemon.same(table, **options)
+
+
 def test_add_column(db, start):
     make(db)
     daemon = start(RULE)
@@ -98,21 +110,9 @@ def test_table_that_is_renamed_and_a_new_one_in_its_place(db, start):
     daemon = start(RULE)
     daemon.same("t")
     db.execute("ALTER TABLE t RENAME TO t_old; CREATE TABLE t (id int PRIMARY KEY, a text, b int); INSERT INTO t VALUES (1, 'fresh', 1)")
-    daemon_sees(daemon, db, "t")
+    daemon_sees(daemon, "t")
     db.execute("INSERT INTO t_old VALUES (99, 'not wanted', 0); INSERT INTO t VALUES (2, 'fresh', 2)")
-    daemon_sees(daemon, db, "t")
-
-
-def daemon_sees(daemon, db, table, **options):
-    """A table is found within source.discover: `wait` cannot know of it before."""
-    def same():
-        try:
-            return not daemon.differences(table, **options)
-        except Exception:       # pylint: disable=broad-except
-            return False        # no such view yet
-
-    wait_until(same, f"{table} at the target", 30)
-    daemon.same(table, **options)
+    daemon_sees(daemon, "t")
 
 
 def test_new_table_by_glob(db, start):
@@ -120,7 +120,7 @@ def test_new_table_by_glob(db, start):
     daemon = start("- {name: all, table: public.*}", sources={"shop": f"uri: {db.uri}\ndiscover: 300ms"})
     daemon.same("t")
     db.execute("CREATE TABLE u (id int PRIMARY KEY, v text); INSERT INTO u SELECT i, 'before walmill knew' FROM generate_series(1, 1000) i")
-    daemon_sees(daemon, db, "u")
+    daemon_sees(daemon, "u")
     db.execute("UPDATE u SET v = 'x' WHERE id % 2 = 0; DELETE FROM u WHERE id % 5 = 0; INSERT INTO u VALUES (5000, 'y'); INSERT INTO t VALUES (50, 'c', 1)")
     daemon.same("t", "u")
 
@@ -143,6 +143,21 @@ def test_ddl_while_the_daemon_is_down(db, start):
     db.execute("ALTER TABLE t ADD c int DEFAULT 5; INSERT INTO t VALUES (6, 'x', 6, 6); ALTER TABLE t RENAME a TO z; UPDATE t SET z = 'q' WHERE id = 1")
     daemon.start()
     daemon.same("t")
+
+
+def test_add_column_beside_excluded_ones(db, start):
+    """The publication's column list has to follow; what was written meanwhile is read again."""
+    make(db)
+    daemon = start("- {table: public.t, columns: {exclude: [a]}}", sources={"shop": f"uri: {db.uri}\ndiscover: 300ms"})
+    daemon.same("t", columns=["id", "b"])
+    db.execute("ALTER TABLE t ADD c text DEFAULT 'old rows'")
+    db.execute("INSERT INTO t VALUES (6, 'hidden', 6, 'new'); UPDATE t SET c = 'changed' WHERE id = 1")
+    daemon_sees(daemon, "t", columns=["id", "b", "c"])
+    # PostgreSQL holds a column of a column list; CASCADE takes the whole table from the publication.
+    db.execute("UPDATE t SET c = 'again' WHERE id = 2; ALTER TABLE t DROP b CASCADE")
+    db.execute("INSERT INTO t VALUES (7, 'hidden', 'last'); UPDATE t SET c = 'unpublished' WHERE id = 3; DELETE FROM t WHERE id = 4")
+    daemon_sees(daemon, "t", columns=["id", "c"])
+    assert "a" not in daemon.reader().columns("t")
 
 
 def test_enum_value_added(db, start):

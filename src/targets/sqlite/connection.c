@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "walmill/clock.h"
 #include "walmill/strutil.h"
@@ -142,6 +143,18 @@ wm_sqlite_quote(struct wm_buf *b, const char *name)
 
 /* ---- opening ---- */
 
+static bool
+folder_exists(const struct wm_sqlite *s)
+{
+	WM_AUTO(wm_freep) char *folder = strdup(s->path);
+	char *slash = folder != NULL ? strrchr(folder, '/') : NULL;
+
+	if (slash == NULL || slash == folder)
+		return true;
+	*slash = '\0';
+	return access(folder, F_OK) == 0;
+}
+
 /* SQLite only says "unable to open database file". */
 static enum wm_status
 explain_cantopen(struct wm_sqlite *s, int sys, struct wm_error *err)
@@ -204,8 +217,8 @@ set_up(struct wm_sqlite *s, struct wm_error *err)
 	return wm_sqlite_exec(s, SETTINGS, err, "could not set up the connection");
 }
 
-enum wm_status
-wm_sqlite_open(struct wm_sqlite *s, struct wm_error *err)
+static enum wm_status
+open_file(struct wm_sqlite *s, struct wm_error *err)
 {
 	enum wm_status status;
 	int rc;
@@ -225,6 +238,37 @@ wm_sqlite_open(struct wm_sqlite *s, struct wm_error *err)
 	return status;
 }
 
+/* A check must not leave an empty file behind: one that is missing is made by the first write. */
+enum wm_status
+wm_sqlite_open(struct wm_sqlite *s, struct wm_error *err)
+{
+	int rc;
+
+	assert(s->db == NULL);
+	if (access(s->path, F_OK) == 0 || errno != ENOENT)
+		return open_file(s, err);
+	if (!folder_exists(s))
+		return explain_cantopen(s, ENOENT, err);
+	rc = sqlite3_open_v2(":memory:", &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	if (rc != SQLITE_OK) {
+		enum wm_status status = wm_sqlite_fail(s, rc, err, "could not open a database");
+
+		wm_sqlite_close(s);
+		return status;
+	}
+	s->unmade = true;
+	return WM_OK;
+}
+
+enum wm_status
+wm_sqlite_make(struct wm_sqlite *s, struct wm_error *err)
+{
+	if (!s->unmade)
+		return WM_OK;
+	wm_sqlite_close(s);
+	return open_file(s, err);
+}
+
 void
 wm_sqlite_close(struct wm_sqlite *s)
 {
@@ -237,6 +281,7 @@ wm_sqlite_close(struct wm_sqlite *s)
 	assert(rc == SQLITE_OK);	/* no statement is left */
 	(void)rc;
 	s->db = NULL;
+	s->unmade = false;
 }
 
 /* ---- transactions ---- */
@@ -244,8 +289,10 @@ wm_sqlite_close(struct wm_sqlite *s)
 enum wm_status
 wm_sqlite_begin(struct wm_sqlite *s, struct wm_error *err)
 {
-	if (!sqlite3_get_autocommit(s->db))
-		return WM_OK;
+	enum wm_status status = wm_sqlite_make(s, err);
+
+	if (status != WM_OK || !sqlite3_get_autocommit(s->db))
+		return status;
 	return wm_sqlite_exec(s, "BEGIN IMMEDIATE", err, "could not begin a transaction");
 }
 

@@ -66,10 +66,13 @@ static enum wm_status
 load(struct wm_sqlite *s, const char *source, wm_bookmark_fn *fn, void *arg, struct wm_error *err)
 {
 	WM_AUTO(wm_sqlite_finalizep) sqlite3_stmt *stmt = NULL;
-	enum wm_status status = wm_sqlite_exec(s, "CREATE TABLE IF NOT EXISTS " WM_SQLITE_BOOKMARKS
-	    " (source TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (source, name))", err,
-	    "could not create the table of bookmarks");
+	enum wm_status status = wm_sqlite_make(s, err);
 	int rc;
+
+	if (status == WM_OK)
+		status = wm_sqlite_exec(s, "CREATE TABLE IF NOT EXISTS " WM_SQLITE_BOOKMARKS
+		    " (source TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (source, name))", err,
+		    "could not create the table of bookmarks");
 
 	if (status != WM_OK)
 		return status;
@@ -159,7 +162,7 @@ check_permissions(struct wm_sqlite *s, struct wm_diags *findings)
 	if (access(folder, W_OK | X_OK) != 0)
 		wm_diags_add(findings, WM_ERROR, folder, "let walmill's user write to the folder",
 		    "SQLite cannot make files here: %s", strerror(errno));
-	if (access(s->path, R_OK | W_OK) != 0)
+	if (!s->unmade && access(s->path, R_OK | W_OK) != 0)
 		wm_diags_add(findings, WM_ERROR, s->path, "let walmill's user read and write the file",
 		    "SQLite cannot write to it: %s", strerror(errno));
 }

@@ -25,12 +25,15 @@ struct wm_sqlite {
 	char			*path;
 	int64_t			 busy_timeout;	/* microseconds */
 	sqlite3			*db;		/* NULL while closed */
+	bool			 unmade;	/* the file does not exist yet: db is an empty one in memory */
 	struct wm_sqlite_cache	*caches;	/* prepared statements of the views written to */
 };
 
 /* ---- connection.c ---- */
 
 enum wm_status wm_sqlite_open(struct wm_sqlite *s, struct wm_error *err);
+/* Makes the file if open found none; for what is about to write. */
+enum wm_status wm_sqlite_make(struct wm_sqlite *s, struct wm_error *err);
 void wm_sqlite_close(struct wm_sqlite *s);
 /* Fills err from rc and the connection: "sqlite "path": what: message"; returns what rc means. */
 enum wm_status wm_sqlite_fail(struct wm_sqlite *s, int rc, struct wm_error *err, const char *what, ...)

@@ -81,6 +81,9 @@ class SqliteTarget:
         return {row[0] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
     def view_rows(self, view, columns):
+        # SQLite takes a quoted name of no column for a text.
+        missing = set(columns) - set(self.columns(view))
+        assert not missing, f"view {view} has no column {sorted(missing)}"
         return self.rows("SELECT " + ", ".join(map(_quote, columns)) + f" FROM {_quote(view)}")
 
     @staticmethod
