@@ -47,6 +47,14 @@ enum wm_status wm_seed_has_rows(struct wm_pg *c, const char *schema, const char 
     WM_MUST_CHECK;
 
 /*
+ * WM_RETRY (code WM_SEED_REWRITTEN) when the leaf was rewritten or truncated after the open transaction's
+ * snapshot: what was read then is not what the snapshot should have seen, for PostgreSQL's rewrites keep no
+ * older versions of rows.  Holds for the rest of the transaction once the leaf has been read in it.
+ */
+#define WM_SEED_REWRITTEN "rewritten"
+enum wm_status wm_seed_check_rewrite(struct wm_pg *c, uint32_t oid, struct wm_error *err) WM_MUST_CHECK;
+
+/*
  * Reads one row by key (values of rel's columns keys[0..nkeys)) as it is now.  The tuple lives
  * in arena.  *ret_found false: no such row.
  */

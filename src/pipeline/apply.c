@@ -222,9 +222,14 @@ read_again(struct worker *w, struct route *r, struct route_plan *rp, const struc
 	atomic_fetch_add_explicit(&rp->unit->stats->rereads, 1, memory_order_relaxed);
 	if (st == WM_OK)
 		st = wm_seed_read_row(w->sql, r->rel, wm_plan_needed(rp->plan), keys, nkeys, key, arena, &row, &found, err);
-	/* Dropped, renamed or altered since: the stream tells of it later, and the seed that follows fills in. */
-	if (st == WM_FATAL && (strcmp(err->code, "42P01") == 0 || strcmp(err->code, "42703") == 0))
+	if (st == WM_FATAL && (strcmp(err->code, "42P01") == 0 || strcmp(err->code, "42703") == 0)) {
+		/* Dropped, renamed or altered since: the row is taken out now, and back in by a seed. */
+		if (rp->unit->rule->mode == WM_MODE_UPSERT)
+			unit_restart(rp->unit);
+		w->bookmarks = true;
+		worker_show_rules(w);
 		st = WM_OK;
+	}
 	if (st != WM_OK)
 		return st;
 	if (!found) {

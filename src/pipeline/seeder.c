@@ -308,6 +308,8 @@ seed_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *p
 		range.to = progress->next + step;
 	s->rows = 0;
 	st = wm_seed_copy(s->sql, &range, take_row, s, &rows, err);
+	if (st == WM_OK)
+		st = wm_seed_check_rewrite(s->sql, leaf->oid, err);
 	if (st == WM_OK && range.from == 0 && range.to == WM_SEED_TO_END && s->rows == 0)
 		st = wm_seed_has_rows(s->sql, leaf->schema, leaf->name, &has_rows, err);
 	if (st == WM_OK && has_rows)
@@ -551,13 +553,14 @@ begin_settled(struct seeder *s, struct wm_error *err)
 	return st == WM_OK ? begin_reading(s, NULL, err) : st;
 }
 
-/* The table was altered, renamed or dropped since the catalog was read; it will be read again. */
+/* The table was altered, renamed or dropped since catalog or snapshot were read: another batch, under newer ones, will do. */
 static bool
-waits_for_catalog(const struct unit *u, enum wm_status st, const struct wm_error *err)
+was_altered(const struct unit *u, enum wm_status st, const struct wm_error *err)
 {
-	if (st != WM_FATAL || (strcmp(err->code, "42P01") != 0 && strcmp(err->code, "42703") != 0))
+	if ((st != WM_FATAL || (strcmp(err->code, "42P01") != 0 && strcmp(err->code, "42703") != 0)) &&
+	    (st != WM_RETRY || strcmp(err->code, WM_SEED_REWRITTEN) != 0))
 		return false;
-	wm_log(WM_LOG_INFO, "seed_waits", "the seed of %s.%s waits for a new look at the catalog: %s", u->schema, u->name,
+	wm_log(WM_LOG_INFO, "seed_again", "a batch of the seed of %s.%s has to be read again: %s", u->schema, u->name,
 	    err->text);
 	return true;
 }
@@ -572,15 +575,15 @@ seeder_work(struct seeder *s, struct wm_error *err)
 	if (st == WM_OK)
 		st = begin_settled(s, err);
 	while (st == WM_OK && next_task(s->bulk, &t)) {
-		bool waits;
+		bool altered;
 
 		if (t.unit->state != UNIT_SEEDING)
 			continue;
 		st = run_task(s, &t, err);
-		waits = waits_for_catalog(t.unit, st, err);
-		if (st == WM_REJECT || waits) {
+		altered = was_altered(t.unit, st, err);
+		if (st == WM_REJECT || altered) {
 			/* The read was broken off in the middle. */
-			st = waits ? WM_OK : fail_unit(s, err);
+			st = altered ? WM_OK : fail_unit(s, err);
 			batcher_reset(s->batcher);
 			wm_pg_close(s->sql);
 			s->sql = NULL;
@@ -849,7 +852,7 @@ seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
 	}
 	if (st == WM_REJECT)
 		st = fail_unit(&s, err);
-	if (waits_for_catalog(s.unit, st, err))
+	if (was_altered(s.unit, st, err))
 		st = WM_OK;
 	worker_show_rules(w);
 	return st;

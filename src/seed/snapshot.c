@@ -2,6 +2,7 @@
 /*
  * snapshot.c - the transactions in which a seed reads, and what they see.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "walmill/buf.h"
@@ -63,6 +64,22 @@ wm_seed_has_rows(struct wm_pg *c, const char *schema, const char *name, bool *re
 	wm_buf_free(&sql);
 	if (st == WM_OK)
 		*ret = *PQgetvalue(res, 0, 0) == 't';
+	return st;
+}
+
+enum wm_status
+wm_seed_check_rewrite(struct wm_pg *c, uint32_t oid, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	char sql[200];
+	enum wm_status st;
+
+	/* The column comes by the snapshot, the function knows what is current. */
+	snprintf(sql, sizeof(sql), "SELECT 1 FROM pg_catalog.pg_class WHERE oid = %" PRIu32
+	    " AND relfilenode = pg_catalog.pg_relation_filenode(oid)", oid);
+	st = wm_pg_query(c, sql, 0, NULL, "could not look at a table's storage", &res, err);
+	if (st == WM_OK && PQntuples(res) != 1)
+		return wm_fail_code(err, WM_RETRY, WM_SEED_REWRITTEN, "table %" PRIu32 " was rewritten while it was read", oid);
 	return st;
 }
 
