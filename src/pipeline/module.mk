@@ -10,7 +10,11 @@ libwm_pipeline_a_SOURCES = \
 	%D%/keeper.c \
 	%D%/pipeline.c \
 	%D%/route.c \
-	%D%/seeder.c \
+	%D%/seed_bulk.c \
+	%D%/seed_late.c \
+	%D%/seed_unit.c \
+	%D%/seed_write.c \
+	%D%/seeder.h \
 	%D%/setup.c \
 	%D%/snapshot.c \
 	%D%/units.c \

@@ -40,6 +40,22 @@ def test_row_that_begins_to_match_is_written_whole(db, start):
     assert daemon.rule("t")["rereads"] >= 3
 
 
+def test_rows_that_begin_to_match_and_have_moved_on_when_they_are_read_again(db, start):
+    """While walmill is behind, the row that it wants to read again has another key by now, or is out and in again."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, state text, doc text); ALTER TABLE t ALTER doc SET STORAGE EXTERNAL; "
+               "INSERT INTO t SELECT i, 'off', repeat(md5(i::text), 500) FROM generate_series(1, 8) i")
+    daemon = start("- {table: public.t, where: \"state = 'on'\"}")
+    daemon.wait()
+    daemon.sigterm()
+    db.execute("UPDATE t SET state = 'on' WHERE id <= 6")
+    db.execute("UPDATE t SET id = id + 100 WHERE id IN (1, 2)")
+    db.execute("UPDATE t SET id = id + 100 WHERE id = 102; UPDATE t SET state = 'off' WHERE id = 3")
+    db.execute("UPDATE t SET state = 'on' WHERE id = 3; UPDATE t SET id = 300 WHERE id = 4; INSERT INTO t VALUES (4, 'on', 'another')")
+    db.execute("DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (5, 'off', 'again'); UPDATE t SET state = 'off' WHERE id = 6")
+    daemon.start()
+    daemon.same("t", where="state = 'on'")
+
+
 def test_where_over_a_large_value(db, start):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, n int, doc text); ALTER TABLE t ALTER doc SET STORAGE EXTERNAL; "
                "INSERT INTO t SELECT i, 0, repeat(CASE WHEN i % 2 = 0 THEN 'even' ELSE 'odd' END, 2000) FROM generate_series(1, 6) i")

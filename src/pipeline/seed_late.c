@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * seed_late.c - a seed while the stream goes on: one batch between two source transactions.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "seeder.h"
+#include "walmill/strutil.h"
+
+static struct unit *
+due_unit(struct worker *w)
+{
+	for (size_t i = 0; i < w->nunits; i++)
+		if (w->units[i]->state == UNIT_SEEDING && worker_hold(w, w->units[i]->rule) == NULL)
+			return w->units[i];
+	return NULL;
+}
+
+static enum wm_status
+late_batch(struct seeder *s, struct wm_error *err)
+{
+	struct unit *u = s->unit;
+	struct wm_leaves leaves = { 0 };
+	enum wm_status st;
+
+	seeder_restart_append(u);
+	st = seeder_compile(s, u, err);
+	if (st == WM_OK)
+		st = seeder_empty_view(s, err);
+	if (st == WM_OK)
+		st = seeder_write(s, NULL, NULL, err);		/* creates the view */
+	if (st == WM_OK)
+		st = wm_publication_settle(s->sql, u->settle_xid, wm_clock_mono(), err);
+	if (st == WM_RETRY && PQstatus(wm_pg_conn(s->sql)) == CONNECTION_OK) {
+		/* Later; the stream goes on meanwhile. */
+		stats_set_error(u->stats, err->text);
+		return WM_OK;
+	}
+	if (st == WM_OK)
+		st = seeder_begin(s, NULL, err);
+	/* A row of before a transaction that has been applied must not come after it. */
+	if (st == WM_OK && !worker_sees_all(s->w, s->visible))
+		return wm_seed_end(s->sql, err);	/* later */
+	if (st == WM_OK)
+		st = wm_catalog_leaves(s->sql, u->oid, &leaves, err);
+	if (st == WM_OK)
+		st = seeder_match_leaves(u, &leaves, err);
+	if (st == WM_OK)
+		seeder_number_rows(s);
+	for (size_t i = 0; st == WM_OK && i < u->nleaves; i++) {
+		if (u->leaves[i].done)
+			continue;
+		if (u->rule->mode == WM_MODE_APPEND) {
+			st = seeder_leaf(s, &leaves, i, err);
+			continue;
+		}
+		st = seeder_range(s, seeder_find_leaf(&leaves, u->leaves[i].oid), &u->leaves[i], err);
+		break;
+	}
+	wm_leaves_free(&leaves);
+	if (st == WM_OK)
+		seeder_unit_done(s);
+	return st == WM_OK ? wm_seed_end(s->sql, err) : st;
+}
+
+enum wm_status
+seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
+{
+	struct seeder s = { .w = w, .delivery = w->delivery, .batcher = w->batcher, .unit = due_unit(w),
+		.own_opened = 1 };
+	enum wm_status st;
+
+	s.opened = &s.own_opened;
+	*ret_did = s.unit != NULL;
+	if (s.unit == NULL)
+		return WM_OK;
+	st = worker_sql(w, err);
+	if (st != WM_OK)
+		return st;
+	s.sql = w->sql;
+	st = late_batch(&s, err);
+	w->bookmarks |= s.unit->dirty;
+	wm_plan_free(s.plan);
+	free(s.visible);
+	w->delivery.buried = s.delivery.buried;
+	batcher_reset(w->batcher);
+	if (st != WM_OK) {
+		wm_pg_close(w->sql);	/* in the middle of a transaction, perhaps of a COPY */
+		w->sql = NULL;
+	}
+	if (st == WM_REJECT)
+		st = seeder_fail_unit(&s, err);
+	if (seeder_was_altered(s.unit, st, err))
+		st = WM_OK;
+	worker_show_rules(w);
+	return st;
+}

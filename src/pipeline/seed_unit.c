@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * seed_unit.c - the seed of one table under one rule, range by range.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "seeder.h"
+#include "walmill/strutil.h"
+
+#define ROWS_PER_BLOCK 80		/* where the catalog has no estimate yet */
+
+/* The row's bytes are libpq's for the length of the call only. */
+static bool
+keep_values(struct wm_arena *arena, const struct wm_tuple *row, struct wm_tuple *ret)
+{
+	size_t total = 0;
+	char *p;
+
+	for (unsigned i = 0; i < row->n; i++)
+		total += row->values[i].len;
+	ret->n = row->n;
+	ret->values = wm_arena_alloc(arena, row->n * sizeof(*ret->values) + 1);
+	p = wm_arena_alloc(arena, total + 1);
+	if (ret->values == NULL || p == NULL)
+		return false;
+	memcpy(ret->values, row->values, row->n * sizeof(*ret->values));
+	for (unsigned i = 0; i < row->n; i++) {
+		if (row->values[i].kind != WM_VALUE_TEXT)
+			continue;
+		memcpy(p, row->values[i].data, row->values[i].len);
+		ret->values[i].data = p;
+		p += row->values[i].len;
+	}
+	return true;
+}
+
+static enum wm_status
+take_rows(struct seeder *s, const struct wm_plan_rows *rows, struct wm_error *err)
+{
+	for (unsigned i = 0; i < rows->n; i++) {
+		enum wm_status st = batcher_add(s->batcher, wm_plan_view(s->plan), &rows->row[i], err);
+
+		if (st != WM_OK)
+			return st;
+	}
+	return WM_OK;
+}
+
+static enum wm_status
+take_row(void *arg, const struct wm_tuple *row, struct wm_error *err)
+{
+	struct seeder *s = arg;
+	const struct wm_rule *rule = s->unit->rule;
+	struct wm_tuple kept;
+	struct wm_change change = { .kind = WM_EVENT_SEED, .at = s->at, .commit_time = wm_clock_wall(), .after = &kept };
+	struct wm_plan_rows rows = { 0 };
+	unsigned filtered = 0;
+	enum wm_status st = WM_OK;
+
+	if (worker_stopping(s->w) || (s->broken != NULL && atomic_load(s->broken)))
+		return wm_fail(err, WM_RETRY, "stopping");
+	s->at.index++;
+	s->rows++;
+	if (!keep_values(batcher_arena(s->batcher), row, &kept))
+		return wm_oom(err, "a row");
+	switch (wm_plan_apply(s->plan, &change, s->unit->reseed ? WM_PLAN_RESEED : 0, batcher_arena(s->batcher), &rows, err)) {
+	case WM_PLAN_ROWS:
+		st = take_rows(s, &rows, err);
+		break;
+	case WM_PLAN_BAD:
+		st = deliver_bad(&s->delivery, rule, wm_plan_view(s->plan),
+		    wm_plan_key_row(s->plan, &change, batcher_arena(s->batcher), &rows.row[0]) ? &rows.row[0] : NULL,
+		    err->code, err);
+		break;
+	case WM_PLAN_NOTHING:
+	case WM_PLAN_TRUNCATE:
+	case WM_PLAN_REREAD:
+		filtered = 1;
+		break;
+	}
+	pthread_mutex_lock(&s->unit->lock);
+	s->unit->read++;
+	s->unit->filtered += filtered;
+	pthread_mutex_unlock(&s->unit->lock);
+	if (st == WM_OK && (batcher_view_rows(s->batcher, wm_plan_view(s->plan)) >= (size_t)rule->batch_rows ||
+	    wm_arena_used(batcher_arena(s->batcher)) >= rule->batch_bytes))
+		st = seeder_write(s, NULL, NULL, err);
+	return st;
+}
+
+static uint32_t
+range_blocks(const struct wm_rule *rule, const struct wm_leaf *leaf)
+{
+	double per_block = leaf->rows > 0 && leaf->blocks > 0 ? leaf->rows / leaf->blocks : ROWS_PER_BLOCK;
+	double blocks = (double)rule->seed_batch_rows / (per_block < 1 ? 1 : per_block);
+
+	return blocks < 1 ? 1 : blocks > 1e9 ? 1000000000 : (uint32_t)blocks;
+}
+
+/* What the leaf's progress will be once the range up to `to` has been committed. */
+static enum wm_status
+finish_range(struct seeder *s, struct leaf_progress *leaf, uint32_t to, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *name = bookmark_unit_name(s->unit);
+	WM_AUTO(wm_freep) char *value = NULL;
+	struct leaf_progress before = *leaf;
+	enum wm_status st;
+
+	/* Another seeder's bookmark of this unit must not be overtaken by an older one. */
+	if (s->bookmark_lock != NULL)
+		pthread_mutex_lock(s->bookmark_lock);
+	pthread_mutex_lock(&s->unit->lock);
+	leaf->next = to;
+	leaf->done = to == WM_SEED_TO_END;
+	value = bookmark_unit(s->unit);
+	*leaf = before;
+	pthread_mutex_unlock(&s->unit->lock);
+	st = name == NULL || value == NULL ? wm_oom(err, "a bookmark") : seeder_write(s, name, value, err);
+	if (st == WM_OK) {
+		pthread_mutex_lock(&s->unit->lock);
+		leaf->next = to;
+		leaf->done = to == WM_SEED_TO_END;
+		pthread_mutex_unlock(&s->unit->lock);
+	}
+	if (s->bookmark_lock != NULL)
+		pthread_mutex_unlock(s->bookmark_lock);
+	return st;
+}
+
+/* The next range of a leaf: read, written, committed with its bookmark. */
+enum wm_status
+seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress, struct wm_error *err)
+{
+	uint32_t step = range_blocks(s->unit->rule, leaf);
+	struct wm_seed_range range = { .rel = wm_plan_relation(s->plan), .needed = wm_plan_needed(s->plan),
+		.schema = leaf->schema, .name = leaf->name, .from = progress->next, .to = WM_SEED_TO_END };
+	bool has_rows = false;
+	uint64_t rows;
+	enum wm_status st;
+
+	if (leaf->blocks > step && progress->next < leaf->blocks - step)
+		range.to = progress->next + step;
+	s->rows = 0;
+	st = wm_seed_copy(s->sql, &range, take_row, s, &rows, err);
+	if (st == WM_OK)
+		st = wm_seed_check_rewrite(s->sql, leaf->oid, err);
+	if (st == WM_OK && range.from == 0 && range.to == WM_SEED_TO_END && s->rows == 0)
+		st = wm_seed_has_rows(s->sql, leaf->schema, leaf->name, &has_rows, err);
+	if (st == WM_OK && has_rows)
+		return wm_fail(err, WM_FATAL, "the seed of %s.%s read no row, but the table has rows", leaf->schema, leaf->name);
+	return st == WM_OK ? finish_range(s, progress, range.to, err) : st;
+}
+
+/* ---- one unit ---- */
+
+/* Brings the progress of a unit's leaves in line with what the table consists of now. */
+enum wm_status
+seeder_match_leaves(struct unit *u, const struct wm_leaves *leaves, struct wm_error *err)
+{
+	struct leaf_progress *list = calloc(leaves->n + 1, sizeof(*list));
+
+	if (list == NULL)
+		return wm_oom(err, "a table");
+	pthread_mutex_lock(&u->lock);
+	for (size_t i = 0; i < leaves->n; i++) {
+		list[i] = (struct leaf_progress){ .oid = leaves->list[i].oid, .node = leaves->list[i].node };
+		for (size_t k = 0; k < u->nleaves; k++)
+			/* Rewritten or truncated: blocks mean something else now. */
+			if (u->leaves[k].oid == list[i].oid && u->leaves[k].node == list[i].node)
+				list[i] = u->leaves[k];
+	}
+	free(u->leaves);
+	u->leaves = list;
+	u->nleaves = leaves->n;
+	pthread_mutex_unlock(&u->lock);
+	return WM_OK;
+}
+
+enum wm_status
+seeder_compile(struct seeder *s, struct unit *u, struct wm_error *err)
+{
+	struct wm_plan_env env = pipeline_plan_env(s->w->p, s->w->source->config->name);
+	enum wm_status st;
+
+	wm_plan_free(s->plan);
+	s->plan = NULL;
+	s->ensured = 0;
+	s->unit = u;
+	st = wm_plan_compile(u->rule, u->rel, &env, &s->plan, err);
+	if (st == WM_OK && u->columns == NULL && (u->columns = unit_signature(u->rel, wm_plan_needed(s->plan))) == NULL)
+		st = wm_oom(err, "a table");
+	return st;
+}
+
+/* An append view's rows carry positions, so its seed has one snapshot or starts again. */
+void
+seeder_restart_append(struct unit *u)
+{
+	if (u->rule->mode != WM_MODE_APPEND)
+		return;
+	for (size_t i = 0; i < u->nleaves; i++)
+		if (u->leaves[i].next != 0 || u->leaves[i].done) {
+			unit_restart(u);
+			return;
+		}
+}
+
+/*
+ * Rows of before that the seed would not overwrite go first.  An append view's seed that breaks
+ * off has to go as well: its bookmark says so from its first row on.
+ */
+enum wm_status
+seeder_empty_view(struct seeder *s, struct wm_error *err)
+{
+	struct unit *u = s->unit;
+	WM_AUTO(wm_freep) char *name = NULL;
+	WM_AUTO(wm_freep) char *value = NULL;
+	bool append = u->rule->mode == WM_MODE_APPEND, truncate = u->empty_view, reseed = u->reseed;
+	enum wm_status st;
+
+	if (!truncate && !append)
+		return WM_OK;
+	u->empty_view = append;
+	u->reseed = false;
+	name = bookmark_unit_name(u);
+	value = bookmark_unit(u);
+	st = name == NULL || value == NULL ? wm_oom(err, "a bookmark") : WM_OK;
+	if (st == WM_OK && truncate)
+		st = batcher_truncate(s->batcher, wm_plan_view(s->plan), err);
+	if (st == WM_OK)
+		st = seeder_write(s, name, value, err);
+	u->empty_view = st == WM_OK ? false : truncate;
+	u->reseed = st == WM_OK ? false : reseed;
+	return st;
+}
+
+static bool
+unit_complete(const struct unit *u)
+{
+	for (size_t i = 0; i < u->nleaves; i++)
+		if (!u->leaves[i].done)
+			return false;
+	return true;
+}
+
+void
+seeder_unit_done(struct seeder *s)
+{
+	struct unit *u = s->unit;
+
+	pthread_mutex_lock(&u->lock);
+	if (!s->exact && s->snapshot_lsn > u->catchup)
+		u->catchup = s->snapshot_lsn;
+	if (unit_complete(u)) {
+		stats_set_error(u->stats, NULL);
+		u->state = u->catchup == 0 ? UNIT_STREAMING : UNIT_CATCHING;
+		u->reseed = false;
+		u->dirty = true;
+		wm_log(WM_LOG_INFO, "seeded", "table %s.%s under rule \"%s\": %" PRIu64 " rows read, %" PRIu64
+		    " written, %" PRIu64 " left out by the rule", u->schema, u->name, u->rule->name, u->read, u->written,
+		    u->filtered);
+	}
+	pthread_mutex_unlock(&u->lock);
+}
+
+enum wm_status
+seeder_begin(struct seeder *s, const char *snapshot, struct wm_error *err)
+{
+	enum wm_status st;
+
+	free(s->visible);
+	s->visible = NULL;
+	s->exact = snapshot != NULL;
+	st = wm_seed_begin(s->sql, snapshot, &s->visible, err);
+	if (st == WM_OK)
+		st = wm_pg_current_lsn(s->sql, &s->snapshot_lsn, err);
+	return st;
+}
+
+const struct wm_leaf *
+seeder_find_leaf(const struct wm_leaves *leaves, uint32_t oid)
+{
+	for (size_t i = 0; i < leaves->n; i++)
+		if (leaves->list[i].oid == oid)
+			return &leaves->list[i];
+	return NULL;
+}
+
+/* The row positions of an append view: one snapshot for the whole unit. */
+void
+seeder_number_rows(struct seeder *s)
+{
+	s->at = (struct wm_position){ .commit_lsn = s->snapshot_lsn };
+	if (s->unit->rule->mode != WM_MODE_APPEND)
+		return;
+	free(s->unit->visible);
+	s->unit->visible = s->visible;
+	s->visible = NULL;
+}
+
+enum wm_status
+seeder_leaf(struct seeder *s, const struct wm_leaves *leaves, size_t i, struct wm_error *err)
+{
+	struct leaf_progress *progress = &s->unit->leaves[i];
+	const struct wm_leaf *leaf = seeder_find_leaf(leaves, progress->oid);
+	enum wm_status st = WM_OK;
+
+	while (st == WM_OK && leaf != NULL && !progress->done)
+		st = seeder_range(s, leaf, progress, err);
+	return st;
+}
+
+/* A rule that stops takes its unit out; the others go on. */
+enum wm_status
+seeder_fail_unit(struct seeder *s, struct wm_error *err)
+{
+	stats_set_error(s->unit->stats, err->text);
+	wm_log(WM_LOG_ERROR, "seed_failed", "the seed of %s.%s under rule \"%s\" stops: %s", s->unit->schema, s->unit->name,
+	    s->unit->rule->name, err->text);
+	pthread_mutex_lock(&s->unit->lock);
+	s->unit->state = UNIT_FAILED;
+	pthread_mutex_unlock(&s->unit->lock);
+	batcher_reset(s->batcher);
+	return WM_OK;
+}
+
+/* The table was altered, renamed or dropped since catalog or snapshot were read: another batch, under newer ones, will do. */
+bool
+seeder_was_altered(const struct unit *u, enum wm_status st, const struct wm_error *err)
+{
+	if ((st != WM_FATAL || (strcmp(err->code, "42P01") != 0 && strcmp(err->code, "42703") != 0)) &&
+	    (st != WM_RETRY || strcmp(err->code, WM_SEED_REWRITTEN) != 0))
+		return false;
+	wm_log(WM_LOG_INFO, "seed_again", "a batch of the seed of %s.%s has to be read again: %s", u->schema, u->name,
+	    err->text);
+	return true;
+}

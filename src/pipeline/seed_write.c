@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * seed_write.c - what a seeder has gathered goes to the target.
+ */
+#include "seeder.h"
+
+/*
+ * Once for each plan and connection.  A view that has to be made has none of the rows that were
+ * seeded before.
+ */
+static enum wm_status
+ensure_view(struct seeder *s, struct wm_error *err)
+{
+	bool created;
+	enum wm_status st;
+
+	if (s->ensured == *s->opened)
+		return WM_OK;
+	st = s->delivery.target->ops->ensure(s->delivery.target, wm_plan_view(s->plan), &created, err);
+	if (st != WM_OK)
+		return st;
+	s->ensured = *s->opened;
+	if (!created)
+		return WM_OK;
+	pthread_mutex_lock(&s->unit->lock);
+	for (size_t i = 0; i < s->unit->nleaves; i++) {
+		s->unit->leaves[i].next = 0;
+		s->unit->leaves[i].done = false;
+	}
+	pthread_mutex_unlock(&s->unit->lock);
+	return WM_OK;
+}
+
+/* Writes the batch and commits it; with a bookmark of the unit when value is given. */
+static enum wm_status
+write_once(struct seeder *s, const char *name, const char *value, struct wm_error *err)
+{
+	struct wm_bookmark mark = { .source = s->w->source->config->name, .name = name, .value = value };
+	const struct wm_batch *batch = batcher_batch(s->batcher);
+	enum wm_status st;
+
+	if (batch == NULL)
+		return wm_oom(err, "a batch");
+	st = ensure_view(s, err);
+	if (st == WM_OK && (batch->nrows > 0 || batch->nviews > 0))
+		st = deliver(&s->delivery, batch, err);
+	if (st == WM_OK)
+		st = bookmarks_commit(s->w, s->delivery.target, &mark, value != NULL, err);
+	if (st != WM_OK && s->delivery.target->ops->rollback != NULL)
+		s->delivery.target->ops->rollback(s->delivery.target);
+	return st;
+}
+
+/* The target is out of reach: the same batch again, after a pause, until it is taken or we stop. */
+static enum wm_status
+reopen(struct seeder *s, struct wm_backoff *backoff, struct wm_error *err)
+{
+	struct worker *w = s->w;
+	wm_usec until = wm_clock_mono() + wm_backoff_next(backoff);
+
+	++*s->opened;
+	wm_log(WM_LOG_WARNING, "target_retry", "seeding %s.%s: %s", s->unit->schema, s->unit->name, err->text);
+	atomic_fetch_add(&w->retries, 1);
+	atomic_store(&w->state, WORKER_RETRYING);
+	s->delivery.target->ops->close(s->delivery.target);
+	while (!worker_stopping(w) && wm_clock_mono() < until)
+		worker_rest(w, until);
+	if (worker_stopping(w))
+		return wm_fail(err, WM_RETRY, "stopping");
+	return s->delivery.target->ops->open(s->delivery.target, err);
+}
+
+enum wm_status
+seeder_write(struct seeder *s, const char *name, const char *value, struct wm_error *err)
+{
+	struct wm_backoff backoff;
+	uint64_t buried = s->delivery.buried;
+	size_t rows = batcher_batch(s->batcher) == NULL ? 0 : batcher_batch(s->batcher)->nrows;
+	enum wm_status st;
+
+	wm_backoff_init(&backoff, 100 * WM_MSEC, 30 * WM_SEC);
+	if (s->instance_lock != NULL)
+		pthread_mutex_lock(s->instance_lock);
+	while ((st = write_once(s, name, value, err)) == WM_RETRY || st == WM_FATAL) {
+		do
+			st = reopen(s, &backoff, err);
+		while ((st == WM_RETRY || st == WM_FATAL) && !worker_stopping(s->w));
+		if (st != WM_OK)
+			break;
+	}
+	if (s->instance_lock != NULL)
+		pthread_mutex_unlock(s->instance_lock);
+	if (st != WM_OK)
+		return st;
+	atomic_store(&s->w->state, WORKER_OK);
+	atomic_fetch_add(&s->w->rows_written, rows);
+	atomic_fetch_add(&s->w->batches, 1);
+	pthread_mutex_lock(&s->unit->lock);
+	s->unit->written += rows - (s->delivery.buried - buried);
+	pthread_mutex_unlock(&s->unit->lock);
+	batcher_reset(s->batcher);
+	return WM_OK;
+}
