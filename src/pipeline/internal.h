@@ -357,14 +357,20 @@ enum wm_status route_get(struct worker *w, const struct wm_relation *announced, 
 void routes_forget(struct worker *w);
 /* The decoder's relation oid (0: every one) is another object from now on. */
 void routes_announced(struct worker *w, uint32_t oid);
+/* Before every write: views that the batch needs exist. */
+enum wm_status route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err);
+
+/* ---- columns (columns.c) ---- */
+
+/* The signature of the columns that a rule reads; malloc'd, NULL when memory is out. */
+char *columns_signature(const struct wm_relation *rel, const bool *needed);
+/* The signature now, and what of old (or NULL) is gone; malloc'd, NULL when memory is out. */
+char *columns_merge(const char *old, const char *now);
 /*
  * The columns of a unit's table are the plan's relation's now: notes them, and has the rows read again
  * when the view may lack values that the stream does not bring.
  */
-enum wm_status route_follow_columns(struct worker *w, struct unit *u, const struct wm_plan *plan, struct wm_error *err);
-/* Before every write: views that the batch needs exist. */
-enum wm_status route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err);
-
+enum wm_status columns_follow(struct worker *w, struct unit *u, const struct wm_plan *plan, struct wm_error *err);
 /* ---- applying (apply.c) ---- */
 
 /* One decoded message.  WM_REJECT: the rule w->delivery.failed_rule stops. */
@@ -390,8 +396,6 @@ struct unit *units_find(struct worker *w, const struct wm_rule *rule, uint32_t o
 bool units_settled(const struct worker *w);
 /* The relation that a seed reads by, as it was at lsn; an older one than is known is not taken. */
 enum wm_status unit_take_relation(struct unit *u, const struct wm_relation *rel, wm_lsn lsn, struct wm_error *err);
-/* The signature of the columns that matter; malloc'd. */
-char *unit_signature(const struct wm_relation *rel, const bool *needed);
 /* From the start again, over a view that holds rows. */
 void unit_restart(struct unit *u);
 /* Seeds all units side by side; only before the worker streams. */

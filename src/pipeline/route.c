@@ -12,8 +12,6 @@
 #include "internal.h"
 #include "walmill/strutil.h"
 
-#define GONE ":0:0"
-
 static void
 route_free(struct route *r)
 {
@@ -60,127 +58,6 @@ unit_stops(struct worker *w, struct unit *u, struct wm_error *err)
 	return WM_REJECT;
 }
 
-/* The entry "name:oid:typmod" of a signature that belongs to name; NULL when there is none. */
-static const char *
-signature_find(const char *signature, const char *name, size_t len)
-{
-	for (const char *p = signature; *p != '\0'; p = strchr(p, ',') + 1)
-		if (strncmp(p, name, len) == 0 && p[len] == ':')
-			return p;
-	return NULL;
-}
-
-/* The entry of a column that the table had once: the view still has it, with the values of then. */
-static bool
-is_gone(const char *entry)
-{
-	return strncmp(strchr(entry, ':'), GONE, strlen(GONE)) == 0;
-}
-
-/* now, and what of old is gone; malloc'd. */
-static char *
-signature_merge(const char *old, const char *now)
-{
-	struct wm_buf b;
-
-	wm_buf_init(&b, 1U << 20);
-	wm_buf_adds(&b, now);
-	for (const char *p = old; *p != '\0'; p = strchr(p, ',') + 1) {
-		size_t len = (size_t)(strchr(p, ':') - p);
-
-		if (signature_find(now, p, len) == NULL)
-			wm_buf_addf(&b, "%.*s" GONE ",", (int)len, p);
-	}
-	return wm_buf_steal(&b);
-}
-
-/* A typmod alone changes how values look only for these (they are rounded or padded to it). */
-static bool
-typmod_matters(const struct wm_relation *rel, const char *name, size_t len)
-{
-	for (unsigned i = 0; i < rel->ncolumns; i++) {
-		const struct wm_column *c = &rel->columns[i];
-
-		if (strlen(c->name) != len || strncmp(c->name, name, len) != 0)
-			continue;
-		return c->type.class != WM_TYPE_TEXT || strncmp(c->type.name, "character(", 10) == 0;
-	}
-	return false;
-}
-
-/*
- * Whether rows that stand in the view may differ from the source in a column that the stream said
- * nothing about: a column that came with a default, was renamed, or changed its type.
- */
-static enum wm_status
-needs_backfill(struct worker *w, const struct wm_relation *rel, const char *old, const char *new, bool *ret,
-    struct wm_error *err)
-{
-	bool vanished = false;
-
-	*ret = false;
-	for (const char *p = old; *p != '\0'; p = strchr(p, ',') + 1)
-		vanished |= !is_gone(p) && signature_find(new, p, (size_t)(strchr(p, ':') - p)) == NULL;
-	for (const char *p = new; *p != '\0' && !*ret; p = strchr(p, ',') + 1) {
-		size_t len = (size_t)(strchr(p, ':') - p), whole = (size_t)(strchr(p, ',') - p);
-		const char *was = signature_find(old, p, len);
-		const char *type_end;
-		enum wm_status st;
-
-		if (was == NULL && vanished)
-			*ret = true;		/* perhaps renamed: rows have values */
-		else if (was == NULL) {
-			WM_AUTO(wm_freep) char *name = strndup(p, len);
-
-			if (name == NULL)
-				return wm_oom(err, "a column");
-			st = worker_sql_now(w, err);
-			if (st == WM_OK)
-				st = wm_catalog_has_default(w->sql, rel->oid, name, ret, err);
-			if (st != WM_OK)
-				return st;
-		} else if (strncmp(p, was, whole + 1) != 0) {
-			type_end = strchr(p + len + 1, ':');
-			*ret = strncmp(p, was, (size_t)(type_end - p) + 1) != 0 || typmod_matters(rel, p, len);
-		}
-	}
-	return WM_OK;
-}
-
-enum wm_status
-route_follow_columns(struct worker *w, struct unit *u, const struct wm_plan *plan, struct wm_error *err)
-{
-	const struct wm_relation *rel = wm_plan_relation(plan);
-	WM_AUTO(wm_freep) char *listed = unit_signature(rel, wm_plan_needed(plan));
-	WM_AUTO(wm_freep) char *now = listed == NULL ? NULL : signature_merge(u->columns == NULL ? "" : u->columns, listed);
-	bool backfill = false;
-	enum wm_status st;
-
-	if (now == NULL)
-		return wm_oom(err, "a table");
-	if (u->columns != NULL && strcmp(u->columns, now) == 0)
-		return WM_OK;
-	if (u->columns != NULL) {
-		st = needs_backfill(w, rel, u->columns, listed, &backfill, err);
-		if (st != WM_OK)
-			return st;
-		wm_log(WM_LOG_INFO, "columns_changed", "the columns of table %s.%s changed%s", u->schema, u->name,
-		    backfill ? "; its rows are read again" : "");
-	}
-	/* A seed reads the columns as they are from here on. */
-	st = unit_take_relation(u, rel, w->in_transaction ? w->at.commit_lsn : u->rel_lsn, err);
-	if (st != WM_OK)
-		return st;
-	free(u->columns);
-	u->columns = now;
-	now = NULL;
-	if (backfill && u->rule->mode == WM_MODE_UPSERT && u->rule->seed_mode == WM_SEED_AUTO)
-		unit_restart(u);
-	u->dirty = w->bookmarks = true;
-	worker_show_rules(w);
-	return WM_OK;
-}
-
 /* Types that only the catalog knows; the primary key where the identity does not tell it. */
 static enum wm_status
 complete(struct worker *w, struct wm_relation *rel, struct wm_error *err)
@@ -213,7 +90,7 @@ add_plan(struct worker *w, struct route *r, struct unit *u, struct wm_error *err
 	if (st != WM_OK)
 		return st;
 	plans[r->nplans++] = (struct route_plan){ .plan = plan, .unit = u };
-	return route_follow_columns(w, u, plan, err);
+	return columns_follow(w, u, plan, err);
 }
 
 static enum wm_status

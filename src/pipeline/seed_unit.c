@@ -177,6 +177,36 @@ seeder_match_leaves(struct unit *u, const struct wm_leaves *leaves, struct wm_er
 	return WM_OK;
 }
 
+static bool
+has_progress(const struct unit *u)
+{
+	for (size_t i = 0; i < u->nleaves; i++)
+		if (u->leaves[i].next != 0 || u->leaves[i].done)
+			return true;
+	return false;
+}
+
+/* A seed ends with the columns it began with: other columns are another seed. */
+static enum wm_status
+note_columns(struct seeder *s, struct wm_error *err)
+{
+	struct unit *u = s->unit;
+	WM_AUTO(wm_freep) char *listed = columns_signature(u->rel, wm_plan_needed(s->plan));
+	WM_AUTO(wm_freep) char *now = listed == NULL ? NULL : columns_merge(u->columns, listed);
+
+	if (now == NULL)
+		return wm_oom(err, "a table");
+	if (u->columns != NULL && strcmp(u->columns, now) == 0)
+		return WM_OK;
+	if (u->columns != NULL && has_progress(u))
+		unit_restart(u);
+	free(u->columns);
+	u->columns = now;
+	now = NULL;
+	u->dirty = true;
+	return WM_OK;
+}
+
 enum wm_status
 seeder_compile(struct seeder *s, struct unit *u, struct wm_error *err)
 {
@@ -188,9 +218,7 @@ seeder_compile(struct seeder *s, struct unit *u, struct wm_error *err)
 	s->ensured = 0;
 	s->unit = u;
 	st = wm_plan_compile(u->rule, u->rel, &env, &s->plan, err);
-	if (st == WM_OK && u->columns == NULL && (u->columns = unit_signature(u->rel, wm_plan_needed(s->plan))) == NULL)
-		st = wm_oom(err, "a table");
-	return st;
+	return st == WM_OK ? note_columns(s, err) : st;
 }
 
 /* An append view's rows carry positions, so its seed has one snapshot or starts again. */
@@ -199,11 +227,8 @@ seeder_restart_append(struct unit *u)
 {
 	if (u->rule->mode != WM_MODE_APPEND)
 		return;
-	for (size_t i = 0; i < u->nleaves; i++)
-		if (u->leaves[i].next != 0 || u->leaves[i].done) {
-			unit_restart(u);
-			return;
-		}
+	if (has_progress(u))
+		unit_restart(u);
 }
 
 /*

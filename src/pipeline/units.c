@@ -62,19 +62,6 @@ unit_restart(struct unit *u)
 		u->empty_view = true;	/* a log begins with its seed */
 }
 
-char *
-unit_signature(const struct wm_relation *rel, const bool *needed)
-{
-	struct wm_buf b;
-
-	wm_buf_init(&b, 1U << 20);
-	for (unsigned i = 0; i < rel->ncolumns; i++)
-		if (needed[i])
-			wm_buf_addf(&b, "%s:%" PRIu32 ":%" PRId32 ",", rel->columns[i].name, rel->columns[i].type.oid,
-			    rel->columns[i].type.typmod);
-	return wm_buf_steal(&b);
-}
-
 struct unit *
 units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid, const char *schema, const char *name)
 {
@@ -276,7 +263,7 @@ check_columns(struct worker *w, const struct matched *m, const struct tableset *
 	u->rel_lsn = tables->lsn_after;
 	st = wm_plan_compile(u->rule, m->rel, &env, &plan, err);
 	if (st == WM_OK)
-		st = route_follow_columns(w, u, plan, err);
+		st = columns_follow(w, u, plan, err);
 	wm_plan_free(plan);
 	/* What a rule cannot take any more is told when a change comes, or by the next look at the catalog. */
 	return st == WM_REJECT ? WM_OK : st;
