@@ -162,6 +162,9 @@ enum wm_status wm_publication_sync(struct wm_pg *c, const char *publication, con
  */
 enum wm_status wm_publication_check(struct wm_pg *c, const char *publication, const struct wm_published *tables,
     size_t n, struct wm_diags *findings, struct wm_error *err) WM_MUST_CHECK;
+/* OIDs, ascending, of the tables that are in the publication now (none when it does not exist); caller frees *ret. */
+enum wm_status wm_publication_members(struct wm_pg *c, const char *publication, uint32_t **ret, size_t *ret_n,
+    struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_publication_exists(struct wm_pg *c, const char *publication, bool *ret, struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_publication_drop(struct wm_pg *c, const char *publication, struct wm_error *err) WM_MUST_CHECK;
 /*

@@ -150,7 +150,8 @@ check_rule(struct wm_check *check, const struct place *at, const struct wm_rule 
 	else
 		wm_diags_add(&check->findings, WM_WARNING, subject,
 		    "see \"table:\"; names are schema.table and case-sensitive",
-		    "no table of source \"%s\" matches it", at->source->name);
+		    "no table of source \"%s\" matches %s%s", at->source->name, rule->tables.list[0],
+		    rule->tables.n > 1 ? " and what stands with it" : "");
 }
 
 /* What of these tables the publication must carry, by the plans from first on. */

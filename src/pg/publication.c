@@ -459,3 +459,25 @@ wm_publication_sync(struct wm_pg *c, const char *publication, const struct wm_pu
 		*ret_changed = change;
 	return status;
 }
+
+enum wm_status
+wm_publication_members(struct wm_pg *c, const char *publication, uint32_t **ret, size_t *ret_n, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	uint32_t *oids;
+	enum wm_status status = wm_pg_query(c,
+	    "SELECT r.prrelid FROM pg_catalog.pg_publication_rel r "
+	    "JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $1 ORDER BY 1",
+	    1, &publication, "could not read the publication's tables", &res, err);
+
+	if (status != WM_OK)
+		return status;
+	oids = calloc((size_t)PQntuples(res) + 1, sizeof(*oids));
+	if (oids == NULL)
+		return wm_oom(err, "a publication");
+	for (int i = 0; i < PQntuples(res); i++)
+		oids[i] = wm_pg_oid(res, i, 0);
+	*ret = oids;
+	*ret_n = (size_t)PQntuples(res);
+	return WM_OK;
+}

@@ -79,10 +79,11 @@ typmod_matters(const struct wm_relation *rel, const char *name, size_t len)
  * nothing about: a column that came with a default, was renamed, or changed its type.
  */
 static enum wm_status
-needs_backfill(struct worker *w, const struct wm_relation *rel, const char *old, const char *new, bool *ret,
+needs_backfill(struct worker *w, const struct unit *u, const struct wm_relation *rel, const char *new, bool *ret,
     struct wm_error *err)
 {
-	bool vanished = false;
+	const char *old = u->columns;
+	bool vanished = u->column_list;
 
 	*ret = false;
 	for (const char *p = old; *p != '\0'; p = strchr(p, ',') + 1)
@@ -126,8 +127,14 @@ columns_follow(struct worker *w, struct unit *u, const struct wm_plan *plan, str
 		return wm_oom(err, "a table");
 	if (u->columns != NULL && strcmp(u->columns, now) == 0)
 		return WM_OK;
+	/*
+	 * A new column reaches the publication's column list after the table: what was written to it in between
+	 * is known to a seed only, and the catalog's tables say when that may begin.
+	 */
+	if (u->columns != NULL && u->column_list && w->in_transaction)
+		return WM_OK;
 	if (u->columns != NULL) {
-		st = needs_backfill(w, rel, u->columns, listed, &backfill, err);
+		st = needs_backfill(w, u, rel, listed, &backfill, err);
 		if (st != WM_OK)
 			return st;
 		wm_log(WM_LOG_INFO, "columns_changed", "the columns of table %s.%s changed%s", u->schema, u->name,

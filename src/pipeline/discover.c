@@ -114,6 +114,7 @@ match_table(struct source *s, const struct wm_table *table, struct tableset *set
 {
 	const struct wm_ruleset *rules = s->p->setup->rules;
 	WM_AUTO(wm_freep) bool *needed = calloc(table->rel->ncolumns + 1, sizeof(*needed));
+	size_t first = set->n;
 	enum wm_status st = needed == NULL ? wm_oom(err, "a table") : WM_OK;
 
 	/* A partition's changes come under its root's name. */
@@ -123,32 +124,85 @@ match_table(struct source *s, const struct wm_table *table, struct tableset *set
 		if (strcmp(rules->rules[i].source, s->config->name) == 0 &&
 		    wm_rule_matches(&rules->rules[i], table->rel->schema, table->rel->name))
 			st = add_match(s, set, &rules->rules[i], table, needed, err);
+	for (size_t i = first; i < set->n; i++)
+		for (unsigned k = 0; k < table->rel->ncolumns; k++)
+			set->list[i].column_list |= !needed[k];
 	return st == WM_OK ? publish(d, table, needed, err) : st;
 }
 
-/* Two tables of one view would overwrite each other's rows. */
+struct claim {			/* a table's claim on a view */
+	struct matched	*m;
+	char		*view;
+	size_t		 order;
+};
+
+static int
+compare_claims(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+	int c = strcmp(x->m->rule->target, y->m->rule->target);
+
+	if (c == 0)
+		c = strcmp(x->view, y->view);
+	return c != 0 ? c : (x->order > y->order) - (x->order < y->order);
+}
+
+/* Two tables of one view would overwrite each other's rows: the first rule and table has it. */
 static enum wm_status
 refuse_shared_views(struct tableset *set, struct wm_error *err)
 {
-	for (size_t i = 0; i < set->n; i++) {
-		struct matched *a = &set->list[i];
-		WM_AUTO(wm_freep) char *view = wm_rule_view_name(a->rule, a->rel->schema, a->rel->name);
+	WM_AUTO(wm_freep) struct claim *claims = calloc(set->n + 1, sizeof(*claims));
+	enum wm_status st = claims == NULL ? wm_oom(err, "views") : WM_OK;
+	size_t n = 0;
 
-		if (view == NULL)
-			return wm_oom(err, "a view");
-		for (size_t k = 0; k < i && a->refused == NULL; k++) {
-			struct matched *b = &set->list[k];
-			WM_AUTO(wm_freep) char *other = NULL;
+	for (size_t i = 0; st == WM_OK && i < set->n; i++) {
+		struct matched *m = &set->list[i];
 
-			if (strcmp(a->rule->target, b->rule->target) != 0 || b->refused != NULL)
-				continue;
-			other = wm_rule_view_name(b->rule, b->rel->schema, b->rel->name);
-			if (other != NULL && strcmp(view, other) == 0)
-				a->refused = wm_asprintf("view \"%s\" is already written from table %s.%s under rule \"%s\"; give the "
-				    "rule `view: \"{schema}_{table}\"` or another name", view, b->rel->schema, b->rel->name, b->rule->name);
-		}
+		if (m->refused != NULL)
+			continue;
+		claims[n] = (struct claim){ .m = m, .order = i, .view = wm_rule_view_name(m->rule, m->rel->schema, m->rel->name) };
+		if (claims[n++].view == NULL)
+			st = wm_oom(err, "a view");
 	}
-	return WM_OK;
+	if (st == WM_OK)
+		qsort(claims, n, sizeof(*claims), compare_claims);
+	for (size_t i = 1; st == WM_OK && i < n; i++) {
+		struct claim *a = &claims[i - 1], *b = &claims[i];
+
+		if (strcmp(a->m->rule->target, b->m->rule->target) != 0 || strcmp(a->view, b->view) != 0)
+			continue;
+		b->m->refused = wm_asprintf("view \"%s\" is already written from table %s.%s under rule \"%s\"; give the rule "
+		    "`view: \"{schema}_{table}\"` or another name", b->view, a->m->rel->schema, a->m->rel->name, a->m->rule->name);
+		if (b->m->refused == NULL)
+			st = wm_oom(err, "a view");
+	}
+	for (size_t i = 0; claims != NULL && i < n; i++)
+		free(claims[i].view);
+	return st;
+}
+
+static int
+compare_oids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* A table that somebody took out of the publication (DROP COLUMN ... CASCADE does) has a gap. */
+static enum wm_status
+mark_absent(struct source *s, struct wm_pg *sql, struct tableset *set, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) uint32_t *members = NULL;
+	size_t n = 0;
+	enum wm_status st = wm_publication_members(sql, s->config->publication, &members, &n, err);
+
+	for (size_t i = 0; st == WM_OK && i < set->n; i++) {
+		const uint32_t *oid = &set->list[i].rel->oid;
+
+		set->list[i].was_out = bsearch(oid, members, n, sizeof(*members), compare_oids) == NULL;
+	}
+	return st;
 }
 
 static enum wm_status
@@ -194,6 +248,8 @@ discover(struct source *s, struct wm_pg *sql, struct tableset **ret, struct wm_e
 		st = match_table(s, &tables.list[i], set, &d, err);
 	if (st == WM_OK)
 		st = refuse_shared_views(set, err);
+	if (st == WM_OK && s->config->manage)
+		st = mark_absent(s, sql, set, err);
 	if (st == WM_OK)
 		st = settle_publication(s, sql, &d, err);
 	/* After the publication stands: an older transaction's changes to a new table are not sent. */

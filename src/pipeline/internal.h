@@ -45,6 +45,8 @@ struct matched {
 	const struct wm_rule	*rule;
 	struct wm_relation	*rel;		/* as the catalog has it */
 	double			 rows;		/* estimate; -1 unknown */
+	bool			 column_list;	/* published with some of its columns only */
+	bool			 was_out;	/* not in the publication until just now: changes were not sent */
 	char			*refused;	/* why the rule cannot be applied to it, or NULL */
 };
 
@@ -139,6 +141,7 @@ struct unit {
 	double			 rows;		/* estimate */
 	enum unit_state		 state;
 	bool			 listed;	/* in the current tableset */
+	bool			 column_list;	/* published with some of its columns only */
 	bool			 reseed;	/* the view may hold rows of before */
 	bool			 empty_view;	/* truncate the view before the first batch */
 	bool			 dirty;		/* its bookmark goes with the next commit */

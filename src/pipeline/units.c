@@ -224,6 +224,17 @@ units_refresh(struct worker *w, struct wm_error *err)
 		u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
 		u->listed = true;
 		u->rows = m->rows;
+		u->column_list = m->column_list;
+		if (m->was_out && m->refused == NULL && (u->state != UNIT_SEEDING || u->nleaves > 0)) {
+			wm_log(WM_LOG_WARNING, "table_was_out", "table %s.%s had been taken out of the publication: what changed meanwhile "
+			    "is not known, so view and rows under rule \"%s\" begin again", u->schema, u->name, u->rule->name);
+			u->empty_view = true;
+			unit_restart(u);
+			u->settle_xid = tables->xid;
+			w->bookmarks = true;
+		}
+		if (m->column_list)
+			u->settle_xid = tables->xid;
 		if (m->refused != NULL)
 			refuse_unit(w, u, m->refused);
 		else if (u->state == UNIT_FAILED) {

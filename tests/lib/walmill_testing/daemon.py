@@ -213,4 +213,14 @@ class Daemon:
         for table in tables:
             for target in targets:
                 found = self.differences(table, target, **options)
-                assert not found, f"{target}, {table}:\n" + "\n".join(found) + f"\nlog:\n{self.log()[-6000:]}"
+                if found:
+                    raise AssertionError(f"{target}, {table}: {self._late_or_lost(table, target, options)}\n"
+                                         + "\n".join(found) + f"\nlog:\n{self.log()[-6000:]}")
+
+    def _late_or_lost(self, table, target, options):
+        """Whether `wait` returned too early, or what is wrong stays wrong."""
+        try:
+            wait_until(lambda: not self.differences(table, target, **options), "equal", 5)
+            return "it became equal within 5 s after `wait` had returned"
+        except AssertionError:
+            return "still different 5 s later"
