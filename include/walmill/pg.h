@@ -146,23 +146,32 @@ enum wm_status wm_catalog_has_default(struct wm_pg *c, uint32_t oid, const char 
 struct wm_published {		/* one table of a publication */
 	uint32_t	 oid;
 	const char	*schema, *name;
+	bool		 no_identity;	/* inserts only */
 	size_t		 ncolumns;	/* 0: all columns */
 	const char	**columns;
 };
+/*
+ * A table without replica identity may be published for its inserts only: with more, PostgreSQL refuses the
+ * application's updates and deletes of it.  Such tables go into a second publication.
+ */
+enum wm_publish { WM_PUBLISH_ALL, WM_PUBLISH_INSERTS };
+#define WM_PUBLICATION_NAMELEN 64
+/* The second publication's name. */
+void wm_publication_inserts_name(const char *publication, char ret[WM_PUBLICATION_NAMELEN]);
 /*
  * Makes the publication exist, via partition root, with exactly these tables and column lists
  * (15 and later); does nothing when it is in step.  *ret_changed tells.  WM_OPERATOR with the
  * missing privilege in the text when this role may not.
  */
-enum wm_status wm_publication_sync(struct wm_pg *c, const char *publication, const struct wm_published *tables,
-    size_t n, bool *ret_changed, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_publication_sync(struct wm_pg *c, const char *publication, enum wm_publish what,
+    const struct wm_published *tables, size_t n, bool *ret_changed, struct wm_error *err) WM_MUST_CHECK;
 /*
  * For `manage: false`: says what is missing for these tables (publication absent, table not in
  * it, columns not published, an event not published, not via root).
  */
 enum wm_status wm_publication_check(struct wm_pg *c, const char *publication, const struct wm_published *tables,
     size_t n, struct wm_diags *findings, struct wm_error *err) WM_MUST_CHECK;
-/* OIDs, ascending, of the tables that are in the publication now (none when it does not exist); caller frees *ret. */
+/* OIDs, ascending, of the tables that are in the publication and its second one now (none when it does not exist); caller frees *ret. */
 enum wm_status wm_publication_members(struct wm_pg *c, const char *publication, uint32_t **ret, size_t *ret_n,
     struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_publication_exists(struct wm_pg *c, const char *publication, bool *ret, struct wm_error *err) WM_MUST_CHECK;

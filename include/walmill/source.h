@@ -35,6 +35,7 @@ struct wm_receiver_shared {
 
 struct wm_receiver {
 	const char	*slot, *publication;
+	const char	*inserts;		/* second publication, or NULL */
 	wm_lsn		 start;			/* where to go on; every earlier transaction is known */
 	wm_usec		 silence;		/* longest time without a byte from the server */
 	struct wm_journal *journal;

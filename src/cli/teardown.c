@@ -45,16 +45,27 @@ drop_slot(struct wm_pg *c, const struct wm_source_record *record, const char *so
 }
 
 static enum wm_status
-drop_publication(struct wm_pg *c, const struct wm_source_record *record, const char *source, struct wm_error *err)
+drop_publication(struct wm_pg *c, const char *publication, const char *source, struct wm_error *err)
 {
 	bool exists;
-	enum wm_status status = wm_publication_exists(c, record->publication, &exists, err);
+	enum wm_status status = wm_publication_exists(c, publication, &exists, err);
 
 	if (status != WM_OK || !exists)
 		return status;
-	if ((status = wm_publication_drop(c, record->publication, err)) == WM_OK)
-		fprintf(stderr, "walmill: source \"%s\": publication \"%s\" dropped\n", source, record->publication);
+	if ((status = wm_publication_drop(c, publication, err)) == WM_OK)
+		fprintf(stderr, "walmill: source \"%s\": publication \"%s\" dropped\n", source, publication);
 	return status;
+}
+
+/* Both of them. */
+static enum wm_status
+drop_publications(struct wm_pg *c, const struct wm_source_record *record, const char *source, struct wm_error *err)
+{
+	char inserts[WM_PUBLICATION_NAMELEN];
+	enum wm_status status = drop_publication(c, record->publication, source, err);
+
+	wm_publication_inserts_name(record->publication, inserts);
+	return status == WM_OK ? drop_publication(c, inserts, source, err) : status;
 }
 
 static enum wm_status
@@ -73,7 +84,7 @@ drop_at_source(const struct wm_source_config *source, const struct wm_source_rec
 	if ((status = wm_pg_connect(source->uri, WM_PG_SQL, "walmill teardown", &c, err)) != WM_OK ||
 	    (status = drop_slot(c, record, source->name, err)) != WM_OK)
 		return status;
-	return drop_publication(c, record, source->name, err);
+	return drop_publications(c, record, source->name, err);
 }
 
 static enum wm_status

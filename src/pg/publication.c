@@ -25,6 +25,7 @@ struct wanted {
 struct sync {
 	struct wm_pg	*c;
 	const char	*name;
+	enum wm_publish	 what;
 	struct wm_publication_state now;
 	struct wanted	*wanted;	/* sorted by OID */
 	size_t		 n;
@@ -225,9 +226,12 @@ same_members(const struct sync *s)
 }
 
 static bool
-same_options(const struct wm_publication_state *now)
+same_options(const struct sync *s)
 {
-	return now->insert && now->update && now->delete && now->truncate && now->via_root &&
+	const struct wm_publication_state *now = &s->now;
+	bool all = s->what == WM_PUBLISH_ALL;
+
+	return now->insert && now->update == all && now->delete == all && now->truncate && now->via_root &&
 	    now->generated;
 }
 
@@ -321,11 +325,11 @@ add_tables(struct wm_buf *sql, const struct sync *s)
 }
 
 static void
-add_options(struct wm_buf *sql, int version)
+add_options(struct wm_buf *sql, const struct sync *s)
 {
-	wm_buf_adds(sql,
-	    "(publish = 'insert, update, delete, truncate', publish_via_partition_root = true");
-	if (version >= 180000)
+	wm_buf_addf(sql, "(publish = '%s', publish_via_partition_root = true",
+	    s->what == WM_PUBLISH_ALL ? "insert, update, delete, truncate" : "insert, truncate");
+	if (wm_pg_version(s->c) >= 180000)
 		wm_buf_adds(sql, ", publish_generated_columns = stored");
 	wm_buf_addc(sql, ')');
 }
@@ -364,11 +368,11 @@ add_change(struct wm_buf *sql, const struct sync *s, bool members, struct wm_err
 	const char *verb = s->now.exists ? "ALTER" : "CREATE";
 
 	/* The options first: column lists of partitioned tables need publish_via_partition_root. */
-	if (s->now.exists && !same_options(&s->now)) {
+	if (s->now.exists && !same_options(s)) {
 		wm_buf_adds(sql, "ALTER PUBLICATION ");
 		wm_pg_quote_ident(sql, s->name);
 		wm_buf_adds(sql, " SET ");
-		add_options(sql, wm_pg_version(s->c));
+		add_options(sql, s);
 		wm_buf_adds(sql, "; ");
 	}
 	if (!members)
@@ -381,7 +385,7 @@ add_change(struct wm_buf *sql, const struct sync *s, bool members, struct wm_err
 	add_tables(sql, s);
 	if (!s->now.exists) {
 		wm_buf_adds(sql, " WITH ");
-		add_options(sql, wm_pg_version(s->c));
+		add_options(sql, s);
 	}
 	wm_buf_adds(sql, "; ");
 	return WM_OK;
@@ -436,10 +440,10 @@ apply(struct sync *s, bool members, struct wm_error *err)
 }
 
 enum wm_status
-wm_publication_sync(struct wm_pg *c, const char *publication, const struct wm_published *tables,
-    size_t n, bool *ret_changed, struct wm_error *err)
+wm_publication_sync(struct wm_pg *c, const char *publication, enum wm_publish what,
+    const struct wm_published *tables, size_t n, bool *ret_changed, struct wm_error *err)
 {
-	WM_AUTO(sync_done) struct sync s = { .c = c, .name = publication };
+	WM_AUTO(sync_done) struct sync s = { .c = c, .name = publication, .what = what };
 	bool members, change;
 	enum wm_status status;
 
@@ -447,7 +451,7 @@ wm_publication_sync(struct wm_pg *c, const char *publication, const struct wm_pu
 	if (status != WM_OK)
 		return status;
 	members = !s.now.exists || s.now.all_tables || !same_members(&s);
-	change = members || !same_options(&s.now);
+	change = members || !same_options(&s);
 	if (change) {
 		status = s.now.exists ? may_alter(&s, err) : may_create(&s, err);
 		if (status == WM_OK && members)
@@ -460,15 +464,26 @@ wm_publication_sync(struct wm_pg *c, const char *publication, const struct wm_pu
 	return status;
 }
 
+void
+wm_publication_inserts_name(const char *publication, char ret[WM_PUBLICATION_NAMELEN])
+{
+	snprintf(ret, WM_PUBLICATION_NAMELEN, "%.55s_inserts", publication);
+}
+
 enum wm_status
 wm_publication_members(struct wm_pg *c, const char *publication, uint32_t **ret, size_t *ret_n, struct wm_error *err)
 {
 	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	char inserts[WM_PUBLICATION_NAMELEN];
+	const char *names[] = { publication, inserts };
 	uint32_t *oids;
-	enum wm_status status = wm_pg_query(c,
+	enum wm_status status;
+
+	wm_publication_inserts_name(publication, inserts);
+	status = wm_pg_query(c,
 	    "SELECT r.prrelid FROM pg_catalog.pg_publication_rel r "
-	    "JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $1 ORDER BY 1",
-	    1, &publication, "could not read the publication's tables", &res, err);
+	    "JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid WHERE p.pubname IN ($1, $2) ORDER BY 1",
+	    2, names, "could not read the publication's tables", &res, err);
 
 	if (status != WM_OK)
 		return status;

@@ -95,7 +95,9 @@ publish(struct desired *d, const struct wm_table *table, const bool *needed, str
 	if (list == NULL)
 		return wm_oom(err, "a publication");
 	d->list = list;
-	list[d->n] = (struct wm_published){ .oid = rel->oid, .schema = rel->schema, .name = rel->name };
+	list[d->n] = (struct wm_published){ .oid = rel->oid, .schema = rel->schema, .name = rel->name, .no_identity = true };
+	for (unsigned i = 0; i < rel->ncolumns; i++)
+		list[d->n].no_identity &= !rel->columns[i].identity;
 	if (n < rel->ncolumns) {
 		list[d->n].columns = calloc(n, sizeof(*list[d->n].columns));
 		if (list[d->n].columns == NULL)
@@ -205,6 +207,22 @@ mark_absent(struct source *s, struct wm_pg *sql, struct tableset *set, struct wm
 	return st;
 }
 
+/* Puts the tables with a replica identity first; returns how many they are. */
+static size_t
+with_identity(const struct desired *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n; i++)
+		if (!d->list[i].no_identity) {
+			struct wm_published t = d->list[i];
+
+			d->list[i] = d->list[n];
+			d->list[n++] = t;
+		}
+	return n;
+}
+
 static enum wm_status
 settle_publication(struct source *s, struct wm_pg *sql, const struct desired *d, struct wm_error *err)
 {
@@ -213,9 +231,18 @@ settle_publication(struct source *s, struct wm_pg *sql, const struct desired *d,
 	enum wm_status st;
 
 	if (s->config->manage) {
-		st = wm_publication_sync(sql, s->config->publication, d->list, d->n, &changed, err);
-		if (st == WM_OK && changed)
-			wm_log(WM_LOG_INFO, "publication", "publication \"%s\" now has %zu tables", s->config->publication, d->n);
+		size_t n = with_identity(d);
+		char inserts[WM_PUBLICATION_NAMELEN];
+		bool changed_inserts = false;
+
+		wm_publication_inserts_name(s->config->publication, inserts);
+		st = wm_publication_sync(sql, s->config->publication, WM_PUBLISH_ALL, d->list, n, &changed, err);
+		/* Both are there from the start, even if empty: a slot knows only publications that are older than itself. */
+		if (st == WM_OK)
+			st = wm_publication_sync(sql, inserts, WM_PUBLISH_INSERTS, d->list + n, d->n - n, &changed_inserts, err);
+		if (st == WM_OK && (changed || changed_inserts))
+			wm_log(WM_LOG_INFO, "publication", "publication \"%s\" now has %zu tables%s", s->config->publication, d->n,
+			    n < d->n ? ", some for inserts only" : "");
 		return st;
 	}
 	st = wm_publication_check(sql, s->config->publication, d->list, d->n, &findings, err);

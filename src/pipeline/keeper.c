@@ -195,7 +195,9 @@ one_session(struct source *s, struct wm_error *err)
 {
 	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
 	WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
+	char inserts[WM_PUBLICATION_NAMELEN];
 	struct wm_receiver r = { .slot = s->config->slot, .publication = s->config->publication,
+		.inserts = s->config->manage ? inserts : NULL,
 		.silence = s->config->silence, .journal = s->journal, .shared = &s->shared, .store_ack = store_ack,
 		.streaming = streaming, .arg = s };
 	struct wm_source_record record;
@@ -214,6 +216,9 @@ one_session(struct source *s, struct wm_error *err)
 	/* PostgreSQL 18 leaves out the changes of a publication that is missing, with a warning only. */
 	if (st == WM_OK)
 		st = wm_publication_exists(sql, s->config->publication, &exists, err);
+	wm_publication_inserts_name(s->config->publication, inserts);
+	if (st == WM_OK && exists && s->config->manage)
+		st = wm_publication_exists(sql, inserts, &exists, err);
 	if (st == WM_OK && !exists)
 		st = wm_fail(err, WM_OPERATOR, "publication \"%s\" of source \"%s\" does not exist any more; the changes since it was "
 		    "dropped cannot be had: run `walmill teardown` and start again to seed anew", s->config->publication,

@@ -68,6 +68,10 @@ start_replication(struct wm_pg *c, const struct wm_receiver *r, struct wm_error 
 	wm_buf_init(&sql, 4096);
 	wm_buf_init(&names, 1024);
 	wm_pg_quote_ident(&names, r->publication);
+	if (r->inserts != NULL) {
+		wm_buf_addc(&names, ',');
+		wm_pg_quote_ident(&names, r->inserts);
+	}
 	wm_buf_adds(&sql, "START_REPLICATION SLOT ");
 	wm_pg_quote_ident(&sql, r->slot);
 	wm_buf_addf(&sql, " LOGICAL " WM_LSN_FMT " (proto_version '1', messages 'true', publication_names ",

@@ -196,6 +196,10 @@ def test_replica_identity_nothing_takes_inserts(db, start):
     db.execute("INSERT INTO t VALUES (2, 'b'), (2, 'b')")
     daemon.wait()
     assert sorted(daemon.rows("SELECT id, v FROM t")) == [(1, "a"), (2, "b"), (2, "b")]
+    # Nobody is kept from changing it: only its inserts are published.
+    db.execute("UPDATE t SET v = 'c' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (3, 'd')")
+    daemon.wait()
+    assert sorted(daemon.rows("SELECT id, v FROM t")) == [(1, "a"), (2, "b"), (2, "b"), (3, "d")]
 
 
 def test_table_without_a_key_is_refused_and_others_go_on(db, start):

@@ -21,7 +21,7 @@ sync_tables(const struct wm_published *tables, size_t n)
 	struct wm_error err;
 	bool changed = false;
 
-	if (wm_publication_sync(sql, PUBLICATION, tables, n, &changed, &err) != WM_OK)
+	if (wm_publication_sync(sql, PUBLICATION, WM_PUBLISH_ALL, tables, n, &changed, &err) != WM_OK)
 		fail_msg("%s", err.text);
 	return changed;
 }
@@ -112,7 +112,7 @@ cannot_sync(struct wm_pg *c, const struct wm_published *tables, size_t n, enum w
 	struct wm_error err;
 	bool changed = false;
 
-	assert_int_equal(wm_publication_sync(c, PUBLICATION, tables, n, &changed, &err), status);
+	assert_int_equal(wm_publication_sync(c, PUBLICATION, WM_PUBLISH_ALL, tables, n, &changed, &err), status);
 	assert_string_equal(err.text, text);
 	assert_string_equal(ask(c, "SELECT 1"), "1");
 }
