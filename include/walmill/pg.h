@@ -146,9 +146,9 @@ enum wm_status wm_catalog_has_default(struct wm_pg *c, uint32_t oid, const char 
 struct wm_published {		/* one table of a publication */
 	uint32_t	 oid;
 	const char	*schema, *name;
-	bool		 no_identity;	/* inserts only */
 	size_t		 ncolumns;	/* 0: all columns */
 	const char	**columns;
+	bool		 no_identity;	/* inserts only */
 };
 /*
  * A table without replica identity may be published for its inserts only: with more, PostgreSQL refuses the
@@ -182,7 +182,7 @@ enum wm_status wm_publication_drop(struct wm_pg *c, const char *publication, str
  * WM_RETRY at the deadline; the text names the oldest transaction's pid.
  */
 enum wm_status wm_publication_settle(struct wm_pg *c, uint64_t since_xid, wm_usec deadline, struct wm_error *err) WM_MUST_CHECK;
-/* The id (xid8) that the next transaction will get: the argument of wm_publication_settle, read after the alteration has committed. */
+/* Takes a transaction id (xid8): the argument of wm_publication_settle, after the alteration has committed. */
 enum wm_status wm_pg_next_xid(struct wm_pg *c, uint64_t *ret, struct wm_error *err) WM_MUST_CHECK;
 
 #endif

@@ -37,7 +37,7 @@ query_xid(struct wm_pg *c, const char *sql, uint64_t *ret, struct wm_error *err)
 enum wm_status
 wm_pg_next_xid(struct wm_pg *c, uint64_t *ret, struct wm_error *err)
 {
-	return query_xid(c, "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())", ret, err);
+	return query_xid(c, "SELECT pg_catalog.pg_current_xact_id()", ret, err);
 }
 
 static enum wm_status

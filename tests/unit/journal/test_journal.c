@@ -384,7 +384,7 @@ read_stream(void *arg)
 			continue;
 		memcpy(&got, (const char *)rec.data + 1, sizeof(got));
 		if (got != want++)
-			return "out of order";
+			return arg;		/* out of order */
 		if (want % 1000 == 0)
 			wm_journal_mark(r);
 	}

@@ -51,10 +51,10 @@ a_publication_is_made_and_kept_in_step(void **state WM_UNUSED)
 	run("CREATE SCHEMA \"wm_test \"\"2\"; CREATE TABLE p1 (a int PRIMARY KEY, b int, c int); "
 	    "CREATE TABLE \"wm_test \"\"2\".\"P\"\"2\" (a int PRIMARY KEY, b int); CREATE TABLE p3 (a int PRIMARY KEY, b int) "
 	    "PARTITION BY RANGE (a); CREATE TABLE p3a PARTITION OF p3 DEFAULT; CREATE TABLE child () INHERITS (p1)");
-	t[0] = (struct wm_published){ oid_of("p1"), "wm_test", "p1", 2, ab };
+	t[0] = (struct wm_published){ oid_of("p1"), "wm_test", "p1", 2, ab, false };
 	t[1] = (struct wm_published){ oid_of("\"wm_test \"\"2\".\"P\"\"2\""), "wm_test \"2", "P\"2",
-		0, NULL };
-	t[2] = (struct wm_published){ oid_of("p3"), "wm_test", "p3", 1, abc };
+		0, NULL, false };
+	t[2] = (struct wm_published){ oid_of("p3"), "wm_test", "p3", 1, abc, false };
 
 	assert_int_equal(wm_publication_exists(sql, PUBLICATION, &there, &err), WM_OK);
 	assert_false(there);
@@ -128,8 +128,8 @@ what_the_role_may_not_is_told_with_the_fix(void **state WM_UNUSED)
 	run("DROP ROLE IF EXISTS wm_test_plain; CREATE ROLE wm_test_plain LOGIN; DROP ROLE IF EXISTS wm_test_owner; "
 	    "CREATE ROLE wm_test_owner; CREATE TABLE o1 (a int); CREATE TABLE o2 (a int); "
 	    "ALTER TABLE o1 OWNER TO wm_test_owner; ALTER TABLE o2 OWNER TO wm_test_owner");
-	t[0] = (struct wm_published){ oid_of("o1"), "wm_test", "o1", 0, NULL };
-	t[1] = (struct wm_published){ oid_of("o2"), "wm_test", "o2", 0, NULL };
+	t[0] = (struct wm_published){ oid_of("o1"), "wm_test", "o1", 0, NULL, false };
+	t[1] = (struct wm_published){ oid_of("o2"), "wm_test", "o2", 0, NULL, false };
 	c = connect_as("user=wm_test_plain", WM_PG_SQL);
 	snprintf(text, sizeof(text),
 	    "could not create publication \"" PUBLICATION "\": role \"wm_test_plain\" lacks CREATE "
@@ -188,9 +188,9 @@ a_publication_of_others_is_checked(void **state WM_UNUSED)
 	lists = wm_pg_version(sql) >= 150000;
 	run("CREATE TABLE p1 (a int PRIMARY KEY, b int); CREATE TABLE p2 (a int); CREATE TABLE p3 (a int) PARTITION BY LIST (a); "
 	    "CREATE TABLE p3a PARTITION OF p3 DEFAULT");
-	t[0] = (struct wm_published){ oid_of("p1"), "wm_test", "p1", 2, ab };
-	t[1] = (struct wm_published){ oid_of("p2"), "wm_test", "p2", 0, NULL };
-	t[2] = (struct wm_published){ oid_of("p3"), "wm_test", "p3", 0, NULL };
+	t[0] = (struct wm_published){ oid_of("p1"), "wm_test", "p1", 2, ab, false };
+	t[1] = (struct wm_published){ oid_of("p2"), "wm_test", "p2", 0, NULL, false };
+	t[2] = (struct wm_published){ oid_of("p3"), "wm_test", "p3", 0, NULL, false };
 	assert_int_equal(wm_publication_check(sql, PUBLICATION, t, 3, &d, &err), WM_OK);
 	assert_int_equal(d.n, 1);
 	assert_int_equal(d.errors, 1);

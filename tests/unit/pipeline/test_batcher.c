@@ -11,15 +11,15 @@
 
 #include "internal.h"
 
-static struct wm_view_column columns[] = { { .name = (char *)"id", .key = true }, { .name = (char *)"a" },
-	{ .name = (char *)"b" } };
+static char id[] = "id", a[] = "a", b[] = "b", v[] = "v", x[] = "x", y[] = "y", rule[] = "r";
+static struct wm_view_column columns[] = { { .name = id, .key = true }, { .name = a }, { .name = b } };
 static unsigned keys[] = { 0 };
-static const struct wm_view view = { .name = (char *)"v", .rule = (char *)"r", .ncolumns = 3, .columns = columns,
-	.nkeys = 1, .keys = keys };
-static struct wm_view_column wide_columns[] = { { .name = (char *)"x", .key = true }, { .name = (char *)"y", .key = true } };
+static const struct wm_view view = { .name = v, .rule = rule, .ncolumns = 3, .columns = columns, .nkeys = 1,
+	.keys = keys };
+static struct wm_view_column wide_columns[] = { { .name = x, .key = true }, { .name = y, .key = true } };
 static unsigned wide_keys[] = { 0, 1 };
-static const struct wm_view wide = { .name = (char *)"w", .rule = (char *)"r", .ncolumns = 2, .columns = wide_columns,
-	.nkeys = 2, .keys = wide_keys };
+static const struct wm_view wide = { .name = v, .rule = rule, .ncolumns = 2, .columns = wide_columns, .nkeys = 2,
+	.keys = wide_keys };
 
 static int
 setup(void **state)
@@ -45,29 +45,30 @@ value(const char *text)
 }
 
 static enum wm_status
-add(struct batcher *b, enum wm_row_op op, const char *id, const char *a, const char *bb, const char *old_id)
+add(struct batcher *batcher, enum wm_row_op op, const char *key, const char *first, const char *second,
+    const char *old_id)
 {
-	struct wm_arena *arena = batcher_arena(b);
-	struct wm_value *v = wm_arena_alloc(arena, 3 * sizeof(*v)), *old = NULL;
-	struct wm_row row = { .op = op, .values = v };
+	struct wm_arena *arena = batcher_arena(batcher);
+	struct wm_value *values = wm_arena_alloc(arena, 3 * sizeof(*values)), *old = NULL;
+	struct wm_row row = { .op = op, .values = values };
 
-	assert_non_null(v);
-	v[0] = value(id);
-	v[1] = value(a);
-	v[2] = value(bb);
+	assert_non_null(values);
+	values[0] = value(key);
+	values[1] = value(first);
+	values[2] = value(second);
 	if (old_id != NULL) {
 		old = wm_arena_alloc(arena, sizeof(*old));
 		assert_non_null(old);
 		*old = value(old_id);
 		row.old_key = old;
 	}
-	return batcher_add(b, &view, &row, NULL);
+	return batcher_add(batcher, &view, &row, NULL);
 }
 
 static const struct wm_row *
-only_row(struct batcher *b)
+only_row(struct batcher *batcher)
 {
-	const struct wm_batch *batch = batcher_batch(b);
+	const struct wm_batch *batch = batcher_batch(batcher);
 
 	assert_int_equal(batch->nviews, 1);
 	assert_int_equal(batch->nrows, 1);
@@ -76,11 +77,11 @@ only_row(struct batcher *b)
 }
 
 static void
-assert_value(const struct wm_value *v, const char *text)
+assert_value(const struct wm_value *got, const char *text)
 {
-	assert_int_equal(v->kind, WM_VALUE_TEXT);
-	assert_int_equal(v->len, strlen(text));
-	assert_memory_equal(v->data, text, v->len);
+	assert_int_equal(got->kind, WM_VALUE_TEXT);
+	assert_int_equal(got->len, strlen(text));
+	assert_memory_equal(got->data, text, got->len);
 }
 
 static void

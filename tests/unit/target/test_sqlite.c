@@ -215,9 +215,14 @@ the_file_is_durable_and_in_wal_mode(void **state)
 	struct place *p = *state;
 	struct wm_sqlite *s = (struct wm_sqlite *)p->t;
 	sqlite3_stmt *stmt;
+	struct small t;
 
+	make_small(&t, "integer", "text", "text");
 	assert_int_equal(s->busy_timeout, 5000000);
 	assert_int_equal(open_target(p), WM_OK);
+	/* Only looking makes no file. */
+	assert_int_not_equal(access(p->path, F_OK), 0);
+	ensure_and_commit(p, &t);
 	assert_value(p, "PRAGMA journal_mode", "wal");
 	assert_int_equal(sqlite3_prepare_v2(s->db, "PRAGMA synchronous", -1, &stmt, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
@@ -234,6 +239,7 @@ waiting_for_a_lock_ends(void **state)
 	make_small(&t, "integer", "text", "text");
 	((struct wm_sqlite *)p->t)->busy_timeout = 1000;
 	assert_int_equal(open_target(p), WM_OK);
+	ensure_and_commit(p, &t);
 	sql(p, "BEGIN IMMEDIATE");
 	assert_int_equal(p->t->ops->ensure(p->t, &t.view, &(bool){ false }, &err), WM_RETRY);
 	assert_fails(p, WM_RETRY, "could not begin a transaction: database is locked "
