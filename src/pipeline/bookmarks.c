@@ -106,6 +106,8 @@ bookmark_unit(const struct unit *u)
 		cJSON_AddStringToObject(o, "visible", u->visible);
 	cJSON_AddNumberToObject(o, "read", (double)u->read);
 	cJSON_AddNumberToObject(o, "written", (double)u->written);
+	cJSON_AddNumberToObject(o, "filtered", (double)u->filtered);
+	cJSON_AddNumberToObject(o, "dead", (double)u->dead);
 	leaves = cJSON_AddArrayToObject(o, "leaves");
 	for (size_t i = 0; i < u->nleaves; i++) {
 		const double leaf[] = { u->leaves[i].oid, u->leaves[i].node, u->leaves[i].next, u->leaves[i].done };
@@ -174,6 +176,9 @@ bookmark_apply(struct worker *w, struct unit *u)
 	u->visible = cJSON_HasObjectItem(o, "visible") ? strdup(get_text(o, "visible")) : NULL;
 	u->read = (uint64_t)get_number(o, "read");
 	u->written = (uint64_t)get_number(o, "written");
+	u->filtered = (uint64_t)get_number(o, "filtered");
+	u->dead = (uint64_t)get_number(o, "dead");
+	u->resumed = u->state == UNIT_SEEDING;
 	return read_leaves(u, cJSON_GetObjectItemCaseSensitive(o, "leaves"));
 }
 

@@ -142,6 +142,7 @@ struct unit {
 	enum unit_state		 state;
 	bool			 listed;	/* in the current tableset */
 	bool			 column_list;	/* published with some of its columns only */
+	bool			 resumed;	/* its seed broke off: the counters hold what was read twice */
 	bool			 reseed;	/* the view may hold rows of before */
 	bool			 empty_view;	/* truncate the view before the first batch */
 	bool			 dirty;		/* its bookmark goes with the next commit */
@@ -152,7 +153,7 @@ struct unit {
 	uint64_t		 fingerprint;	/* of the rule that seeded it */
 	size_t			 nleaves;
 	struct leaf_progress	*leaves;
-	uint64_t		 read, written, filtered;	/* written: rows the target took */
+	uint64_t		 read, written, filtered, dead;	/* rows of the seed; written: the target took them */
 	pthread_mutex_t		 lock;		/* state, leaves and counters while seeders run */
 };
 

@@ -2,6 +2,7 @@
 /*
  * seed_unit.c - the seed of one table under one rule, range by range.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,13 +56,13 @@ take_row(void *arg, const struct wm_tuple *row, struct wm_error *err)
 	struct wm_tuple kept;
 	struct wm_change change = { .kind = WM_EVENT_SEED, .at = s->at, .commit_time = wm_clock_wall(), .after = &kept };
 	struct wm_plan_rows rows = { 0 };
-	unsigned filtered = 0;
+	unsigned filtered = 0, dead = 0;
 	enum wm_status st = WM_OK;
 
 	if (worker_stopping(s->w) || (s->broken != NULL && atomic_load(s->broken)))
 		return wm_fail(err, WM_RETRY, "stopping");
 	s->at.index++;
-	s->rows++;
+	s->read++;
 	if (!keep_values(batcher_arena(s->batcher), row, &kept))
 		return wm_oom(err, "a row");
 	switch (wm_plan_apply(s->plan, &change, s->unit->reseed ? WM_PLAN_RESEED : 0, batcher_arena(s->batcher), &rows, err)) {
@@ -69,6 +70,7 @@ take_row(void *arg, const struct wm_tuple *row, struct wm_error *err)
 		st = take_rows(s, &rows, err);
 		break;
 	case WM_PLAN_BAD:
+		dead = 1;
 		st = deliver_bad(&s->delivery, rule, wm_plan_view(s->plan),
 		    wm_plan_key_row(s->plan, &change, batcher_arena(s->batcher), &rows.row[0]) ? &rows.row[0] : NULL,
 		    err->code, err);
@@ -79,9 +81,12 @@ take_row(void *arg, const struct wm_tuple *row, struct wm_error *err)
 		filtered = 1;
 		break;
 	}
+	s->filtered += filtered;
+	s->dead += dead;
 	pthread_mutex_lock(&s->unit->lock);
 	s->unit->read++;
 	s->unit->filtered += filtered;
+	s->unit->dead += dead;
 	pthread_mutex_unlock(&s->unit->lock);
 	if (st == WM_OK && (batcher_view_rows(s->batcher, wm_plan_view(s->plan)) >= (size_t)rule->batch_rows ||
 	    wm_arena_used(batcher_arena(s->batcher)) >= rule->batch_bytes))
@@ -128,6 +133,20 @@ finish_range(struct seeder *s, struct leaf_progress *leaf, uint32_t to, struct w
 	return st;
 }
 
+/* The range will be read again. */
+static void
+uncount(struct seeder *s)
+{
+	struct unit *u = s->unit;
+
+	pthread_mutex_lock(&u->lock);
+	u->read -= s->read;
+	u->written -= s->written;
+	u->filtered -= s->filtered;
+	u->dead -= s->dead;
+	pthread_mutex_unlock(&u->lock);
+}
+
 /* The next range of a leaf: read, written, committed with its bookmark. */
 enum wm_status
 seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress, struct wm_error *err)
@@ -141,15 +160,19 @@ seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress 
 
 	if (leaf->blocks > step && progress->next < leaf->blocks - step)
 		range.to = progress->next + step;
-	s->rows = 0;
+	s->read = s->written = s->filtered = s->dead = 0;
 	st = wm_seed_copy(s->sql, &range, take_row, s, &rows, err);
 	if (st == WM_OK)
 		st = wm_seed_check_rewrite(s->sql, leaf->oid, err);
-	if (st == WM_OK && range.from == 0 && range.to == WM_SEED_TO_END && s->rows == 0)
+	if (st == WM_OK && range.from == 0 && range.to == WM_SEED_TO_END && s->read == 0)
 		st = wm_seed_has_rows(s->sql, leaf->schema, leaf->name, &has_rows, err);
 	if (st == WM_OK && has_rows)
-		return wm_fail(err, WM_FATAL, "the seed of %s.%s read no row, but the table has rows", leaf->schema, leaf->name);
-	return st == WM_OK ? finish_range(s, progress, range.to, err) : st;
+		st = wm_fail(err, WM_FATAL, "the seed of %s.%s read no row, but the table has rows", leaf->schema, leaf->name);
+	if (st == WM_OK)
+		st = finish_range(s, progress, range.to, err);
+	if (st != WM_OK)
+		uncount(s);
+	return st;
 }
 
 /* ---- one unit ---- */
@@ -269,6 +292,21 @@ unit_complete(const struct unit *u)
 	return true;
 }
 
+/* Every row read has to be accounted for. */
+static void
+compare_counts(const struct unit *u)
+{
+	char text[400];
+
+	if (u->resumed || u->read == u->written + u->filtered + u->dead)
+		return;
+	snprintf(text, sizeof(text), "the seed of %s.%s read %" PRIu64 " rows but wrote %" PRIu64 ", left out %" PRIu64
+	    " and refused %" PRIu64 ": rows with the same key fall together; give the rule a `key` that is unique",
+	    u->schema, u->name, u->read, u->written, u->filtered, u->dead);
+	stats_set_error(u->stats, text);
+	wm_log(WM_LOG_WARNING, "rows_missing", "%s", text);
+}
+
 void
 seeder_unit_done(struct seeder *s)
 {
@@ -283,8 +321,9 @@ seeder_unit_done(struct seeder *s)
 		u->reseed = false;
 		u->dirty = true;
 		wm_log(WM_LOG_INFO, "seeded", "table %s.%s under rule \"%s\": %" PRIu64 " rows read, %" PRIu64
-		    " written, %" PRIu64 " left out by the rule", u->schema, u->name, u->rule->name, u->read, u->written,
-		    u->filtered);
+		    " written, %" PRIu64 " left out by the rule, %" PRIu64 " dead letters", u->schema, u->name, u->rule->name,
+		    u->read, u->written, u->filtered, u->dead);
+		compare_counts(u);
 	}
 	pthread_mutex_unlock(&u->lock);
 }

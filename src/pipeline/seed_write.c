@@ -95,8 +95,12 @@ seeder_write(struct seeder *s, const char *name, const char *value, struct wm_er
 	atomic_store(&s->w->state, WORKER_OK);
 	atomic_fetch_add(&s->w->rows_written, rows);
 	atomic_fetch_add(&s->w->batches, 1);
+	buried = s->delivery.buried - buried;
+	s->written += rows - buried;
+	s->dead += buried;
 	pthread_mutex_lock(&s->unit->lock);
-	s->unit->written += rows - (s->delivery.buried - buried);
+	s->unit->written += rows - buried;
+	s->unit->dead += buried;
 	pthread_mutex_unlock(&s->unit->lock);
 	batcher_reset(s->batcher);
 	return WM_OK;

@@ -36,7 +36,7 @@ struct seeder {
 	unsigned		 ensured;	/* *opened when the plan's view was ensured */
 	struct unit		*unit;
 	struct wm_position	 at;		/* of the next row */
-	uint64_t		 rows;		/* of the range at work */
+	uint64_t		 read, written, filtered, dead;	/* rows of the range at work */
 	wm_lsn			 snapshot_lsn;	/* everything the snapshot sees was committed before */
 	bool			 exact;		/* the snapshot is the slot's: the stream starts where it ends */
 	char			*visible;	/* the snapshot as text */

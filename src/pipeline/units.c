@@ -57,7 +57,8 @@ unit_restart(struct unit *u)
 	free(u->leaves);
 	u->leaves = NULL;
 	u->nleaves = 0;
-	u->read = u->written = u->filtered = 0;
+	u->read = u->written = u->filtered = u->dead = 0;
+	u->resumed = false;
 	if (u->rule->mode == WM_MODE_APPEND)
 		u->empty_view = true;	/* a log begins with its seed */
 }

@@ -9,7 +9,9 @@ import random
 import sys
 import time
 
+import psycopg2
 import pytest
+from walmill_testing import wait_until
 
 sys.path.insert(0, os.path.dirname(__file__))
 import load as loads        # noqa: E402  pylint: disable=wrong-import-position
@@ -44,7 +46,22 @@ def assert_exact(d, cycle):
         assert d.errors() == []
         assert {r["name"]: r["state"] for r in d.status()["rules"] if r["state"] != "streaming"} == {}
     except AssertionError as failure:
+        skip_when_the_server_cannot_decode(d)
         raise AssertionError(f"after kill {cycle}, WM_KILL_SEED={SEED}: {failure}") from failure
+
+
+def skip_when_the_server_cannot_decode(d):
+    """PostgreSQL at times cannot read its own WAL (of a table rewritten in a subtransaction): nor can anybody else."""
+    if "could not map filenode" not in d.log():
+        return
+    d.sigkill()
+    try:
+        wait_until(lambda: not d.source_db.slot()["active"], "the slot is free")
+        d.source_db.rows("SELECT count(*) FROM pg_logical_slot_peek_binary_changes('walmill_shop', NULL, NULL, "
+                         "'proto_version', '1', 'publication_names', 'walmill_shop')")
+    except psycopg2.Error as failure:
+        if "could not map filenode" in str(failure):
+            pytest.skip(f"this PostgreSQL cannot decode its own WAL: {str(failure).splitlines()[0]}")
 
 
 @pytest.mark.parametrize("journal", ["", "journal: off"], ids=["journal", "no-journal"])

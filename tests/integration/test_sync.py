@@ -40,7 +40,7 @@ def test_once_copies_everything_and_ends(db, target, walmill, tmp_path):
     # What was read and what the target took are both said.
     assert re.search(r"\b3000\b", done.stderr), done.stderr
     assert db.rows("SELECT count(*) FROM pg_replication_slots WHERE database = current_database()") == [(1,)]
-    assert db.rows("SELECT count(*) FROM pg_publication") == [(1,)]
+    assert db.value("SELECT count(*) > 0 AND bool_and(pubname LIKE 'walmill_%') FROM pg_publication")
 
 
 def test_once_again_takes_only_what_is_new(db, target, walmill, tmp_path):
