@@ -442,8 +442,10 @@ bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, struct wm_erro
 	st = bookmarks_commit(w, w->target, l.items, l.n, err);
 	if (st != WM_OK)
 		return st;
-	if (w->bookmarks)
+	if (w->bookmarks) {
 		settle_units(w);
+		w->gaps_done = w->tables_version;
+	}
 	w->bookmarks = false;
 	atomic_store(&w->stored_lsn, end);
 	return WM_OK;

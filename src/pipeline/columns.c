@@ -147,7 +147,7 @@ columns_follow(struct worker *w, struct unit *u, const struct wm_plan *plan, str
 	free(u->columns);
 	u->columns = now;
 	now = NULL;
-	if (backfill && u->rule->mode == WM_MODE_UPSERT && u->rule->seed_mode == WM_SEED_AUTO)
+	if (backfill && u->rule->mode == WM_MODE_UPSERT)
 		unit_restart(u);
 	u->dirty = w->bookmarks = true;
 	worker_show_rules(w);

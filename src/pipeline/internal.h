@@ -240,6 +240,7 @@ struct worker {
 	struct saved		*saved;		/* unit bookmarks as the target has them */
 	bool			 first_session;
 	uint64_t		 tables_version;
+	uint64_t		 gaps_done;	/* tables_version whose was_out the target's bookmarks reflect */
 	wm_lsn			 check_columns;	/* once past it: what did the catalog change that the stream did not tell? 0 done */
 	wm_usec			 interval;	/* the shortest batch.interval of its rules */
 	bool			 has_checkpoint;	/* the target holds one: it has streamed before */

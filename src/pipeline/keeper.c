@@ -377,8 +377,12 @@ prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
 		st = known_source(s, c, sql, &rec, err);
 	if (st == WM_OK)
 		st = discover(s, sql, &tables, err);
-	if (st == WM_OK && !(found && rec.slot_made))
+	if (st == WM_OK && !(found && rec.slot_made)) {
 		st = first_meeting(s, c, sql, &rec, &exported, err);
+		/* Nothing has been followed yet that could have a gap. */
+		for (size_t i = 0; i < tables->n; i++)
+			tables->list[i].was_out = false;
+	}
 	if (st == WM_OK)
 		st = wm_pg_current_lsn(sql, &now, err);
 	if (st == WM_OK)

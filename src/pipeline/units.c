@@ -48,9 +48,14 @@ unit_destroy(struct unit *u)
 void
 unit_restart(struct unit *u)
 {
+	u->dirty = true;
+	if (u->rule->seed_mode == WM_SEED_NEVER) {
+		u->state = UNIT_STREAMING;
+		u->empty_view = false;
+		return;
+	}
 	u->state = UNIT_SEEDING;
 	u->reseed = true;
-	u->dirty = true;
 	u->catchup = 0;
 	free(u->visible);
 	u->visible = NULL;
@@ -226,7 +231,7 @@ units_refresh(struct worker *w, struct wm_error *err)
 		u->listed = true;
 		u->rows = m->rows;
 		u->column_list = m->column_list;
-		if (m->was_out && m->refused == NULL && (u->state != UNIT_SEEDING || u->nleaves > 0)) {
+		if (m->was_out && w->tables_version > w->gaps_done && m->refused == NULL && u->columns != NULL) {
 			wm_log(WM_LOG_WARNING, "table_was_out", "table %s.%s had been taken out of the publication: what changed meanwhile "
 			    "is not known, so view and rows under rule \"%s\" begin again", u->schema, u->name, u->rule->name);
 			u->empty_view = true;
