@@ -80,7 +80,8 @@ struct wm_slot_info {
 	wm_lsn	restart_lsn, confirmed_lsn;
 	int64_t	safe_wal_size;			/* bytes; -1 unknown or unlimited */
 };
-enum wm_status wm_slot_info(struct wm_pg *c, const char *slot, struct wm_slot_info *ret, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_slot_info(struct wm_pg *c, const char *slot, struct wm_slot_info *ret,
+    struct wm_error *err) WM_MUST_CHECK;
 /*
  * On a replication connection: pgoutput slot whose snapshot stays importable until the next
  * command on it.  snapshot: caller's buffer for its name.
@@ -136,10 +137,12 @@ struct wm_leaves {
 	struct wm_leaf	*list;
 };
 /* The leaves of table oid (itself when not partitioned). */
-enum wm_status wm_catalog_leaves(struct wm_pg *c, uint32_t oid, struct wm_leaves *ret, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_catalog_leaves(
+    struct wm_pg *c, uint32_t oid, struct wm_leaves *ret, struct wm_error *err) WM_MUST_CHECK;
 void wm_leaves_free(struct wm_leaves *l);
 /* Columns of table oid whose existing rows got a value without a row change in the stream: ADD COLUMN ... DEFAULT. */
-enum wm_status wm_catalog_has_default(struct wm_pg *c, uint32_t oid, const char *column, bool *ret, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_catalog_has_default(struct wm_pg *c, uint32_t oid, const char *column, bool *ret,
+    struct wm_error *err) WM_MUST_CHECK;
 
 /* ---- publications ---- */
 
@@ -174,14 +177,16 @@ enum wm_status wm_publication_check(struct wm_pg *c, const char *publication, co
 /* OIDs, ascending, of the tables that are in the publication and its second one now (none when it does not exist); caller frees *ret. */
 enum wm_status wm_publication_members(struct wm_pg *c, const char *publication, uint32_t **ret, size_t *ret_n,
     struct wm_error *err) WM_MUST_CHECK;
-enum wm_status wm_publication_exists(struct wm_pg *c, const char *publication, bool *ret, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_publication_exists(
+    struct wm_pg *c, const char *publication, bool *ret, struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_publication_drop(struct wm_pg *c, const char *publication, struct wm_error *err) WM_MUST_CHECK;
 /*
  * Waits (polling, until deadline, wm_clock_mono) for every transaction that ran when the
  * publication was last altered to end, so that a snapshot taken now misses none of their rows.
  * WM_RETRY at the deadline; the text names the oldest transaction's pid.
  */
-enum wm_status wm_publication_settle(struct wm_pg *c, uint64_t since_xid, wm_usec deadline, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_publication_settle(
+    struct wm_pg *c, uint64_t since_xid, wm_usec deadline, struct wm_error *err) WM_MUST_CHECK;
 /* Takes a transaction id (xid8): the argument of wm_publication_settle, after the alteration has committed. */
 enum wm_status wm_pg_next_xid(struct wm_pg *c, uint64_t *ret, struct wm_error *err) WM_MUST_CHECK;
 

@@ -22,7 +22,8 @@
  * Opens a read-only transaction whose snapshot is the exported one, or, with NULL, its own.
  * *ret_visible (malloc'd, or not wanted: NULL) is pg_current_snapshot() of it: "xmin:xmax:xip,...".
  */
-enum wm_status wm_seed_begin(struct wm_pg *c, const char *snapshot, char **ret_visible, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_seed_begin(
+    struct wm_pg *c, const char *snapshot, char **ret_visible, struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_seed_end(struct wm_pg *c, struct wm_error *err) WM_MUST_CHECK;
 
 /* Called for each row; the tuple is in rel's column order (columns not needed are NULL) and valid for the call. */

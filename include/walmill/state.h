@@ -38,11 +38,12 @@ struct wm_source_record {
 	wm_lsn		acked_lsn;	/* stored before the server is told: its confirmed_flush_lsn is never past this */
 };
 /* *ret_found false when the source is new. */
-enum wm_status wm_state_source_get(struct wm_state *s, const char *source, struct wm_source_record *ret, bool *ret_found,
-    struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_source_get(struct wm_state *s, const char *source,
+    struct wm_source_record *ret, bool *ret_found, struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_state_source_put(struct wm_state *s, const char *source, const struct wm_source_record *rec,
     struct wm_error *err) WM_MUST_CHECK;
-enum wm_status wm_state_source_ack(struct wm_state *s, const char *source, wm_lsn acked, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_source_ack(
+    struct wm_state *s, const char *source, wm_lsn acked, struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_state_source_delete(struct wm_state *s, const char *source, struct wm_error *err) WM_MUST_CHECK;
 
 /* ---- what a target had reached when we last acknowledged: shows a target that was put back ---- */
@@ -85,7 +86,8 @@ struct wm_dead_letter {
  * Stores (or, for the same source, target, rule, position and key: counts one more attempt of) a
  * dead letter.  Durable before the change it stands for is acknowledged.
  */
-enum wm_status wm_state_dead_letter_add(struct wm_state *s, const struct wm_dead_letter *letter, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_dead_letter_add(
+    struct wm_state *s, const struct wm_dead_letter *letter, struct wm_error *err) WM_MUST_CHECK;
 struct wm_dead_letter_filter {
 	const char	*rule, *class;	/* NULL: any */
 	int64_t		 after;		/* ids greater than this */
@@ -96,8 +98,9 @@ typedef void wm_dead_letter_fn(void *arg, const struct wm_dead_letter *letter);
 enum wm_status wm_state_dead_letters(struct wm_state *s, const struct wm_dead_letter_filter *filter,
     wm_dead_letter_fn *fn, void *arg, bool *ret_end, struct wm_error *err) WM_MUST_CHECK;
 /* *ret_found false when there is none with this id. */
-enum wm_status wm_state_dead_letter_get(struct wm_state *s, int64_t id, wm_dead_letter_fn *fn, void *arg, bool *ret_found,
-    struct wm_error *err) WM_MUST_CHECK;
-enum wm_status wm_state_dead_letter_count(struct wm_state *s, const char *rule, int64_t *ret, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_dead_letter_get(struct wm_state *s, int64_t id, wm_dead_letter_fn *fn,
+    void *arg, bool *ret_found, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_dead_letter_count(
+    struct wm_state *s, const char *rule, int64_t *ret, struct wm_error *err) WM_MUST_CHECK;
 
 #endif

@@ -110,7 +110,8 @@ check_table(struct wm_check *check, const struct place *at, const struct wm_rule
 	check_access(check, at, rule, t, subject);
 	if (needed == NULL)
 		return;		/* the next allocation says so */
-	if (wm_rule_needs(rule, t->rel, needed, &err) != WM_OK || wm_plan_compile(rule, t->rel, &env, &plan, &err) != WM_OK) {
+	if (wm_rule_needs(rule, t->rel, needed, &err) != WM_OK ||
+	    wm_plan_compile(rule, t->rel, &env, &plan, &err) != WM_OK) {
 		wm_diags_add(&check->findings, WM_ERROR, subject, NULL, "%s", err.text);
 		return;
 	}

@@ -221,7 +221,8 @@ read_again(struct worker *w, struct route *r, struct route_plan *rp, const struc
 
 	atomic_fetch_add_explicit(&rp->unit->stats->rereads, 1, memory_order_relaxed);
 	if (st == WM_OK)
-		st = wm_seed_read_row(w->sql, r->rel, wm_plan_needed(rp->plan), keys, nkeys, key, arena, &row, &found, err);
+		st = wm_seed_read_row(w->sql, r->rel, wm_plan_needed(rp->plan), keys, nkeys, key,
+		    arena, &row, &found, err);
 	if (st == WM_FATAL && (strcmp(err->code, "42P01") == 0 || strcmp(err->code, "42703") == 0)) {
 		/* Dropped, renamed or altered since: the row is taken out now, and back in by a seed. */
 		if (rp->unit->rule->mode == WM_MODE_UPSERT)
@@ -264,8 +265,8 @@ apply_change(struct worker *w, struct route *r, struct route_plan *rp, const str
 	if (outcome == WM_PLAN_BAD) {
 		bool keyed = wm_plan_key_row(rp->plan, change, batcher_arena(w->batcher), &rows.row[0]);
 
-		return deliver_bad(&w->delivery, rp->unit->rule, wm_plan_view(rp->plan), keyed ? &rows.row[0] : NULL, err->code,
-		    err);
+		return deliver_bad(&w->delivery, rp->unit->rule, wm_plan_view(rp->plan),
+		    keyed ? &rows.row[0] : NULL, err->code, err);
 	}
 	if (outcome == WM_PLAN_TRUNCATE) {
 		w->pending = true;

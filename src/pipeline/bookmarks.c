@@ -291,13 +291,16 @@ check_checkpoint(struct worker *w, const cJSON *o, const struct wm_source_record
 	if (st != WM_OK)
 		return st;
 	if (o != NULL && strcmp(get_text(o, "system_id"), rec->system_id) != 0)
-		return wm_fail(err, WM_OPERATOR, "target \"%s\" was filled from another PostgreSQL cluster (%s, source \"%s\" is %s);"
-		    " give the source another name, or another target", w->model->name, get_text(o, "system_id"),
-		    w->source->config->name, rec->system_id);
+		return wm_fail(err, WM_OPERATOR,
+		    "target \"%s\" was filled from another PostgreSQL cluster (%s, source \"%s\" is %s);"
+		    " give the source another name, or another target",
+		    w->model->name, get_text(o, "system_id"), w->source->config->name,
+		    rec->system_id);
 	if (o == NULL || get_lsn(o, "slot_lsn") != rec->consistent_lsn) {
 		if (reached != 0)
-			return wm_fail(err, WM_OPERATOR, "target \"%s\" has no record of what it received, but it had got changes up to "
-			    WM_LSN_FMT ": it was emptied or replaced; run `walmill teardown`, then start again to seed it anew",
+			return wm_fail(err, WM_OPERATOR,
+			    "target \"%s\" has no record of what it received, but it had got changes up to " WM_LSN_FMT
+			    ": it was emptied or replaced; run `walmill teardown`, then start again to seed it anew",
 			    w->model->name, WM_LSN_ARGS(reached));
 		w->has_checkpoint = false;
 		atomic_store(&w->commit_lsn, 0);
@@ -306,9 +309,12 @@ check_checkpoint(struct worker *w, const cJSON *o, const struct wm_source_record
 		return o == NULL ? WM_OK : forget_older_slot(w, err);
 	}
 	if (get_lsn(o, "end_lsn") < reached)
-		return wm_fail(err, WM_OPERATOR, "target \"%s\" stands at " WM_LSN_FMT ", but it had got changes up to " WM_LSN_FMT
+		return wm_fail(err, WM_OPERATOR,
+		    "target \"%s\" stands at " WM_LSN_FMT
+		    ", but it had got changes up to " WM_LSN_FMT
 		    ", which the source no longer keeps: it was put back to an older state; run `walmill teardown`, then start "
-		    "again to seed it anew", w->model->name, WM_LSN_ARGS(get_lsn(o, "end_lsn")), WM_LSN_ARGS(reached));
+		    "again to seed it anew",
+		    w->model->name, WM_LSN_ARGS(get_lsn(o, "end_lsn")), WM_LSN_ARGS(reached));
 	w->has_checkpoint = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "streams"));
 	atomic_store(&w->commit_lsn, get_lsn(o, "commit_lsn"));
 	atomic_store(&w->end_lsn, get_lsn(o, "end_lsn") > start ? get_lsn(o, "end_lsn") : start);

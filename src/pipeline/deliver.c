@@ -68,7 +68,8 @@ bury(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view,
 	st = wm_state_dead_letter_add(d->p->state, &letter, err);
 	if (st != WM_OK)
 		return wm_error_prefix(err, "could not store a dead letter of rule \"%s\"", rule->name);
-	wm_log(WM_LOG_WARNING, "dead_letter", "rule \"%s\": a row for view \"%s\" was refused and stored as a dead letter: %s",
+	wm_log(WM_LOG_WARNING, "dead_letter",
+	    "rule \"%s\": a row for view \"%s\" was refused and stored as a dead letter: %s",
 	    rule->name, view->name, why.text);
 	stats_set_error(pipeline_stats(d->p, rule->name), why.text);
 	d->buried++;
@@ -123,7 +124,9 @@ slice(const struct wm_batch *batch, size_t from, size_t to, struct wm_view_batch
 			hi = v->nrows;
 		if (lo >= hi)
 			continue;
-		parts[part.nviews++] = (struct wm_view_batch){ .view = v->view, .nrows = hi - lo, .rows = v->rows + lo };
+		parts[part.nviews++] = (struct wm_view_batch){
+			.view = v->view, .nrows = hi - lo, .rows = v->rows + lo
+		};
 		part.nrows += hi - lo;
 	}
 	return part;

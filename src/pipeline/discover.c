@@ -66,8 +66,11 @@ add_match(struct source *s, struct tableset *set, const struct wm_rule *rule, co
 	if (m->rel == NULL)
 		return wm_oom(err, "a table");
 	set->n++;
-	st = table->unlogged ? wm_fail(err, WM_REJECT, "the table is unlogged, so its changes are not in the WAL; ALTER TABLE "
-	    "... SET LOGGED, or leave it out of the rule") : wm_rule_needs(rule, table->rel, reads, err);
+	st = table->unlogged ?
+	    wm_fail(err, WM_REJECT,
+		"the table is unlogged, so its changes are not in the WAL; ALTER TABLE "
+		"... SET LOGGED, or leave it out of the rule") :
+	    wm_rule_needs(rule, table->rel, reads, err);
 	if (st == WM_OK)
 		st = wm_plan_compile(rule, table->rel, &env, &plan, err);
 	if (st == WM_REJECT) {
@@ -95,7 +98,9 @@ publish(struct desired *d, const struct wm_table *table, const bool *needed, str
 	if (list == NULL)
 		return wm_oom(err, "a publication");
 	d->list = list;
-	list[d->n] = (struct wm_published){ .oid = rel->oid, .schema = rel->schema, .name = rel->name, .no_identity = true };
+	list[d->n] = (struct wm_published){
+		.oid = rel->oid, .schema = rel->schema, .name = rel->name, .no_identity = true
+	};
 	for (unsigned i = 0; i < rel->ncolumns; i++)
 		list[d->n].no_identity &= !rel->columns[i].identity;
 	if (n < rel->ncolumns) {
@@ -162,7 +167,9 @@ refuse_shared_views(struct tableset *set, struct wm_error *err)
 
 		if (m->refused != NULL)
 			continue;
-		claims[n] = (struct claim){ .m = m, .order = i, .view = wm_rule_view_name(m->rule, m->rel->schema, m->rel->name) };
+		claims[n] = (struct claim){ .m = m,
+			.order = i,
+			.view = wm_rule_view_name(m->rule, m->rel->schema, m->rel->name) };
 		if (claims[n++].view == NULL)
 			st = wm_oom(err, "a view");
 	}
@@ -173,8 +180,10 @@ refuse_shared_views(struct tableset *set, struct wm_error *err)
 
 		if (strcmp(a->m->rule->target, b->m->rule->target) != 0 || strcmp(a->view, b->view) != 0)
 			continue;
-		b->m->refused = wm_asprintf("view \"%s\" is already written from table %s.%s under rule \"%s\"; give the rule "
-		    "`view: \"{schema}_{table}\"` or another name", b->view, a->m->rel->schema, a->m->rel->name, a->m->rule->name);
+		b->m->refused = wm_asprintf(
+		    "view \"%s\" is already written from table %s.%s under rule \"%s\"; give the rule "
+		    "`view: \"{schema}_{table}\"` or another name",
+		    b->view, a->m->rel->schema, a->m->rel->name, a->m->rule->name);
 		if (b->m->refused == NULL)
 			st = wm_oom(err, "a view");
 	}
@@ -239,9 +248,11 @@ settle_publication(struct source *s, struct wm_pg *sql, const struct desired *d,
 		st = wm_publication_sync(sql, s->config->publication, WM_PUBLISH_ALL, d->list, n, &changed, err);
 		/* Both are there from the start, even if empty: a slot knows only publications that are older than itself. */
 		if (st == WM_OK)
-			st = wm_publication_sync(sql, inserts, WM_PUBLISH_INSERTS, d->list + n, d->n - n, &changed_inserts, err);
+			st = wm_publication_sync(sql, inserts, WM_PUBLISH_INSERTS, d->list + n,
+			    d->n - n, &changed_inserts, err);
 		if (st == WM_OK && (changed || changed_inserts))
-			wm_log(WM_LOG_INFO, "publication", "publication \"%s\" now has %zu tables%s", s->config->publication, d->n,
+			wm_log(WM_LOG_INFO, "publication",
+			    "publication \"%s\" now has %zu tables%s", s->config->publication, d->n,
 			    n < d->n ? ", some for inserts only" : "");
 		return st;
 	}
@@ -249,7 +260,8 @@ settle_publication(struct source *s, struct wm_pg *sql, const struct desired *d,
 	if (st == WM_OK && findings.errors > 0)
 		for (size_t i = 0; i < findings.n; i++)
 			if (findings.list[i].severity == WM_ERROR) {
-				st = wm_fail(err, WM_OPERATOR, "%s%s%s", findings.list[i].text, findings.list[i].fix == NULL ? "" : "; ",
+				st = wm_fail(err, WM_OPERATOR, "%s%s%s", findings.list[i].text,
+				    findings.list[i].fix == NULL ? "" : "; ",
 				    findings.list[i].fix == NULL ? "" : findings.list[i].fix);
 				break;
 			}

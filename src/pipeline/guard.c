@@ -21,17 +21,21 @@ check_timeline(struct wm_pg *replication, const struct wm_pg_identity *id, struc
 	if (id->timeline == record->timeline)
 		return WM_OK;
 	if (id->timeline < record->timeline)
-		return wm_fail(err, WM_OPERATOR, "source \"%s\" is on timeline %" PRIu32 ", but walmill has followed it on timeline %"
-		    PRIu32 ": an old primary or an older copy answers; point the URI at the current primary", source,
-		    id->timeline, record->timeline);
+		return wm_fail(err, WM_OPERATOR,
+		    "source \"%s\" is on timeline %" PRIu32
+		    ", but walmill has followed it on timeline %" PRIu32
+		    ": an old primary or an older copy answers; point the URI at the current primary",
+		    source, id->timeline, record->timeline);
 	st = wm_pg_timeline_switch(replication, id->timeline, record->timeline, &parted, err);
 	if (st != WM_OK)
 		return st;
 	if (parted == 0 || parted < record->acked_lsn)
-		return wm_fail(err, WM_OPERATOR, "source \"%s\" went over to timeline %" PRIu32 " at " WM_LSN_FMT
-		    ", before the position " WM_LSN_FMT " that is already in the targets: they hold changes that the source has "
-		    "lost; run `walmill teardown` and start again to seed anew", source, id->timeline, WM_LSN_ARGS(parted),
-		    WM_LSN_ARGS(record->acked_lsn));
+		return wm_fail(err, WM_OPERATOR,
+		    "source \"%s\" went over to timeline %" PRIu32 " at " WM_LSN_FMT
+		    ", before the position " WM_LSN_FMT
+		    " that is already in the targets: they hold changes that the source has "
+		    "lost; run `walmill teardown` and start again to seed anew",
+		    source, id->timeline, WM_LSN_ARGS(parted), WM_LSN_ARGS(record->acked_lsn));
 	record->timeline = id->timeline;
 	return WM_OK;
 }
@@ -45,21 +49,30 @@ check_slot(struct wm_pg *sql, const struct wm_source_record *record, const char 
 	if (st != WM_OK)
 		return st;
 	if (!slot.exists)
-		return wm_fail(err, WM_OPERATOR, "replication slot \"%s\" of source \"%s\" does not exist any more: changes after "
-		    WM_LSN_FMT " cannot be had; run `walmill teardown` and start again to seed anew", record->slot, source,
-		    WM_LSN_ARGS(record->acked_lsn));
+		return wm_fail(err, WM_OPERATOR,
+		    "replication slot \"%s\" of source \"%s\" does not exist any more: changes after " WM_LSN_FMT
+		    " cannot be had; run `walmill teardown` and start again to seed anew",
+		    record->slot, source, WM_LSN_ARGS(record->acked_lsn));
 	if (strcmp(slot.plugin, "pgoutput") != 0 || !slot.same_database)
-		return wm_fail(err, WM_OPERATOR, "replication slot \"%s\" is not a pgoutput slot of this database (plugin \"%s\", "
-		    "database \"%s\"): somebody made it anew; use another slot name", record->slot, slot.plugin, slot.database);
+		return wm_fail(err, WM_OPERATOR,
+		    "replication slot \"%s\" is not a pgoutput slot of this database (plugin \"%s\", "
+		    "database \"%s\"): somebody made it anew; use another slot name",
+		    record->slot, slot.plugin, slot.database);
 	if (slot.lost)
-		return wm_fail(err, WM_OPERATOR, "the server has invalidated replication slot \"%s\" of source \"%s\" (%s): changes "
-		    "after " WM_LSN_FMT " are gone; raise max_slot_wal_keep_size, run `walmill teardown` and start again to "
-		    "seed anew", record->slot, source, slot.invalidation, WM_LSN_ARGS(record->acked_lsn));
+		return wm_fail(err, WM_OPERATOR,
+		    "the server has invalidated replication slot \"%s\" of source \"%s\" (%s): changes "
+		    "after " WM_LSN_FMT
+		    " are gone; raise max_slot_wal_keep_size, run `walmill teardown` and start again to "
+		    "seed anew",
+		    record->slot, source, slot.invalidation, WM_LSN_ARGS(record->acked_lsn));
 	if (slot.confirmed_lsn > record->acked_lsn)
-		return wm_fail(err, WM_OPERATOR, "replication slot \"%s\" of source \"%s\" stands at " WM_LSN_FMT
-		    ", but walmill has acknowledged only " WM_LSN_FMT ": it was made again or moved by somebody else, and the changes "
-		    "between are lost; run `walmill teardown` and start again to seed anew", record->slot, source,
-		    WM_LSN_ARGS(slot.confirmed_lsn), WM_LSN_ARGS(record->acked_lsn));
+		return wm_fail(err, WM_OPERATOR,
+		    "replication slot \"%s\" of source \"%s\" stands at " WM_LSN_FMT
+		    ", but walmill has acknowledged only " WM_LSN_FMT
+		    ": it was made again or moved by somebody else, and the changes "
+		    "between are lost; run `walmill teardown` and start again to seed anew",
+		    record->slot, source, WM_LSN_ARGS(slot.confirmed_lsn),
+		    WM_LSN_ARGS(record->acked_lsn));
 	return WM_OK;
 }
 
@@ -73,13 +86,16 @@ guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_recor
 	if (st != WM_OK)
 		return st;
 	if (strcmp(id.system_id, record->system_id) != 0)
-		return wm_fail(err, WM_OPERATOR, "source \"%s\" (%s) is another PostgreSQL cluster: its system identifier is %s, "
+		return wm_fail(err, WM_OPERATOR,
+		    "source \"%s\" (%s) is another PostgreSQL cluster: its system identifier is %s, "
 		    "walmill has followed %s; point the URI at the right server, or run `walmill teardown` to begin with this one",
 		    source, wm_pg_where(sql), id.system_id, record->system_id);
 	st = check_timeline(replication, &id, record, source, err);
 	if (st == WM_OK && id.wal_lsn < record->acked_lsn)
-		return wm_fail(err, WM_OPERATOR, "source \"%s\" stands at " WM_LSN_FMT ", behind the position " WM_LSN_FMT
+		return wm_fail(err, WM_OPERATOR,
+		    "source \"%s\" stands at " WM_LSN_FMT ", behind the position " WM_LSN_FMT
 		    " that is already in the targets: it was put back to an older state; run `walmill teardown` and start again "
-		    "to seed anew", source, WM_LSN_ARGS(id.wal_lsn), WM_LSN_ARGS(record->acked_lsn));
+		    "to seed anew",
+		    source, WM_LSN_ARGS(id.wal_lsn), WM_LSN_ARGS(record->acked_lsn));
 	return st == WM_OK ? check_slot(sql, record, source, err) : st;
 }

@@ -358,7 +358,8 @@ struct route {
 };
 
 /* The route of a relation as announced; made or made again when the relation differs. */
-enum wm_status route_get(struct worker *w, const struct wm_relation *announced, struct route **ret, struct wm_error *err);
+enum wm_status route_get(struct worker *w, const struct wm_relation *announced, struct route **ret,
+    struct wm_error *err);
 void routes_forget(struct worker *w);
 /* The decoder's relation oid (0: every one) is another object from now on. */
 void routes_announced(struct worker *w, uint32_t oid);
@@ -397,7 +398,8 @@ void unit_destroy(struct unit *u);
 enum wm_status units_refresh(struct worker *w, struct wm_error *err);
 /* Columns that were altered without a change of a row: the stream is silent about them. */
 enum wm_status units_check_columns(struct worker *w, struct wm_error *err);
-struct unit *units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid, const char *schema, const char *name);
+struct unit *units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid,
+    const char *schema, const char *name);
 bool units_settled(const struct worker *w);
 /* The relation that a seed reads by, as it was at lsn; an older one than is known is not taken. */
 enum wm_status unit_take_relation(struct unit *u, const struct wm_relation *rel, wm_lsn lsn, struct wm_error *err);

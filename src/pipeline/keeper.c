@@ -220,9 +220,10 @@ one_session(struct source *s, struct wm_error *err)
 	if (st == WM_OK && exists && s->config->manage)
 		st = wm_publication_exists(sql, inserts, &exists, err);
 	if (st == WM_OK && !exists)
-		st = wm_fail(err, WM_OPERATOR, "publication \"%s\" of source \"%s\" does not exist any more; the changes since it was "
-		    "dropped cannot be had: run `walmill teardown` and start again to seed anew", s->config->publication,
-		    s->config->name);
+		st = wm_fail(err, WM_OPERATOR,
+		    "publication \"%s\" of source \"%s\" does not exist any more; the changes since it was "
+		    "dropped cannot be had: run `walmill teardown` and start again to seed anew",
+		    s->config->publication, s->config->name);
 	if (st == WM_OK && atomic_exchange(&s->shared.resend, false)) {
 		wm_lsn from = wm_journal_committed_lsn(s->journal);
 
@@ -312,13 +313,15 @@ first_meeting(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_so
 		if (st != WM_OK)
 			return st;
 	} else if (slot.exists)
-		return wm_fail(err, WM_OPERATOR, "replication slot \"%s\" exists already at source \"%s\", and this state folder knows "
-		    "nothing of it: use another `slot`, or drop it with SELECT pg_drop_replication_slot('%s')", s->config->slot,
-		    s->config->name, s->config->slot);
+		return wm_fail(err, WM_OPERATOR,
+		    "replication slot \"%s\" exists already at source \"%s\", and this state folder knows "
+		    "nothing of it: use another `slot`, or drop it with SELECT pg_drop_replication_slot('%s')",
+		    s->config->slot, s->config->name, s->config->slot);
 	else if (!s->config->manage)
-		return wm_fail(err, WM_OPERATOR, "replication slot \"%s\" does not exist at source \"%s\" and `manage: false` forbids "
-		    "making it; SELECT pg_create_logical_replication_slot('%s', 'pgoutput')", s->config->slot, s->config->name,
-		    s->config->slot);
+		return wm_fail(err, WM_OPERATOR,
+		    "replication slot \"%s\" does not exist at source \"%s\" and `manage: false` forbids "
+		    "making it; SELECT pg_create_logical_replication_slot('%s', 'pgoutput')",
+		    s->config->slot, s->config->name, s->config->slot);
 	memcpy(rec->system_id, id.system_id, sizeof(rec->system_id));
 	rec->timeline = id.timeline;
 	snprintf(rec->slot, sizeof(rec->slot), "%s", s->config->slot);
@@ -337,8 +340,10 @@ known_source(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_sou
 	enum wm_status st;
 
 	if (strcmp(rec->slot, s->config->slot) != 0)
-		return wm_fail(err, WM_OPERATOR, "source \"%s\" is configured with slot \"%s\", but has been followed through slot \"%s\"; "
-		    "put the old name back, or run `walmill teardown` first", s->config->name, s->config->slot, rec->slot);
+		return wm_fail(err, WM_OPERATOR,
+		    "source \"%s\" is configured with slot \"%s\", but has been followed through slot \"%s\"; "
+		    "put the old name back, or run `walmill teardown` first",
+		    s->config->name, s->config->slot, rec->slot);
 	st = guard_check(c, sql, rec, s->config->name, err);
 	return st == WM_OK ? wm_state_source_put(s->p->state, s->config->name, rec, err) : st;
 }

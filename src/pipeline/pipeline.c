@@ -83,7 +83,8 @@ static bool
 joined(const struct wm_setup *setup, const char *source, const char *target)
 {
 	for (size_t i = 0; i < setup->rules->n; i++)
-		if (strcmp(setup->rules->rules[i].source, source) == 0 && strcmp(setup->rules->rules[i].target, target) == 0)
+		if (strcmp(setup->rules->rules[i].source, source) == 0 &&
+		    strcmp(setup->rules->rules[i].target, target) == 0)
 			return true;
 	return false;
 }
@@ -272,8 +273,10 @@ wm_pipeline_reload(struct wm_pipeline *p, struct wm_setup *setup, struct wm_erro
 
 		if (is != NULL && (strcmp(is->uri, was->uri) != 0 || strcmp(is->slot, was->slot) != 0 ||
 		    strcmp(is->publication, was->publication) != 0))
-			return wm_fail(err, WM_FATAL, "uri, slot and publication of source \"%s\" cannot be changed while walmill runs; "
-			    "restart it", was->name);
+			return wm_fail(err, WM_FATAL,
+			    "uri, slot and publication of source \"%s\" cannot be changed while walmill runs; "
+			    "restart it",
+			    was->name);
 	}
 	if (strcmp(setup->config->state, old->config->state) != 0)
 		return wm_fail(err, WM_FATAL, "`state` cannot be changed while walmill runs (%s to %s); restart it",
@@ -312,7 +315,8 @@ worker_failed(struct worker *w, struct wm_error *err)
 	pthread_mutex_lock(&w->lock);
 	failed = w->failed != WM_OK;
 	if (failed)
-		(void)wm_fail(err, w->failed, "target \"%s\": %s", w->model->name, w->last_error == NULL ? "" : w->last_error);
+		(void)wm_fail(err, w->failed, "target \"%s\": %s", w->model->name,
+		    w->last_error == NULL ? "" : w->last_error);
 	pthread_mutex_unlock(&w->lock);
 	return failed;
 }
@@ -325,7 +329,8 @@ source_failed(struct source *s, struct wm_error *err)
 	pthread_mutex_lock(&s->lock);
 	failed = s->failed != WM_OK;
 	if (failed)
-		(void)wm_fail(err, s->failed, "source \"%s\": %s", s->config->name, s->last_error == NULL ? "" : s->last_error);
+		(void)wm_fail(err, s->failed, "source \"%s\": %s", s->config->name,
+		    s->last_error == NULL ? "" : s->last_error);
 	pthread_mutex_unlock(&s->lock);
 	return failed;
 }
@@ -415,7 +420,8 @@ ask_worker(struct worker *w, const char *rule, bool pause, struct wm_error *err)
 	pthread_mutex_lock(&w->lock);
 	if (atomic_load(&w->commands)) {
 		pthread_mutex_unlock(&w->lock);
-		return wm_fail(err, WM_RETRY, "another request for target \"%s\" is being served; try again", w->model->name);
+		return wm_fail(err, WM_RETRY,
+		    "another request for target \"%s\" is being served; try again", w->model->name);
 	}
 	free(w->wanted.rule);
 	w->wanted.rule = strdup(rule);
@@ -428,9 +434,11 @@ ask_worker(struct worker *w, const char *rule, bool pause, struct wm_error *err)
 	pthread_mutex_lock(&w->lock);
 	while (!w->wanted.done && st == WM_OK)
 		if (pthread_cond_timedwait(&w->changed, &w->lock, &ts) == ETIMEDOUT)
-			st = wm_fail(err, WM_RETRY, "target \"%s\" is busy (seeding, or out of reach: %s); rule \"%s\" is %s as soon as it "
-			    "can", w->model->name, w->last_error == NULL ? "no error" : w->last_error, rule,
-			    pause ? "paused" : "resumed");
+			st = wm_fail(err, WM_RETRY,
+			    "target \"%s\" is busy (seeding, or out of reach: %s); rule \"%s\" is %s as soon as it "
+			    "can",
+			    w->model->name, w->last_error == NULL ? "no error" : w->last_error,
+			    rule, pause ? "paused" : "resumed");
 	if (st == WM_OK && (st = w->wanted.st) != WM_OK)
 		*err = w->wanted.err;
 	pthread_mutex_unlock(&w->lock);
@@ -505,10 +513,15 @@ have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *er
 			if (worker_failed(w, err))
 				return WM_FATAL;
 			if (atomic_load(&w->end_lsn) < positions[i])
-				return wm_fail(err, WM_RETRY, "target \"%s\" is at " WM_LSN_FMT ", source \"%s\" was at " WM_LSN_FMT,
-				    w->model->name, WM_LSN_ARGS(atomic_load(&w->end_lsn)), s->config->name, WM_LSN_ARGS(positions[i]));
+				return wm_fail(err, WM_RETRY,
+				    "target \"%s\" is at " WM_LSN_FMT
+				    ", source \"%s\" was at " WM_LSN_FMT,
+				    w->model->name, WM_LSN_ARGS(atomic_load(&w->end_lsn)),
+				    s->config->name, WM_LSN_ARGS(positions[i]));
 			if (!atomic_load(&w->settled))
-				return wm_fail(err, WM_RETRY, "a rule to target \"%s\" is still being seeded", w->model->name);
+				return wm_fail(err, WM_RETRY,
+				    "a rule to target \"%s\" is still being seeded",
+				    w->model->name);
 		}
 	}
 	for (size_t i = 0; i < p->setup->rules->n; i++) {
@@ -516,7 +529,8 @@ have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *er
 		struct rule_stats *s = pipeline_stats(p, name);
 
 		if (s != NULL && atomic_load(&s->state) == RULE_PAUSED)
-			return wm_fail(err, WM_FATAL, "rule \"%s\" is paused, so its changes are not in the target; `walmill resume %s`",
+			return wm_fail(err, WM_FATAL,
+			    "rule \"%s\" is paused, so its changes are not in the target; `walmill resume %s`",
 			    name, name);
 	}
 	return failed_rule(p, err) == NULL ? WM_OK : WM_FATAL;

@@ -168,7 +168,8 @@ route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err)
 		return st;
 	rp->ensured = w->uncommitted = true;
 	if (created && u->state != UNIT_SEEDING && u->rule->seed_mode == WM_SEED_AUTO) {
-		wm_log(WM_LOG_WARNING, "view_gone", "view \"%s\" of rule \"%s\" had been dropped at the target; it is seeded again",
+		wm_log(WM_LOG_WARNING, "view_gone",
+		    "view \"%s\" of rule \"%s\" had been dropped at the target; it is seeded again",
 		    wm_plan_view(rp->plan)->name, u->rule->name);
 		unit_restart(u);
 		w->bookmarks = true;

@@ -54,7 +54,9 @@ take_row(void *arg, const struct wm_tuple *row, struct wm_error *err)
 	struct seeder *s = arg;
 	const struct wm_rule *rule = s->unit->rule;
 	struct wm_tuple kept;
-	struct wm_change change = { .kind = WM_EVENT_SEED, .at = s->at, .commit_time = wm_clock_wall(), .after = &kept };
+	struct wm_change change = {
+		.kind = WM_EVENT_SEED, .at = s->at, .commit_time = wm_clock_wall(), .after = &kept
+	};
 	struct wm_plan_rows rows = { 0 };
 	unsigned filtered = 0, dead = 0;
 	enum wm_status st = WM_OK;
@@ -65,7 +67,8 @@ take_row(void *arg, const struct wm_tuple *row, struct wm_error *err)
 	s->read++;
 	if (!keep_values(batcher_arena(s->batcher), row, &kept))
 		return wm_oom(err, "a row");
-	switch (wm_plan_apply(s->plan, &change, s->unit->reseed ? WM_PLAN_RESEED : 0, batcher_arena(s->batcher), &rows, err)) {
+	switch (wm_plan_apply(s->plan, &change, s->unit->reseed ? WM_PLAN_RESEED : 0,
+	    batcher_arena(s->batcher), &rows, err)) {
 	case WM_PLAN_ROWS:
 		st = take_rows(s, &rows, err);
 		break;
@@ -167,7 +170,8 @@ seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress 
 	if (st == WM_OK && range.from == 0 && range.to == WM_SEED_TO_END && s->read == 0)
 		st = wm_seed_has_rows(s->sql, leaf->schema, leaf->name, &has_rows, err);
 	if (st == WM_OK && has_rows)
-		st = wm_fail(err, WM_FATAL, "the seed of %s.%s read no row, but the table has rows", leaf->schema, leaf->name);
+		st = wm_fail(err, WM_FATAL, "the seed of %s.%s read no row, but the table has rows",
+		    leaf->schema, leaf->name);
 	if (st == WM_OK)
 		st = finish_range(s, progress, range.to, err);
 	if (st != WM_OK)
@@ -320,9 +324,10 @@ seeder_unit_done(struct seeder *s)
 		u->state = u->catchup == 0 ? UNIT_STREAMING : UNIT_CATCHING;
 		u->reseed = false;
 		u->dirty = true;
-		wm_log(WM_LOG_INFO, "seeded", "table %s.%s under rule \"%s\": %" PRIu64 " rows read, %" PRIu64
-		    " written, %" PRIu64 " left out by the rule, %" PRIu64 " dead letters", u->schema, u->name, u->rule->name,
-		    u->read, u->written, u->filtered, u->dead);
+		wm_log(WM_LOG_INFO, "seeded",
+		    "table %s.%s under rule \"%s\": %" PRIu64 " rows read, %" PRIu64
+		    " written, %" PRIu64 " left out by the rule, %" PRIu64 " dead letters",
+		    u->schema, u->name, u->rule->name, u->read, u->written, u->filtered, u->dead);
 		compare_counts(u);
 	}
 	pthread_mutex_unlock(&u->lock);
@@ -380,8 +385,8 @@ enum wm_status
 seeder_fail_unit(struct seeder *s, struct wm_error *err)
 {
 	stats_set_error(s->unit->stats, err->text);
-	wm_log(WM_LOG_ERROR, "seed_failed", "the seed of %s.%s under rule \"%s\" stops: %s", s->unit->schema, s->unit->name,
-	    s->unit->rule->name, err->text);
+	wm_log(WM_LOG_ERROR, "seed_failed", "the seed of %s.%s under rule \"%s\" stops: %s",
+	    s->unit->schema, s->unit->name, s->unit->rule->name, err->text);
 	pthread_mutex_lock(&s->unit->lock);
 	s->unit->state = UNIT_FAILED;
 	pthread_mutex_unlock(&s->unit->lock);

@@ -162,8 +162,8 @@ refuse_unit(struct worker *w, struct unit *u, const char *why)
 	if (u->state != UNIT_FAILED) {
 		unit_restart(u);
 		w->bookmarks = true;
-		wm_log(WM_LOG_ERROR, "table_refused", "rule \"%s\" cannot take table %s.%s: %s", u->rule->name, u->schema, u->name,
-		    why);
+		wm_log(WM_LOG_ERROR, "table_refused", "rule \"%s\" cannot take table %s.%s: %s",
+		    u->rule->name, u->schema, u->name, why);
 	}
 	u->state = UNIT_FAILED;
 	stats_set_error(u->stats, why);
@@ -181,7 +181,8 @@ drop_unlisted(struct worker *w)
 
 		if (u->listed)
 			continue;
-		wm_log(WM_LOG_INFO, "table_gone", "table %s.%s does not fall under rule \"%s\" any more", u->schema, u->name,
+		wm_log(WM_LOG_INFO, "table_gone",
+		    "table %s.%s does not fall under rule \"%s\" any more", u->schema, u->name,
 		    u->rule->name);
 		/* Should it come back, it is a new one. */
 		name = namesake(w, u) != NULL ? NULL : bookmark_unit_name(u);
@@ -232,8 +233,10 @@ units_refresh(struct worker *w, struct wm_error *err)
 		u->rows = m->rows;
 		u->column_list = m->column_list;
 		if (m->was_out && w->tables_version > w->gaps_done && m->refused == NULL && u->columns != NULL) {
-			wm_log(WM_LOG_WARNING, "table_was_out", "table %s.%s had been taken out of the publication: what changed meanwhile "
-			    "is not known, so view and rows under rule \"%s\" begin again", u->schema, u->name, u->rule->name);
+			wm_log(WM_LOG_WARNING, "table_was_out",
+			    "table %s.%s had been taken out of the publication: what changed meanwhile "
+			    "is not known, so view and rows under rule \"%s\" begin again",
+			    u->schema, u->name, u->rule->name);
 			u->empty_view = true;
 			unit_restart(u);
 			u->settle_xid = tables->xid;

@@ -74,15 +74,17 @@ worker_sql_now(struct worker *w, struct wm_error *err)
 	while (st == WM_OK && !w->xid_visible) {
 		WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
 
-		st = wm_pg_query(w->sql, "SELECT pg_catalog.pg_current_snapshot()", 0, NULL, "could not read the snapshot", &res,
-		    err);
+		st = wm_pg_query(w->sql, "SELECT pg_catalog.pg_current_snapshot()", 0, NULL,
+		    "could not read the snapshot", &res, err);
 		if (st != WM_OK)
 			break;
 		w->xid_visible = wm_snapshot_sees(PQgetvalue(res, 0, 0), w->xid);
 		if (w->xid_visible)
 			break;
 		if (worker_stopping(w) || wm_clock_mono() > until)
-			return wm_fail(err, WM_RETRY, "transaction %" PRIu32 " of source \"%s\" has been committed but is not visible yet",
+			return wm_fail(err, WM_RETRY,
+			    "transaction %" PRIu32
+			    " of source \"%s\" has been committed but is not visible yet",
 			    w->xid, w->source->config->name);
 		worker_rest(w, wm_clock_mono() + WM_MSEC);
 	}
@@ -413,7 +415,8 @@ rule_stops(struct worker *w, const struct wm_error *why, struct wm_error *err)
 	go_back(w);
 	routes_forget(w);
 	if (rule != NULL) {
-		wm_log(WM_LOG_ERROR, "rule_stopped", "%s; the others go on, `walmill resume %s` once it is mended", text, name);
+		wm_log(WM_LOG_ERROR, "rule_stopped",
+		    "%s; the others go on, `walmill resume %s` once it is mended", text, name);
 		stats_set_error(pipeline_stats(w->p, name), text);
 		st = worker_add_hold(w, rule, HOLD_FAILED, err);
 	}
@@ -532,7 +535,8 @@ worker_main(void *arg)
 		enum wm_status st = session(w, &err);
 
 		if (st != WM_OK && !w->in_transaction && worker_stopping(w))
-			wm_log(WM_LOG_WARNING, "target_stop", "the last batch was not written and comes again: %s", err.text);
+			wm_log(WM_LOG_WARNING, "target_stop",
+			    "the last batch was not written and comes again: %s", err.text);
 		if (w->target->ops->rollback != NULL)
 			w->target->ops->rollback(w->target);
 		w->target->ops->close(w->target);
@@ -580,7 +584,8 @@ worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *m
 	pthread_condattr_destroy(&attr);
 	w->decoder = wm_pgoutput_create();
 	w->batcher = batcher_create();
-	st = w->decoder == NULL || w->batcher == NULL ? wm_oom(err, "a worker") : wm_target_clone(model, &w->target, err);
+	st = w->decoder == NULL || w->batcher == NULL ? wm_oom(err, "a worker") :
+							wm_target_clone(model, &w->target, err);
 	if (st == WM_OK)
 		st = wm_journal_reader_open(s->journal, 0, &w->reader, err);
 	if (st != WM_OK) {

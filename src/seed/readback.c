@@ -77,7 +77,8 @@ wm_seed_read_row(struct wm_pg *c, const struct wm_relation *rel, const bool *nee
 
 		params[i] = v->kind == WM_VALUE_TEXT ? wm_arena_dup(arena, v->data, v->len) : NULL;
 		if (params[i] == NULL)
-			return wm_fail(err, WM_FATAL, "cannot read a row of %s.%s again: its key is not known", rel->schema,
+			return wm_fail(err, WM_FATAL,
+			    "cannot read a row of %s.%s again: its key is not known", rel->schema,
 			    rel->name);
 	}
 	wm_buf_init(&sql, 1U << 20);

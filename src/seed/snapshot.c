@@ -33,8 +33,8 @@ wm_seed_begin(struct wm_pg *c, const char *snapshot, char **ret_visible, struct 
 	st = wm_pg_exec(c, sql.data, "could not begin reading", err);
 	wm_buf_free(&sql);
 	if (st == WM_OK)
-		st = wm_pg_query(c, "SELECT pg_catalog.pg_current_snapshot()", 0, NULL, "could not read the snapshot", &res,
-		    err);
+		st = wm_pg_query(c, "SELECT pg_catalog.pg_current_snapshot()", 0, NULL,
+		    "could not read the snapshot", &res, err);
 	if (st != WM_OK || ret_visible == NULL)
 		return st;
 	*ret_visible = wm_asprintf("%s", PQgetvalue(res, 0, 0));
@@ -79,7 +79,8 @@ wm_seed_check_rewrite(struct wm_pg *c, uint32_t oid, struct wm_error *err)
 	    " AND relfilenode = pg_catalog.pg_relation_filenode(oid)", oid);
 	st = wm_pg_query(c, sql, 0, NULL, "could not look at a table's storage", &res, err);
 	if (st == WM_OK && PQntuples(res) != 1)
-		return wm_fail_code(err, WM_RETRY, WM_SEED_REWRITTEN, "table %" PRIu32 " was rewritten while it was read", oid);
+		return wm_fail_code(err, WM_RETRY, WM_SEED_REWRITTEN,
+		    "table %" PRIu32 " was rewritten while it was read", oid);
 	return st;
 }
 

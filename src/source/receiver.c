@@ -379,8 +379,10 @@ stream(struct session *s, struct wm_error *err)
 		enum wm_status st = drain(s, &full, err);
 
 		if (st == WM_OK && s->notice[0] != '\0')
-			st = wm_fail(err, WM_OPERATOR, "the server leaves out changes of slot \"%s\": %s; make the publication again, run "
-			    "`walmill teardown` and start again to seed anew", s->r->slot, s->notice);
+			st = wm_fail(err, WM_OPERATOR,
+			    "the server leaves out changes of slot \"%s\": %s; make the publication again, run "
+			    "`walmill teardown` and start again to seed anew",
+			    s->r->slot, s->notice);
 		if (st == WM_OK)
 			st = keep_in_touch(s, full, &next, err);
 		if (st != WM_OK)
