@@ -78,7 +78,6 @@ void wm_journal_wake(struct wm_journal_reader *r);		/* any thread: ends a wait *
 void wm_journal_release(struct wm_journal_reader *r);
 /* Everything up to lsn is durable at the target; lsn never moves back. */
 void wm_journal_commit(struct wm_journal_reader *r, wm_lsn lsn);
-wm_lsn wm_journal_reader_committed(const struct wm_journal_reader *r);
 /*
  * Goes back to where the next unread record is the first one not committed at the last
  * wm_journal_mark; relation messages in force there come first.  False when those bytes were released: the

@@ -35,8 +35,7 @@ struct wm_setup {
 struct wm_setup *wm_setup_create(struct wm_config *config, struct wm_diags *diags);
 struct wm_setup *wm_setup_ref(struct wm_setup *setup);
 void wm_setup_unref(struct wm_setup *setup);		/* NULL is a no-op */
-/* The target section of this name, or NULL. */
-const struct wm_target *wm_setup_target(const struct wm_setup *setup, const char *name);
+/* The source section of this name, or NULL. */
 const struct wm_source_config *wm_setup_source(const struct wm_setup *setup, const char *name);
 
 /* ---- life ---- */

@@ -30,18 +30,6 @@ wm_link_free(struct wm_link *p)
 
 /* ---- the target's URI ---- */
 
-const struct wm_target_ops *
-wm_link_ops(const char *uri)
-{
-	size_t n = strcspn(uri, ":");
-
-	for (const struct wm_target_ops *const *ops = wm_targets; uri[n] == ':' && *ops != NULL; ops++)
-		for (const char *const *scheme = (*ops)->schemes; *scheme != NULL; scheme++)
-			if (strlen(*scheme) == n && strncasecmp(*scheme, uri, n) == 0)
-				return *ops;
-	return NULL;
-}
-
 static bool
 takes_path(const struct wm_target_ops *ops)
 {

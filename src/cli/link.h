@@ -39,7 +39,5 @@ struct wm_setup *wm_link_setup(const struct wm_link *p, const struct wm_flag_lis
 void wm_link_quote(struct wm_buf *out, const char *text);
 /* A target's option and value that a URI stands for: "path: ...". */
 void wm_link_target_option(const struct wm_target_ops *ops, const char *uri, struct wm_buf *out);
-/* The back-end of a URI's scheme, or NULL. */
-const struct wm_target_ops *wm_link_ops(const char *uri);
 
 #endif

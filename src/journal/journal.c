@@ -608,12 +608,6 @@ wm_journal_commit(struct wm_journal_reader *r, wm_lsn lsn)
 		atomic_store(&r->committed, lsn);
 }
 
-wm_lsn
-wm_journal_reader_committed(const struct wm_journal_reader *r)
-{
-	return atomic_load(&r->committed);
-}
-
 void
 wm_journal_mark(struct wm_journal_reader *r)
 {

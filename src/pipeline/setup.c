@@ -107,15 +107,6 @@ wm_setup_unref(struct wm_setup *setup)
 		setup_free(setup);
 }
 
-const struct wm_target *
-wm_setup_target(const struct wm_setup *setup, const char *name)
-{
-	for (size_t i = 0; i < setup->ntargets; i++)
-		if (strcmp(setup->config->targets[i].name, name) == 0)
-			return setup->targets[i];
-	return NULL;
-}
-
 const struct wm_source_config *
 wm_setup_source(const struct wm_setup *setup, const char *name)
 {
