@@ -47,6 +47,7 @@ struct wm_column {
 	struct wm_type	 type;
 	bool		 identity;	/* part of the replica identity (all columns when FULL) */
 	bool		 primary;	/* part of the primary key; filled from the catalog */
+	uint16_t	 number;	/* attnum, from the catalog: tells a column from a later one of its name; 0 unknown */
 };
 
 /* Owns what it points to.  Immutable once built, so threads may share it. */

@@ -36,7 +36,7 @@ static const char tables_sql[] =
 static const char columns_sql[] =
     "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, a.attgenerated, "
     "coalesce(a.attnum = ANY ((p.indkey::int2[])[0:p.indnkeyatts - 1]), false), "
-    "c.relreplident = 'f' OR coalesce(a.attnum = ANY ((r.indkey::int2[])[0:r.indnkeyatts - 1]), false) "
+    "c.relreplident = 'f' OR coalesce(a.attnum = ANY ((r.indkey::int2[])[0:r.indnkeyatts - 1]), false), a.attnum "
     "FROM pg_catalog.pg_attribute a JOIN (" USER_TABLES ") ON c.oid = a.attrelid "
     "LEFT JOIN pg_catalog.pg_index p ON p.indrelid = c.oid AND p.indisprimary "
     "LEFT JOIN pg_catalog.pg_index r ON r.indrelid = c.oid AND r.indisvalid AND r.indimmediate "
@@ -162,6 +162,7 @@ read_columns(const PGresult *res, int first, int last, int version, struct wm_ta
 		if (!wm_type_builtin(oid, typmod, &col->type))
 			col->type = (struct wm_type){ .oid = oid, .typmod = typmod };
 		col->primary = wm_pg_bool(res, i, 5);
+		col->number = (uint16_t)wm_pg_int(res, i, 7);
 		col->identity = wm_pg_bool(res, i, 6);
 	}
 	return true;

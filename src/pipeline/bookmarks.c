@@ -98,6 +98,7 @@ bookmark_unit(const struct unit *u)
 	cJSON_AddNumberToObject(o, "oid", u->oid);
 	cJSON_AddStringToObject(o, "fingerprint", fingerprint);
 	cJSON_AddStringToObject(o, "columns", u->columns == NULL ? "" : u->columns);
+	cJSON_AddStringToObject(o, "numbers", u->numbers == NULL ? "" : u->numbers);
 	cJSON_AddStringToObject(o, "state", unit_states[u->state]);
 	add_lsn(o, "catchup", u->catchup);
 	cJSON_AddBoolToObject(o, "reseed", u->reseed);
@@ -160,6 +161,8 @@ bookmark_apply(struct worker *w, struct unit *u)
 	snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, u->fingerprint);
 	free(u->columns);
 	u->columns = *get_text(o, "columns") == '\0' ? NULL : strdup(get_text(o, "columns"));
+	free(u->numbers);
+	u->numbers = *get_text(o, "numbers") == '\0' ? NULL : strdup(get_text(o, "numbers"));
 	if ((uint32_t)get_number(o, "oid") != u->oid || strcmp(get_text(o, "fingerprint"), fingerprint) != 0) {
 		/* Another table of this name, or another rule: what the view holds is of before. */
 		u->empty_view = (uint32_t)get_number(o, "oid") != u->oid;

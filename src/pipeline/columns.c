@@ -114,6 +114,34 @@ needs_backfill(struct worker *w, const struct unit *u, const struct wm_relation 
 	return WM_OK;
 }
 
+bool
+columns_replaced(struct unit *u, const struct wm_relation *rel, const bool *needed)
+{
+	bool replaced = false;
+	struct wm_buf b;
+	char *now;
+
+	wm_buf_init(&b, 1U << 20);
+	for (unsigned i = 0; i < rel->ncolumns; i++)
+		if (needed[i] && rel->columns[i].number != 0)
+			wm_buf_addf(&b, "%s:%u:0,", rel->columns[i].name, (unsigned)rel->columns[i].number);
+	now = wm_buf_steal(&b);
+	if (now == NULL || *now == '\0') {
+		free(now);		/* as the stream has it: nothing is known */
+		return false;
+	}
+	for (const char *p = now; u->numbers != NULL && *p != '\0'; p = strchr(p, ',') + 1) {
+		size_t whole = (size_t)(strchr(p, ',') - p);
+		const char *was = signature_find(u->numbers, p, (size_t)(strchr(p, ':') - p));
+
+		replaced |= was != NULL && strncmp(p, was, whole + 1) != 0;
+	}
+	u->dirty |= u->numbers == NULL || strcmp(u->numbers, now) != 0;
+	free(u->numbers);
+	u->numbers = now;
+	return replaced;
+}
+
 enum wm_status
 columns_follow(struct worker *w, struct unit *u, const struct wm_plan *plan, struct wm_error *err)
 {

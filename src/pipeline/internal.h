@@ -139,7 +139,7 @@ struct unit {
 	struct wm_relation	*rel;		/* for the seed: as catalog or stream showed it last */
 	wm_lsn			 rel_lsn;	/* when that was */
 	double			 rows;		/* estimate */
-	enum unit_state		 state;
+	_Atomic(enum unit_state) state;		/* seeders set it while the worker shows it */
 	bool			 listed;	/* in the current tableset */
 	bool			 column_list;	/* published with some of its columns only */
 	bool			 resumed;	/* its seed broke off: the counters hold what was read twice */
@@ -150,6 +150,7 @@ struct unit {
 	uint64_t		 settle_xid;	/* a seed's snapshot must see every transaction before this one ended */
 	char			*visible;	/* append: snapshot of the seed; transactions it sees are skipped */
 	char			*columns;	/* signature of the columns last seen: "name:oid:typmod,..." */
+	char			*numbers;	/* signature of their numbers in the catalog: "name:attnum:0,..." */
 	uint64_t		 fingerprint;	/* of the rule that seeded it */
 	size_t			 nleaves;
 	struct leaf_progress	*leaves;
@@ -370,6 +371,8 @@ enum wm_status route_ensure(struct worker *w, struct route_plan *rp, struct wm_e
 
 /* The signature of the columns that a rule reads; malloc'd, NULL when memory is out. */
 char *columns_signature(const struct wm_relation *rel, const bool *needed);
+/* Notes the catalog's numbers of the columns; true when a name stands for another column than before. */
+bool columns_replaced(struct unit *u, const struct wm_relation *rel, const bool *needed);
 /* The signature now, and what of old (or NULL) is gone; malloc'd, NULL when memory is out. */
 char *columns_merge(const char *old, const char *now);
 /*

@@ -36,7 +36,7 @@ run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 	if (st == WM_OK)
 		st = wm_catalog_leaves(s->sql, t->unit->oid, &leaves, err);
 	if (st == WM_OK && t->leaf == SIZE_MAX) {
-		seeder_number_rows(s);
+		st = seeder_number_rows(s, err);
 		for (size_t i = 0; st == WM_OK && i < t->unit->nleaves; i++)
 			st = seeder_leaf(s, &leaves, i, err);
 	} else if (st == WM_OK)

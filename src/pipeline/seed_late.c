@@ -47,7 +47,7 @@ late_batch(struct seeder *s, struct wm_error *err)
 	if (st == WM_OK)
 		st = seeder_match_leaves(u, &leaves, err);
 	if (st == WM_OK)
-		seeder_number_rows(s);
+		st = seeder_number_rows(s, err);
 	for (size_t i = 0; st == WM_OK && i < u->nleaves; i++) {
 		if (u->leaves[i].done)
 			continue;

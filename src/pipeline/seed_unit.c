@@ -223,6 +223,8 @@ note_columns(struct seeder *s, struct wm_error *err)
 
 	if (now == NULL)
 		return wm_oom(err, "a table");
+	if (u->numbers == NULL)
+		(void)columns_replaced(u, u->rel, wm_plan_needed(s->plan));
 	if (u->columns != NULL && strcmp(u->columns, now) == 0)
 		return WM_OK;
 	if (u->columns != NULL && has_progress(u))
@@ -357,15 +359,21 @@ seeder_find_leaf(const struct wm_leaves *leaves, uint32_t oid)
 }
 
 /* The row positions of an append view: one snapshot for the whole unit. */
-void
-seeder_number_rows(struct seeder *s)
+enum wm_status
+seeder_number_rows(struct seeder *s, struct wm_error *err)
 {
+	char *visible;
+
 	s->at = (struct wm_position){ .commit_lsn = s->snapshot_lsn };
 	if (s->unit->rule->mode != WM_MODE_APPEND)
-		return;
+		return WM_OK;
+	/* A copy: the seeder's next unit is read under the same snapshot. */
+	visible = strdup(s->visible);
+	if (visible == NULL)
+		return wm_oom(err, "a snapshot");
 	free(s->unit->visible);
-	s->unit->visible = s->visible;
-	s->visible = NULL;
+	s->unit->visible = visible;
+	return WM_OK;
 }
 
 enum wm_status

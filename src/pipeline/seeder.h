@@ -64,7 +64,7 @@ enum wm_status seeder_match_leaves(struct unit *u, const struct wm_leaves *leave
 const struct wm_leaf *seeder_find_leaf(const struct wm_leaves *leaves, uint32_t oid);
 /* An append view's seed that has begun starts again: its rows carry positions of one snapshot. */
 void seeder_restart_append(struct unit *u);
-void seeder_number_rows(struct seeder *s);
+enum wm_status seeder_number_rows(struct seeder *s, struct wm_error *err);
 enum wm_status seeder_empty_view(struct seeder *s, struct wm_error *err);
 /* The next range of a leaf: read, written, committed with its bookmark. */
 enum wm_status seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress,

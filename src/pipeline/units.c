@@ -41,6 +41,7 @@ unit_destroy(struct unit *u)
 	free(u->name);
 	free(u->visible);
 	free(u->columns);
+	free(u->numbers);
 	free(u->leaves);
 	free(u);
 }
@@ -284,6 +285,14 @@ check_columns(struct worker *w, const struct matched *m, const struct tableset *
 	st = wm_plan_compile(u->rule, m->rel, &env, &plan, err);
 	if (st == WM_OK)
 		st = columns_follow(w, u, plan, err);
+	if (st == WM_OK && columns_replaced(u, m->rel, wm_plan_needed(plan))) {
+		wm_log(WM_LOG_INFO, "columns_changed",
+		    "a column of table %s.%s was replaced by another of its name; its rows are read again",
+		    u->schema, u->name);
+		unit_restart(u);
+		worker_show_rules(w);
+	}
+	w->bookmarks |= u->dirty;
 	wm_plan_free(plan);
 	/* What a rule cannot take any more is told when a change comes, or by the next look at the catalog. */
 	return st == WM_REJECT ? WM_OK : st;

@@ -385,7 +385,8 @@ between_transactions(struct worker *w, wm_usec *stream_until, struct wm_error *e
 		if (st == WM_OK)
 			st = apply_commit(w, err);
 	}
-	if (st == WM_OK && w->check_columns != 0 && atomic_load(&w->end_lsn) >= w->check_columns) {
+	if (st == WM_OK && w->check_columns != 0 && atomic_load(&w->end_lsn) >= w->check_columns &&
+	    atomic_load(&w->settled)) {
 		st = units_check_columns(w, err);
 		if (st == WM_OK)
 			st = apply_commit(w, err);

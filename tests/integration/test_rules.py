@@ -214,6 +214,26 @@ def test_append(db, start):
     assert daemon.rows("SELECT count(*) FROM t") == [(6,)]
 
 
+def test_append_seeds_of_a_later_target_do_not_repeat_what_the_stream_brings(db, daemon):
+    db.execute("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY)")
+    first, later = {"lite": "type: sqlite\npath: lite.db"}, {"log": "type: sqlite\npath: log.db"}
+    d = daemon("- {table: public.*, target: lite}", targets=first).start()
+    d.wait()
+    d.sigterm()
+    # Still to come by the stream, and in the seed's snapshot as well.
+    db.execute("INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (1), (2); INSERT INTO c VALUES (1), (2)")
+    d.targets = {**first, **later}
+    d.write_config()
+    d.write_rules("""
+        - {table: public.*, target: lite}
+        - {name: log, table: public.*, target: log, mode: append, seed: {workers: 1}}
+        """)
+    d.start().wait()
+    for table in "abc":
+        assert sorted(d.rows(f"SELECT id FROM {table}", "log")) == [(1,), (2,)]
+    d.sigterm()
+
+
 def test_view_placeholders_and_several_tables_by_globs(db, start):
     db.execute("CREATE SCHEMA sales_eu; CREATE SCHEMA sales_us; CREATE TABLE sales_eu.orders (id int PRIMARY KEY, v text); "
                "CREATE TABLE sales_us.orders (id int PRIMARY KEY, v text); CREATE TABLE sales_us.tmp_orders (id int PRIMARY KEY); "

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
 """Changes of a table's definition while it is followed, at both targets."""
 
+import pytest
 from walmill_testing import wait_until
 
 RULE = "- table: public.t"
@@ -166,3 +167,35 @@ def test_enum_value_added(db, start):
     db.execute("ALTER TYPE mood ADD VALUE 'bad'")
     db.execute("INSERT INTO t VALUES (2, 'bad')")
     daemon.same("t")
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["running", "down"])
+def test_column_replaced_by_another_of_the_same_name_and_type(db, start, down):
+    """The stream shows no difference; every row has another value all the same."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text, c text DEFAULT 'old'); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5) i")
+    daemon = start(RULE)
+    daemon.same("t")
+    if down:
+        daemon.sigterm()
+    db.execute("ALTER TABLE t DROP c; ALTER TABLE t ADD c text DEFAULT 'new'")
+    db.execute("UPDATE t SET v = 'w' WHERE id = 1; INSERT INTO t VALUES (6, 'x')")
+    if down:
+        daemon.start()
+    daemon_sees(daemon, "t")
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["running", "down"])
+def test_column_replaced_and_renamed_while_older_changes_are_under_way(db, start, down):
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text, c text DEFAULT 'old'); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5) i")
+    daemon = start(RULE)
+    daemon.same("t")
+    if down:
+        daemon.sigterm()
+    db.execute("UPDATE t SET v = 'w' WHERE id = 1; ALTER TABLE t RENAME c TO d")
+    db.execute("UPDATE t SET v = 'x' WHERE id = 2; ALTER TABLE t DROP d; ALTER TABLE t ADD d text DEFAULT 'newer'")
+    db.execute("INSERT INTO t VALUES (6, 'x'); ALTER TABLE t ADD e int DEFAULT 5; ALTER TABLE t RENAME e TO c")
+    db.execute("INSERT INTO t VALUES (7, 'y'); ALTER TABLE t DROP c; ALTER TABLE t ADD c int")
+    db.execute("UPDATE t SET v = 'last' WHERE id = 3")
+    if down:
+        daemon.start()
+    daemon_sees(daemon, "t")
