@@ -206,6 +206,8 @@ resume(struct worker *w, struct hold *h, struct wm_error *err)
 			return st;
 		h->resuming = true;
 		w->await_restart = true;
+		/* Where the stream stands is known again when it has restarted: a stop may come first. */
+		w->boundary_commit = w->boundary_end = 0;
 		source_resend(w->source);
 		worker_show_rules(w);
 		return WM_OK;

@@ -103,6 +103,23 @@ def test_sigterm_while_the_source_is_away(db, pg, daemon):
     d.sigterm()
 
 
+def test_a_stop_before_a_resumed_rule_gets_its_changes_again(db, pg, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t\n- {name: u, table: public.t, view: u}").start()
+    d.wait()
+    d.run("pause", "t")
+    db.execute("INSERT INTO t VALUES (1000, 'missed')")
+    wait_until(lambda: d.rows("SELECT count(*) FROM u WHERE id = 1000") == [(1,)], "the other rule goes on")
+    db.close()
+    pg.stop("immediate")
+    d.run("resume", "t")
+    d.sigterm()
+    pg.start()
+    d.start()
+    d.same("t")
+    d.sigterm()
+
+
 def test_source_connections_killed_under_load(db, start):
     db.execute(TABLE)
     daemon = start("- table: public.t")
