@@ -239,7 +239,6 @@ struct worker {
 	size_t			 nunits;
 	struct hold		*holds;
 	struct saved		*saved;		/* unit bookmarks as the target has them */
-	bool			 first_session;
 	uint64_t		 tables_version;
 	uint64_t		 gaps_done;	/* tables_version whose was_out the target's bookmarks reflect */
 	wm_lsn			 check_columns;	/* once past it: what did the catalog change that the stream did not tell? 0 done */
@@ -269,6 +268,7 @@ struct worker {
 	atomic_uint_fast64_t	 rows_written, batches, retries;
 	atomic_int_fast64_t	 behind_since;	/* commit time of the transaction at work, wall; 0 in step */
 	atomic_int_fast64_t	 alive;
+	atomic_bool		 first_session;	/* has not come as far as the stream yet */
 	atomic_bool		 settled;	/* nothing seeds, nothing resumes */
 	atomic_bool		 caught_up;	/* `once`: done */
 	pthread_mutex_t		 lock;		/* guards all below */

@@ -476,18 +476,18 @@ wm_pipeline_resume(struct wm_pipeline *p, const char *rule, struct wm_error *err
 	return ask(p, rule, false, err);
 }
 
-/* Where each source stands now; the lock is held. */
+/* Where each source stands now; without the lock, because a source may take long to answer. */
 static enum wm_status
-positions_now(struct wm_pipeline *p, wm_lsn *positions, struct wm_error *err)
+positions_now(const struct wm_config *config, wm_lsn *positions, struct wm_error *err)
 {
-	for (size_t i = 0; i < p->nsources; i++) {
+	for (size_t i = 0; i < config->nsources; i++) {
 		WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
-		enum wm_status st = wm_pg_connect(p->sources[i]->config->uri, WM_PG_SQL, "walmill wait", &c, err);
+		enum wm_status st = wm_pg_connect(config->sources[i].uri, WM_PG_SQL, "walmill wait", &c, err);
 
 		if (st == WM_OK)
 			st = wm_pg_current_lsn(c, &positions[i], err);
 		if (st != WM_OK)
-			return wm_error_prefix(err, "source \"%s\"", p->sources[i]->config->name);
+			return wm_error_prefix(err, "source \"%s\"", config->sources[i].name);
 	}
 	return WM_OK;
 }
@@ -555,17 +555,20 @@ wm_pipeline_wait(struct wm_pipeline *p, wm_lsn lsn, wm_usec timeout, struct wm_e
 {
 	wm_usec until = wm_clock_mono() + timeout;
 	WM_AUTO(wm_freep) wm_lsn *positions = NULL;
+	struct wm_setup *setup;
 	size_t nsources;
 	enum wm_status st = WM_OK;
 
 	pthread_mutex_lock(&p->lock);
-	nsources = p->nsources;
+	setup = wm_setup_ref(p->setup);
+	pthread_mutex_unlock(&p->lock);
+	nsources = setup->config->nsources;
 	positions = calloc(nsources + 1, sizeof(*positions));
 	if (positions == NULL)
 		st = wm_oom(err, "positions");
 	else if (lsn == 0)
-		st = positions_now(p, positions, err);
-	pthread_mutex_unlock(&p->lock);
+		st = positions_now(setup->config, positions, err);
+	wm_setup_unref(setup);
 	for (size_t i = 0; st == WM_OK && lsn != 0 && i < nsources; i++)
 		positions[i] = lsn;
 	if (st != WM_OK)

@@ -4,10 +4,11 @@
 import os
 import signal
 import sqlite3
+import subprocess
 import threading
 
 import psycopg2
-from walmill_testing import wait_until
+from walmill_testing import program, wait_until
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i"
 
@@ -99,6 +100,28 @@ def test_sigterm_while_the_source_is_away(db, pg, daemon):
     pg.start()
     db.execute("DELETE FROM t WHERE id < 50")
     d.start()
+    d.same("t")
+    d.sigterm()
+
+
+def test_status_answers_while_a_wait_cannot_reach_the_source(db, pg, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t", sources={"shop": f"uri: {db.uri}&connect_timeout=4"}).start()
+    d.wait()
+    answered = 0
+    # Connections are taken by the kernel and answered by nobody; those that are open work.
+    os.kill(pg.server.pid, signal.SIGSTOP)
+    try:
+        with subprocess.Popen([program(), "wait", "-c", str(d.config), "--timeout", "1"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as waiting:
+            while waiting.poll() is None:
+                d.status()
+                answered += waiting.poll() is None
+            assert waiting.returncode == 1 and "shop" in waiting.stderr.read()
+    finally:
+        os.kill(pg.server.pid, signal.SIGCONT)
+    # A few may be answered before the wait arrives; one that waits for it ends with it.
+    assert answered >= 10
     d.same("t")
     d.sigterm()
 
