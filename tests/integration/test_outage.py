@@ -36,11 +36,13 @@ class Load(threading.Thread):
                     c.execute("UPDATE t SET v = v || 'x' WHERE id = %s", (i % 100 + 1,))
                     c.execute("DELETE FROM t WHERE id = %s", (1000 + i - 50,))
                 self.count += 1
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
-                connection = None       # the server is away: the test did that
-            except Exception as failure:    # pylint: disable=broad-except
-                self.failure = failure
-                return
+            except psycopg2.Error as failure:
+                # The server is away: the test did that.  A lost connection has no SQLSTATE, or one of an
+                # OperationalError.
+                if failure.pgcode is not None and not isinstance(failure, psycopg2.OperationalError):
+                    self.failure = failure
+                    return
+                connection = None
         if connection is not None:
             connection.close()
 
