@@ -53,6 +53,15 @@ enum wm_status wm_state_reached_get(struct wm_state *s, const char *source, cons
 enum wm_status wm_state_reached_put(struct wm_state *s, const char *source, const char *target, wm_lsn lsn,
     struct wm_error *err) WM_MUST_CHECK;
 
+/* ---- tables whose changes were not sent for a time: remembered until every target reflects it ---- */
+
+enum wm_status wm_state_gaps_add(struct wm_state *s, const char *source, const uint32_t *oids, size_t n,
+    struct wm_error *err) WM_MUST_CHECK;	/* all or nothing; one that is there already stays */
+/* Caller frees *ret_oids. */
+enum wm_status wm_state_gaps_get(struct wm_state *s, const char *source, uint32_t **ret_oids, size_t *ret_n,
+    struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_gaps_clear(struct wm_state *s, const char *source, struct wm_error *err) WM_MUST_CHECK;
+
 /* ---- bookmarks of targets without WM_TARGET_TRANSACTIONAL ---- */
 
 enum wm_status wm_state_bookmarks_load(struct wm_state *s, const char *target, const char *source,

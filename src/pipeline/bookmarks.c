@@ -453,7 +453,7 @@ bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, struct wm_erro
 		return st;
 	if (w->bookmarks) {
 		settle_units(w);
-		w->gaps_done = w->tables_version;
+		atomic_store(&w->gaps_done, w->tables_version);
 	}
 	w->bookmarks = false;
 	atomic_store(&w->stored_lsn, end);

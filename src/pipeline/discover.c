@@ -200,19 +200,49 @@ compare_oids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* A table that somebody took out of the publication (DROP COLUMN ... CASCADE does) has a gap. */
+static uint64_t
+gap_of(const struct gaps *gaps, uint32_t oid)
+{
+	uint64_t version = 0;
+
+	for (size_t i = 0; i < gaps->n; i++)
+		if (gaps->list[i].oid == oid && gaps->list[i].version > version)
+			version = gaps->list[i].version;
+	return version;
+}
+
+/*
+ * A table that somebody took out of the publication (DROP COLUMN ... CASCADE does) has a gap.  Once it is published
+ * again nothing shows that any more, so the gap is remembered before.
+ */
 static enum wm_status
-mark_absent(struct source *s, struct wm_pg *sql, struct tableset *set, struct wm_error *err)
+find_gaps(struct source *s, struct wm_pg *sql, struct tableset *set, struct wm_error *err)
 {
 	WM_AUTO(wm_freep) uint32_t *members = NULL;
-	size_t n = 0;
-	enum wm_status st = wm_publication_members(sql, s->config->publication, &members, &n, err);
+	WM_AUTO(wm_freep) uint32_t *absent = calloc(set->n + 1, sizeof(*absent));
+	struct gap *list = realloc(s->gaps.list, (s->gaps.n + set->n + 1) * sizeof(*list));
+	size_t nmembers = 0, n = 0;
+	enum wm_status st;
 
+	if (list != NULL)
+		s->gaps.list = list;
+	if (list == NULL || absent == NULL)
+		return wm_oom(err, "tables");
+	st = wm_publication_members(sql, s->config->publication, &members, &nmembers, err);
 	for (size_t i = 0; st == WM_OK && i < set->n; i++) {
-		const uint32_t *oid = &set->list[i].rel->oid;
+		uint32_t oid = set->list[i].rel->oid;
 
-		set->list[i].was_out = bsearch(oid, members, n, sizeof(*members), compare_oids) == NULL;
+		if (set->list[i].refused == NULL && (n == 0 || absent[n - 1] != oid) &&
+		    gap_of(&s->gaps, oid) <= s->tables_version &&
+		    bsearch(&oid, members, nmembers, sizeof(*members), compare_oids) == NULL)
+			absent[n++] = oid;
 	}
+	if (st == WM_OK && n > 0)
+		st = wm_state_gaps_add(s->p->state, s->config->name, absent, n, err);
+	for (size_t i = 0; st == WM_OK && i < n; i++)
+		s->gaps.list[s->gaps.n++] = (struct gap){ .oid = absent[i], .version = s->tables_version + 1 };
+	for (size_t i = 0; st == WM_OK && i < set->n; i++)
+		set->list[i].gap = gap_of(&s->gaps, set->list[i].rel->oid);
 	return st;
 }
 
@@ -270,7 +300,7 @@ settle_publication(struct source *s, struct wm_pg *sql, const struct desired *d,
 }
 
 enum wm_status
-discover(struct source *s, struct wm_pg *sql, struct tableset **ret, struct wm_error *err)
+discover(struct source *s, struct wm_pg *sql, bool followed, struct tableset **ret, struct wm_error *err)
 {
 	WM_AUTO(desired_free) struct desired d = { 0 };
 	struct wm_tables tables = { 0 };
@@ -287,8 +317,8 @@ discover(struct source *s, struct wm_pg *sql, struct tableset **ret, struct wm_e
 		st = match_table(s, &tables.list[i], set, &d, err);
 	if (st == WM_OK)
 		st = refuse_shared_views(set, err);
-	if (st == WM_OK && s->config->manage)
-		st = mark_absent(s, sql, set, err);
+	if (st == WM_OK && s->config->manage && followed)
+		st = find_gaps(s, sql, set, err);
 	if (st == WM_OK)
 		st = settle_publication(s, sql, &d, err);
 	/* After the publication stands: an older transaction's changes to a new table are not sent. */

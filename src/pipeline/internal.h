@@ -46,8 +46,18 @@ struct matched {
 	struct wm_relation	*rel;		/* as the catalog has it */
 	double			 rows;		/* estimate; -1 unknown */
 	bool			 column_list;	/* published with some of its columns only */
-	bool			 was_out;	/* not in the publication until just now: changes were not sent */
+	uint64_t		 gap;		/* tables_version that found it outside the publication: changes were not sent; 0 none */
 	char			*refused;	/* why the rule cannot be applied to it, or NULL */
+};
+
+struct gap {
+	uint32_t	oid;
+	uint64_t	version;	/* of the tables */
+};
+
+struct gaps {
+	struct gap	*list;
+	size_t		 n;
 };
 
 struct tableset {		/* immutable but for refs */
@@ -75,6 +85,7 @@ struct source {
 	atomic_int			 state;		/* enum source_state */
 	atomic_uint_fast64_t		 reconnects;
 	atomic_uint_fast64_t		 once_lsn;	/* what `--once` waits for; 0 not known yet */
+	struct gaps			 gaps;		/* the keeper's: those that some target does not reflect yet */
 
 	pthread_mutex_t			 lock;		/* guards all below */
 	pthread_cond_t			 changed;
@@ -86,7 +97,7 @@ struct source {
 	struct wm_pg			*exporter;	/* keeps the snapshot alive while idle */
 	unsigned			 importers;	/* workers that may still want the snapshot */
 	struct tableset			*tables;
-	uint64_t			 tables_version;
+	uint64_t			 tables_version;	/* written by the keeper only */
 	enum wm_status			 failed;	/* with SOURCE_FAILED */
 	char				*last_error;
 };
@@ -113,8 +124,12 @@ void *source_receiver_main(void *arg);
 /* Is this server the one that record is about, and does its slot still hold what we need? */
 enum wm_status guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_record *record,
     const char *source, struct wm_error *err);
-/* Matches rules and catalog, and puts the publication in step. */
-enum wm_status discover(struct source *s, struct wm_pg *sql, struct tableset **ret, struct wm_error *err);
+/*
+ * Matches rules and catalog, and puts the publication in step.  Tables that were outside it are gaps of the next
+ * tables_version, and are remembered in the state first, unless the source has not been followed before.
+ */
+enum wm_status discover(struct source *s, struct wm_pg *sql, bool followed, struct tableset **ret,
+    struct wm_error *err);
 
 /* ---- units: one table under one rule, at one target ---- */
 
@@ -240,7 +255,6 @@ struct worker {
 	struct hold		*holds;
 	struct saved		*saved;		/* unit bookmarks as the target has them */
 	uint64_t		 tables_version;
-	uint64_t		 gaps_done;	/* tables_version whose was_out the target's bookmarks reflect */
 	wm_lsn			 check_columns;	/* once past it: what did the catalog change that the stream did not tell? 0 done */
 	wm_usec			 interval;	/* the shortest batch.interval of its rules */
 	bool			 has_checkpoint;	/* the target holds one: it has streamed before */
@@ -265,6 +279,7 @@ struct worker {
 	atomic_int		 state;		/* enum worker_state */
 	atomic_uint_fast64_t	 commit_lsn, end_lsn;	/* applied */
 	atomic_uint_fast64_t	 stored_lsn;	/* end of what the target's own checkpoint covers */
+	atomic_uint_fast64_t	 gaps_done;	/* tables_version whose gaps the target's bookmarks reflect */
 	atomic_uint_fast64_t	 rows_written, batches, retries;
 	atomic_int_fast64_t	 behind_since;	/* commit time of the transaction at work, wall; 0 in step */
 	atomic_int_fast64_t	 alive;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "walmill/strutil.h"
 
 #define SNAPSHOT_FOR (120 * WM_SEC)	/* how long an exported snapshot is kept for targets that are down */
 
@@ -364,6 +365,42 @@ take_tables(struct source *s, struct tableset *tables)
 			wm_journal_wake(s->p->workers[i]->reader);
 }
 
+/* Gaps that the last process knew of, and that not every target reflects. */
+static enum wm_status
+load_gaps(struct source *s, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) uint32_t *oids = NULL;
+	size_t n = 0;
+	enum wm_status st = wm_state_gaps_get(s->p->state, s->config->name, &oids, &n, err);
+
+	if (st != WM_OK)
+		return st;
+	free(s->gaps.list);
+	s->gaps = (struct gaps){ .list = calloc(n + 1, sizeof(*s->gaps.list)) };
+	if (s->gaps.list == NULL)
+		return wm_oom(err, "tables");
+	for (; s->gaps.n < n; s->gaps.n++)
+		s->gaps.list[s->gaps.n] = (struct gap){ .oid = oids[s->gaps.n], .version = s->tables_version + 1 };
+	return WM_OK;
+}
+
+/* Gaps that every target reflects need not be remembered. */
+static enum wm_status
+forget_gaps(struct source *s, struct wm_error *err)
+{
+	enum wm_status st;
+
+	for (size_t i = 0; s->gaps.n > 0 && i < s->p->nworkers; i++)
+		if (s->p->workers[i]->source == s && atomic_load(&s->p->workers[i]->gaps_done) < s->tables_version)
+			return WM_OK;
+	if (s->gaps.n == 0)
+		return WM_OK;
+	st = wm_state_gaps_clear(s->p->state, s->config->name, err);
+	if (st == WM_OK)
+		s->gaps.n = 0;
+	return st;
+}
+
 /* Everything up to the point where workers and receiver can start. */
 static enum wm_status
 prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
@@ -381,13 +418,11 @@ prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
 	if (st == WM_OK && found && rec.slot_made)
 		st = known_source(s, c, sql, &rec, err);
 	if (st == WM_OK)
-		st = discover(s, sql, &tables, err);
-	if (st == WM_OK && !(found && rec.slot_made)) {
+		st = load_gaps(s, err);
+	if (st == WM_OK)
+		st = discover(s, sql, found && rec.slot_made, &tables, err);
+	if (st == WM_OK && !(found && rec.slot_made))
 		st = first_meeting(s, c, sql, &rec, &exported, err);
-		/* Nothing has been followed yet that could have a gap. */
-		for (size_t i = 0; i < tables->n; i++)
-			tables->list[i].was_out = false;
-	}
 	if (st == WM_OK)
 		st = wm_pg_current_lsn(sql, &now, err);
 	if (st == WM_OK)
@@ -422,9 +457,11 @@ look(struct source *s, struct wm_pg *sql, uint64_t *version, struct wm_error *er
 	uint64_t now;
 	enum wm_status st = wm_catalog_version(sql, &now, err);
 
+	if (st == WM_OK)
+		st = forget_gaps(s, err);
 	if (st != WM_OK || now == *version)
 		return st;
-	st = discover(s, sql, &tables, err);
+	st = discover(s, sql, true, &tables, err);
 	if (st != WM_OK)
 		return st;
 	take_tables(s, tables);
@@ -564,6 +601,7 @@ source_destroy(struct source *s)
 		return;
 	wm_journal_destroy(s->journal);
 	tableset_unref(s->tables);
+	free(s->gaps.list);
 	if (s->shared.wake_fd >= 0)
 		close(s->shared.wake_fd);
 	free(s->last_error);

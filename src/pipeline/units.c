@@ -233,7 +233,7 @@ units_refresh(struct worker *w, struct wm_error *err)
 		u->listed = true;
 		u->rows = m->rows;
 		u->column_list = m->column_list;
-		if (m->was_out && w->tables_version > w->gaps_done && m->refused == NULL && u->columns != NULL) {
+		if (m->gap > atomic_load(&w->gaps_done) && m->refused == NULL && u->columns != NULL) {
 			wm_log(WM_LOG_WARNING, "table_was_out",
 			    "table %s.%s had been taken out of the publication: what changed meanwhile "
 			    "is not known, so view and rows under rule \"%s\" begin again",
@@ -265,6 +265,8 @@ units_refresh(struct worker *w, struct wm_error *err)
 	for (size_t i = 0; i < w->nunits; i++)
 		if (w->units[i]->rule->batch_interval < w->interval)
 			w->interval = w->units[i]->rule->batch_interval;
+	if (!w->bookmarks)
+		atomic_store(&w->gaps_done, w->tables_version);		/* nothing is to be written */
 	worker_show_rules(w);
 	return WM_OK;
 }

@@ -48,10 +48,7 @@ wm_state_bookmarks_store(struct wm_state *s, const char *target, const struct wm
 	}
 	for (size_t i = 0; i < n && status == WM_OK; i++)
 		status = store_one(s, target, &list[i], err);
-	if (status == WM_OK)
-		status = wm_state_run(s, wm_state_stmt(s, WM_STMT_COMMIT), "store bookmarks", err);
-	if (status != WM_OK)
-		sqlite3_step(wm_state_stmt(s, WM_STMT_ROLLBACK));
+	status = wm_state_finish(s, status, "store bookmarks", err);
 	wm_state_end(s);
 	return status;
 }

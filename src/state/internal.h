@@ -25,6 +25,9 @@ enum wm_state_stmt {
 	WM_STMT_SOURCE_DELETE_BOOKMARKS,
 	WM_STMT_REACHED_GET,
 	WM_STMT_REACHED_PUT,
+	WM_STMT_GAP_ADD,
+	WM_STMT_GAPS_GET,
+	WM_STMT_GAPS_CLEAR,
 	WM_STMT_BOOKMARKS_LOAD,
 	WM_STMT_BOOKMARK_PUT,
 	WM_STMT_BOOKMARK_DELETE,
@@ -45,8 +48,9 @@ struct wm_state {
 	int		 lock_fd;	/* -1: read-only */
 };
 
-/* The tables, indexes and format of a new file, in one transaction. */
-extern const char wm_state_schema[];
+/* What makes a file of each format from one of the format before, beginning with none. */
+#define WM_STATE_FORMAT 2
+extern const char *const wm_state_steps[WM_STATE_FORMAT];
 enum wm_status wm_state_prepare(struct wm_state *s, struct wm_error *err) WM_MUST_CHECK;
 
 /* Takes the mutex and returns the statement, reset and without values. */
@@ -66,6 +70,9 @@ enum wm_status wm_state_step(struct wm_state *s, sqlite3_stmt *stmt, const char 
 /* A statement without rows. */
 enum wm_status wm_state_run(
     struct wm_state *s, sqlite3_stmt *stmt, const char *what, struct wm_error *err) WM_MUST_CHECK;
+/* Ends the transaction that WM_STMT_BEGIN began: commits when status is WM_OK, else rolls back; returns what came of it. */
+enum wm_status wm_state_finish(
+    struct wm_state *s, enum wm_status status, const char *what, struct wm_error *err) WM_MUST_CHECK;
 /* What SQLite said: status by its code. */
 enum wm_status wm_state_fail(struct wm_state *s, const char *what, struct wm_error *err);
 

@@ -18,8 +18,7 @@
 
 #include "walmill/strutil.h"
 
-#define FORMAT 1
-#define APPLICATION_ID 0x574d494c
+#define APPLICATION_ID 0x574d494c	/* "WMIL" */
 #define BUSY_MS 10000
 
 /* Makes folder and what is missing above it; all of it is only ours. */
@@ -115,31 +114,51 @@ pragma(struct wm_state *s, const char *name, int64_t *ret, struct wm_error *err)
 	return status;
 }
 
+/* Each step and its number together, so that a crash leaves a file of one format. */
+static enum wm_status
+upgrade(struct wm_state *s, int64_t version, struct wm_error *err)
+{
+	for (; version < WM_STATE_FORMAT; version++) {
+		WM_AUTO(wm_freep) char *sql = wm_asprintf(
+		    "BEGIN IMMEDIATE; PRAGMA application_id = %d; %s PRAGMA user_version = %d; COMMIT", APPLICATION_ID,
+		    wm_state_steps[version], (int)version + 1);
+
+		if (sql == NULL)
+			return wm_oom(err, "the state's tables");
+		if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+			enum wm_status status = wm_state_fail(s, "make its tables", err);
+
+			sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+			return status;
+		}
+	}
+	return WM_OK;
+}
+
 static enum wm_status
 check_format(struct wm_state *s, bool readonly, struct wm_error *err)
 {
 	int64_t version, application, schema;
 	enum wm_status status;
+	bool empty;
 
 	if ((status = pragma(s, "user_version", &version, err)) != WM_OK ||
 	    (status = pragma(s, "application_id", &application, err)) != WM_OK ||
 	    (status = pragma(s, "schema_version", &schema, err)) != WM_OK)
 		return status;
-	if (version == 0 && application == 0 && schema == 0) {
-		if (readonly)
-			return wm_fail(err, WM_FATAL,
-			    "state file \"%s\" is empty: no walmill has run with it", s->path);
-		if (sqlite3_exec(s->db, wm_state_schema, NULL, NULL, NULL) != SQLITE_OK)
-			return wm_state_fail(s, "make its tables", err);
-		return WM_OK;
-	}
-	if (application != APPLICATION_ID)
+	empty = version == 0 && application == 0 && schema == 0;
+	if (empty && readonly)
+		return wm_fail(err, WM_FATAL, "state file \"%s\" is empty: no walmill has run with it", s->path);
+	if (!empty && application != APPLICATION_ID)
 		return wm_fail(err, WM_FATAL, "\"%s\" is not a state file of walmill; give another state folder",
 		    s->path);
-	if (version > FORMAT)
+	if (version > WM_STATE_FORMAT)
 		return wm_fail(err, WM_FATAL, "state file \"%s\" was written by a newer walmill (format %lld, this one "
-		    "knows %d); install that version again", s->path, (long long)version, FORMAT);
-	return WM_OK;
+		    "knows %d); install that version again", s->path, (long long)version, WM_STATE_FORMAT);
+	if (readonly && version < WM_STATE_FORMAT)
+		return wm_fail(err, WM_FATAL, "state file \"%s\" was written by an older walmill (format %lld, this one "
+		    "writes %d); start the daemon of this version once", s->path, (long long)version, WM_STATE_FORMAT);
+	return upgrade(s, version, err);
 }
 
 static enum wm_status

@@ -85,11 +85,7 @@ run_all(struct wm_state *s, const enum wm_state_stmt *steps, size_t n, const cha
 		wm_state_bind_text(stmt, 1, name);
 		status = wm_state_run(s, stmt, what, err);
 	}
-	if (status == WM_OK)
-		status = wm_state_run(s, wm_state_stmt(s, WM_STMT_COMMIT), what, err);
-	if (status != WM_OK)
-		sqlite3_step(wm_state_stmt(s, WM_STMT_ROLLBACK));
-	return status;
+	return wm_state_finish(s, status, what, err);
 }
 
 enum wm_status
@@ -97,6 +93,7 @@ wm_state_source_delete(struct wm_state *s, const char *source, struct wm_error *
 {
 	static const enum wm_state_stmt steps[] = {
 		WM_STMT_SOURCE_DELETE, WM_STMT_SOURCE_DELETE_REACHED, WM_STMT_SOURCE_DELETE_BOOKMARKS,
+		WM_STMT_GAPS_CLEAR,
 	};
 	enum wm_status status;
 

@@ -9,31 +9,30 @@
 #include <assert.h>
 #include <stdio.h>
 
-/* 0x574d494c is "WMIL". */
-const char wm_state_schema[] =
-    "BEGIN IMMEDIATE;"
-    "PRAGMA application_id = 0x574d494c;"
-    "PRAGMA user_version = 1;"
-    "CREATE TABLE source ("
-    " name TEXT PRIMARY KEY, system_id TEXT NOT NULL, timeline INTEGER NOT NULL,"
-    " slot TEXT NOT NULL, publication TEXT NOT NULL, slot_made INTEGER NOT NULL,"
-    " consistent_lsn INTEGER NOT NULL, acked_lsn INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE reached ("
-    " source TEXT NOT NULL, target TEXT NOT NULL, lsn INTEGER NOT NULL,"
-    " PRIMARY KEY (source, target)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE bookmark ("
-    " target TEXT NOT NULL, source TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
-    " PRIMARY KEY (target, source, name)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE dead_letter ("
-    " id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, target TEXT NOT NULL,"
-    " rule TEXT NOT NULL, table_name TEXT NOT NULL, view TEXT NOT NULL,"
-    " commit_lsn INTEGER NOT NULL, change INTEGER NOT NULL, op TEXT NOT NULL,"
-    " key TEXT NOT NULL, row TEXT, class TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,"
-    " first_time INTEGER NOT NULL, last_time INTEGER NOT NULL, attempts INTEGER NOT NULL,"
-    " UNIQUE (source, target, rule, commit_lsn, change, key)) STRICT;"
-    "CREATE INDEX dead_letter_rule ON dead_letter (rule);"
-    "COMMIT;";
+/* A step that was released is never changed: a file of that version has it. */
+const char *const wm_state_steps[WM_STATE_FORMAT] = {
+        "CREATE TABLE source ("
+        " name TEXT PRIMARY KEY, system_id TEXT NOT NULL, timeline INTEGER NOT NULL,"
+        " slot TEXT NOT NULL, publication TEXT NOT NULL, slot_made INTEGER NOT NULL,"
+        " consistent_lsn INTEGER NOT NULL, acked_lsn INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+        "CREATE TABLE reached ("
+        " source TEXT NOT NULL, target TEXT NOT NULL, lsn INTEGER NOT NULL,"
+        " PRIMARY KEY (source, target)) STRICT, WITHOUT ROWID;"
+        "CREATE TABLE bookmark ("
+        " target TEXT NOT NULL, source TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+        " PRIMARY KEY (target, source, name)) STRICT, WITHOUT ROWID;"
+        "CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"
+        "CREATE TABLE dead_letter ("
+        " id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, target TEXT NOT NULL,"
+        " rule TEXT NOT NULL, table_name TEXT NOT NULL, view TEXT NOT NULL,"
+        " commit_lsn INTEGER NOT NULL, change INTEGER NOT NULL, op TEXT NOT NULL,"
+        " key TEXT NOT NULL, row TEXT, class TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,"
+        " first_time INTEGER NOT NULL, last_time INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+        " UNIQUE (source, target, rule, commit_lsn, change, key)) STRICT;"
+        "CREATE INDEX dead_letter_rule ON dead_letter (rule);",
+	"CREATE TABLE gap ("
+	" source TEXT NOT NULL, oid INTEGER NOT NULL, PRIMARY KEY (source, oid)) STRICT, WITHOUT ROWID;",
+};
 
 #define LETTER_COLUMNS \
 	"id, source, target, rule, table_name, view, commit_lsn, change, op, key, row, class, code, " \
@@ -53,6 +52,9 @@ static const char *const statements[WM_STMT_COUNT] = {
 	[WM_STMT_SOURCE_DELETE_BOOKMARKS] = "DELETE FROM bookmark WHERE source = ?1",
 	[WM_STMT_REACHED_GET] = "SELECT lsn FROM reached WHERE source = ?1 AND target = ?2",
 	[WM_STMT_REACHED_PUT] = "INSERT OR REPLACE INTO reached VALUES (?1, ?2, ?3)",
+	[WM_STMT_GAP_ADD] = "INSERT OR IGNORE INTO gap VALUES (?1, ?2)",
+	[WM_STMT_GAPS_GET] = "SELECT oid FROM gap WHERE source = ?1 ORDER BY oid",
+	[WM_STMT_GAPS_CLEAR] = "DELETE FROM gap WHERE source = ?1",
 	[WM_STMT_BOOKMARKS_LOAD] = "SELECT name, value FROM bookmark WHERE target = ?1 AND source = ?2 ORDER BY name",
 	[WM_STMT_BOOKMARK_PUT] = "INSERT OR REPLACE INTO bookmark VALUES (?1, ?2, ?3, ?4)",
 	[WM_STMT_BOOKMARK_DELETE] = "DELETE FROM bookmark WHERE target = ?1 AND source = ?2 AND name = ?3",
@@ -175,5 +177,15 @@ wm_state_run(struct wm_state *s, sqlite3_stmt *stmt, const char *what, struct wm
 	enum wm_status status = wm_state_step(s, stmt, what, &row, err);
 
 	assert(status != WM_OK || !row);
+	return status;
+}
+
+enum wm_status
+wm_state_finish(struct wm_state *s, enum wm_status status, const char *what, struct wm_error *err)
+{
+	if (status == WM_OK)
+		status = wm_state_run(s, s->stmts[WM_STMT_COMMIT], what, err);
+	if (status != WM_OK)
+		sqlite3_step(s->stmts[WM_STMT_ROLLBACK]);
 	return status;
 }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: PostgreSQL
 """Changes of a table's definition while it is followed, at both targets."""
 
+import sqlite3
+
 import pytest
 from walmill_testing import wait_until
 
@@ -159,6 +161,35 @@ def test_add_column_beside_excluded_ones(db, start):
     db.execute("INSERT INTO t VALUES (7, 'hidden', 'last'); UPDATE t SET c = 'unpublished' WHERE id = 3; DELETE FROM t WHERE id = 4")
     daemon_sees(daemon, "t", columns=["id", "c"])
     assert "a" not in daemon.reader().columns("t")
+
+
+def test_kill_between_the_publication_mended_and_the_target_told(db, daemon, pg_version):
+    """Once a table is published again nothing at the source shows that it was out."""
+    if pg_version < 15:
+        pytest.skip("column lists are there from PostgreSQL 15 on")
+    make(db)
+    d = daemon("- {table: public.t, columns: {exclude: [a]}}", sources={"shop": f"uri: {db.uri}\ndiscover: 300ms"}).start()
+    d.same("t", columns=["id", "b"])
+    d.sigterm()
+    db.execute("ALTER TABLE t ADD c int; ALTER TABLE t DROP b CASCADE")
+    db.execute("INSERT INTO t VALUES (7, 'hidden', 7); UPDATE t SET c = 8 WHERE id = 3; DELETE FROM t WHERE id = 4")
+    lock = sqlite3.connect(d.folder / "lite.db", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    d.launch()
+    published = "SELECT count(*) FROM pg_publication_tables WHERE pubname = 'walmill_shop'"
+    wait_until(lambda: db.value(published) == 1, "the table is published again")
+    d.sigkill()
+    lock.close()
+    d.start()
+    daemon_sees(d, "t", columns=["id", "c"])
+    # Told once is enough: the next start finds nothing to do.
+    state = sqlite3.connect(d.folder / "state" / "walmill.db")
+    wait_until(lambda: state.execute("SELECT count(*) FROM gap").fetchone() == (0,), "the gap is forgotten")
+    state.close()
+    told = d.log().count("table_was_out")
+    d.restart()
+    d.same("t", columns=["id", "c"])
+    assert d.log().count("table_was_out") == told > 0
 
 
 def test_enum_value_added(db, start):

@@ -305,7 +305,7 @@ other_files_are_refused(void **state)
 	wm_state_close(f->state);
 	f->state = NULL;
 	sql_on_file(f, "PRAGMA user_version = 99");
-	open_fails_with(f, WM_FATAL, "written by a newer walmill (format 99, this one knows 1)");
+	open_fails_with(f, WM_FATAL, "written by a newer walmill (format 99, this one knows 2)");
 	sql_on_file(f, "PRAGMA application_id = 1");
 	open_fails_with(f, WM_FATAL, "is not a state file of walmill");
 	file = fopen(f->file, "w");
@@ -314,6 +314,51 @@ other_files_are_refused(void **state)
 		fputs("this is no database\n", file);
 	fclose(file);
 	open_fails_with(f, WM_OPERATOR, "the file is damaged");
+}
+
+static void
+gaps_are_kept_until_they_are_cleared(void **state)
+{
+	static const uint32_t first[] = { 20, 10 }, second[] = { 10, 30 };
+	struct fixture *f = *state;
+	uint32_t *oids = NULL;
+	size_t n = 99;
+
+	assert_int_equal(wm_state_gaps_get(f->state, "shop", &oids, &n, &f->err), WM_OK);
+	assert_int_equal(n, 0);
+	free(oids);
+	assert_int_equal(wm_state_gaps_add(f->state, "shop", first, 2, &f->err), WM_OK);
+	assert_int_equal(wm_state_gaps_add(f->state, "shop", second, 2, &f->err), WM_OK);
+	assert_int_equal(wm_state_gaps_add(f->state, "other", first, 1, &f->err), WM_OK);
+	assert_int_equal(wm_state_gaps_get(f->state, "shop", &oids, &n, &f->err), WM_OK);
+	assert_int_equal(n, 3);
+	assert_int_equal(oids[0], 10);
+	assert_int_equal(oids[1], 20);
+	assert_int_equal(oids[2], 30);
+	free(oids);
+	assert_int_equal(wm_state_gaps_clear(f->state, "shop", &f->err), WM_OK);
+	assert_int_equal(wm_state_gaps_get(f->state, "shop", &oids, &n, &f->err), WM_OK);
+	assert_int_equal(n, 0);
+	free(oids);
+	assert_int_equal(wm_state_gaps_get(f->state, "other", &oids, &n, &f->err), WM_OK);
+	assert_int_equal(n, 1);
+	free(oids);
+}
+
+static void
+an_older_file_is_brought_up_to_date(void **state)
+{
+	static const uint32_t oid = 7;
+	struct fixture *f = *state;
+	struct wm_state *reader = NULL;
+
+	wm_state_close(f->state);
+	f->state = NULL;
+	sql_on_file(f, "DROP TABLE gap; PRAGMA user_version = 1");
+	assert_int_equal(wm_state_open_readonly(f->folder, &reader, &f->err), WM_FATAL);
+	assert_non_null(strstr(f->err.text, "written by an older walmill (format 1, this one writes 2)"));
+	assert_int_equal(wm_state_open(f->folder, &f->state, &f->err), WM_OK);
+	assert_int_equal(wm_state_gaps_add(f->state, "shop", &oid, 1, &f->err), WM_OK);
 }
 
 static struct wm_dead_letter
@@ -447,6 +492,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_was_stored_survives_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(readonly_reads_beside_the_holder, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_files_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(gaps_are_kept_until_they_are_cleared, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_older_file_is_brought_up_to_date, setup, teardown),
 		cmocka_unit_test_setup_teardown(dead_letter_comes_back_whole_and_counts_attempts, setup, teardown),
 		cmocka_unit_test_setup_teardown(dead_letters_page_and_filter, setup, teardown),
 	};
