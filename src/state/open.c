@@ -156,8 +156,10 @@ check_format(struct wm_state *s, bool readonly, struct wm_error *err)
 		return wm_fail(err, WM_FATAL, "state file \"%s\" was written by a newer walmill (format %lld, this one "
 		    "knows %d); install that version again", s->path, (long long)version, WM_STATE_FORMAT);
 	if (readonly && version < WM_STATE_FORMAT)
-		return wm_fail(err, WM_FATAL, "state file \"%s\" was written by an older walmill (format %lld, this one "
-		    "writes %d); start the daemon of this version once", s->path, (long long)version, WM_STATE_FORMAT);
+		return wm_fail(err, WM_FATAL,
+		    "state file \"%s\" was written by an older walmill (format %lld, this one "
+		    "writes %d); start the daemon of this version once",
+		    s->path, (long long)version, WM_STATE_FORMAT);
 	return upgrade(s, version, err);
 }
 
