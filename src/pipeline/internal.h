@@ -290,7 +290,8 @@ struct worker {
 	char			*last_error;
 	enum wm_status		 failed;
 	struct { char *rule; bool pause; bool done; enum wm_status st; struct wm_error err; } wanted;
-	pthread_cond_t		 changed;	/* a request was answered, or the worker is to stop */
+	unsigned		 askers;	/* those who wait for an answer: the worker is not destroyed under them */
+	pthread_cond_t		 changed;	/* a request was answered, an asker left, or the worker is to stop */
 	wm_usec			 latency[LATENCY_SAMPLES];
 	size_t			 nlatency;	/* ever */
 

@@ -632,6 +632,8 @@ worker_stop(struct worker *w)
 		w->wanted.done = true;
 		pthread_cond_broadcast(&w->changed);
 	}
+	while (w->askers > 0)
+		pthread_cond_wait(&w->changed, &w->lock);
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -269,6 +269,28 @@ def test_sqlite_file_locked_by_somebody_else(db, daemon):
     d.sigterm()
 
 
+def test_status_answers_while_a_pause_waits_for_a_busy_target(db, daemon):
+    db.execute(TABLE)
+    d = daemon("- table: public.t").start()
+    d.same("t")
+    lock = sqlite3.connect(d.folder / "lite.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    db.execute("UPDATE t SET v = 'locked out'")
+    answered = 0
+    with subprocess.Popen([program(), "pause", "-c", str(d.config), "t"], stderr=subprocess.PIPE, text=True) as pause:
+        while pause.poll() is None and answered < 10:
+            d.status()
+            answered += pause.poll() is None
+        lock.execute("ROLLBACK")
+        lock.close()
+        assert pause.wait(60) == 0, pause.stderr.read()
+    assert answered == 10
+    assert d.rule("t")["state"] == "paused"
+    d.run("resume", "t")
+    d.same("t")
+    d.sigterm()
+
+
 def test_readers_do_not_hold_up_the_sqlite_target(db, daemon):
     db.execute(TABLE)
     d = daemon("- table: public.t").start()
