@@ -247,27 +247,36 @@ remember_relation(struct wm_journal *j, const void *data, size_t len, struct wm_
 	return WM_OK;
 }
 
+/* A transaction begins or ends with it, or neither. */
+static void
+follow_message(struct wm_journal *j, const uint8_t *data, size_t len)
+{
+	struct wm_reader r = { .p = data, .end = data + len };
+	uint8_t tag = wm_reader_u8(&r);
+	wm_lsn end;
+
+	if (tag == 'B')
+		j->in_transaction = true;
+	if (tag != 'C')
+		return;
+	(void)wm_reader_u8(&r);			/* flags */
+	(void)wm_reader_u64(&r);		/* commit LSN */
+	end = wm_reader_u64(&r);
+	j->in_transaction = false;
+	if (!r.bad && end > atomic_load(&j->complete))
+		atomic_store(&j->complete, end);
+}
+
 /* Follows transaction boundaries, so that a new session knows where to go on. */
 static void
 follow(struct wm_journal *j, enum wm_record_kind kind, wm_lsn lsn, const void *data, size_t len)
 {
-	struct wm_reader r = { .p = data, .end = (const uint8_t *)data + len };
-
-	if (kind == WM_RECORD_RESET)
+	if (kind == WM_RECORD_MESSAGE)
+		follow_message(j, data, len);
+	else if (kind == WM_RECORD_RESET)
 		j->in_transaction = false;
-	else if (kind == WM_RECORD_IDLE) {
-		if (!j->in_transaction && lsn > atomic_load(&j->complete))
-			atomic_store(&j->complete, lsn);
-	} else if (len > 0 && *(const char *)data == 'B')
-		j->in_transaction = true;
-	else if (len > 0 && *(const char *)data == 'C') {
-		(void)wm_reader_u16(&r);		/* tag and flags */
-		(void)wm_reader_u64(&r);		/* commit LSN */
-		lsn = wm_reader_u64(&r);		/* end LSN */
-		j->in_transaction = false;
-		if (!r.bad && lsn > atomic_load(&j->complete))
-			atomic_store(&j->complete, lsn);
-	}
+	else if (!j->in_transaction && lsn > atomic_load(&j->complete))
+		atomic_store(&j->complete, lsn);
 }
 
 /* s goes behind the last segment, whose records are all shown first. */
