@@ -68,8 +68,8 @@ def daemon(request, db):
         return new
 
     yield make
-    for each in made:
-        each.destroy()
+    found = "\n".join(filter(None, [each.destroy() for each in made]))
+    assert not found, found
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

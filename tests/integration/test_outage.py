@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import psycopg2
-from walmill_testing import program, wait_until
+from walmill_testing import environment, program, wait_until
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i"
 
@@ -115,7 +115,7 @@ def test_status_answers_while_a_wait_cannot_reach_the_source(db, pg, daemon):
     os.kill(pg.server.pid, signal.SIGSTOP)
     try:
         with subprocess.Popen([program(), "wait", "-c", str(d.config), "--timeout", "1"], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.PIPE, text=True) as waiting:
+                              stderr=subprocess.PIPE, text=True, env=environment(d.folder)) as waiting:
             while waiting.poll() is None:
                 d.status()
                 answered += waiting.poll() is None

@@ -6,7 +6,8 @@ import signal
 import subprocess
 
 import pytest
-from walmill_testing import PostgresTarget, SqliteTarget, differences, program, wait_until
+from walmill_testing import (PostgresTarget, SqliteTarget, differences, environment, program, sanitizer_reports,
+                             wait_until)
 
 SHOP = """
     CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, born date);
@@ -75,7 +76,8 @@ def test_follows_until_it_is_stopped(db, target, tmp_path):
     db.execute(SHOP)
     with open(tmp_path / "log", "wb") as log:
         process = subprocess.Popen([program(), "sync", "--source", db.uri, "--target", uri, "--state",
-                                    tmp_path / "state"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                    tmp_path / "state"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                   env=environment(tmp_path))
     try:
         wait_until(lambda: "customers" in reader_tables(reader)
                    and reader.rows("SELECT count(*) FROM customers") == [(500,)], "the seed", 30)
@@ -87,6 +89,7 @@ def test_follows_until_it_is_stopped(db, target, tmp_path):
         if process.poll() is None:
             process.kill()
             process.wait()
+    assert sanitizer_reports(tmp_path) == ""
     assert_same(db, reader, "customers", "orders")
 
 

@@ -33,7 +33,12 @@ def environment(reports, **extra):
 
 
 def sanitizer_reports(folder):
-    return "\n".join(p.read_text(errors="replace") for p in sorted(pathlib.Path(folder).glob("sanitizer.*")))
+    """What sanitizers have written since the last call; only of programs that have ended."""
+    texts = []
+    for path in sorted(pathlib.Path(folder).glob("sanitizer.*")):
+        texts.append(path.read_text(errors="replace"))
+        path.unlink()
+    return "\n".join(texts)
 
 
 def run_walmill(*arguments, expect=0, cwd=None, timeout=60, env=None, **options):
@@ -68,6 +73,7 @@ class Daemon:
         self.process = None
         self.target_readers = {}
         self.source_db = None
+        self.reports = ""
         self.write_config()
         self.write_rules(rules)
 
@@ -121,13 +127,14 @@ class Daemon:
         """The daemon ends by itself."""
         status = self.process.wait(timeout)
         self.process = None
-        assert status == expect, f"exit status {status}, expected {expect}:\n{self.log()}"
         self.check_sanitizers()
+        assert status == expect, f"exit status {status}, expected {expect}:\n{self.log()}"
 
     def sigkill(self):
         self.process.kill()
         self.process.wait(30)
         self.process = None
+        self.check_sanitizers()
 
     def sigterm(self, number=signal.SIGTERM, timeout=60):
         self.process.send_signal(number)
@@ -145,12 +152,14 @@ class Daemon:
         assert not found, found
 
     def destroy(self):
-        """Ends what runs, whatever state the test left it in."""
+        """Ends what runs, whatever state the test left it in; returns what sanitizers said, at a second call again."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait(30)
         self.process = None
+        self.reports += sanitizer_reports(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
+        return self.reports
 
     # ---- questions ----
 
