@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: PostgreSQL
-"""Random load on a source: rows, keys, truncations, definitions, subtransactions, rollbacks, from several connections."""
+"""Random load on a source: rows, keys, truncations, definitions, subtransactions, rollbacks, from several connections;
+and the comparison after it."""
 
 import random
 import threading
 
 import psycopg2
 import psycopg2.extras
+import pytest
+from walmill_testing import wait_until
 
 TABLES = ("plain", "pairs", "evolving", "parts")
 SCHEMA = """
@@ -197,3 +200,33 @@ class Load:
             writer.done.set()
         for writer in self.writers:
             writer.finish()
+
+
+def assert_exact(d, when):
+    """Both targets equal the source; the load has stopped."""
+    # A column that was added last is known with the table's next change.
+    d.source_db.execute("INSERT INTO evolving (id) SELECT coalesce(min(id), 0) - 1000 FROM evolving")
+    try:
+        d.same(*TABLES)
+        assert d.rows("PRAGMA integrity_check", "lite") == [("ok",)]
+        assert d.errors() == []
+        # The catalog may have shown a replaced column since: its table is being read again.
+        wait_until(lambda: {r["state"] for r in d.status()["rules"]} == {"streaming"}, "every rule streams", 30)
+        d.same(*TABLES)
+    except AssertionError as failure:
+        skip_when_the_server_cannot_decode(d)
+        raise AssertionError(f"{when}: {failure}") from failure
+
+
+def skip_when_the_server_cannot_decode(d):
+    """PostgreSQL at times cannot read its own WAL (of a table rewritten in a subtransaction): nor can anybody else."""
+    if "could not map filenode" not in d.log():
+        return
+    d.sigkill()
+    try:
+        wait_until(lambda: not d.source_db.slot()["active"], "the slot is free")
+        d.source_db.rows("SELECT count(*) FROM pg_logical_slot_peek_binary_changes('walmill_shop', NULL, NULL, "
+                         "'proto_version', '1', 'publication_names', 'walmill_shop')")
+    except psycopg2.Error as failure:
+        if "could not map filenode" in str(failure):
+            pytest.skip(f"this PostgreSQL cannot decode its own WAL: {str(failure).splitlines()[0]}")

@@ -9,16 +9,13 @@ import random
 import sys
 import time
 
-import psycopg2
 import pytest
-from walmill_testing import wait_until
 
 sys.path.insert(0, os.path.dirname(__file__))
 import load as loads        # noqa: E402  pylint: disable=wrong-import-position
 
 KILLS = int(os.environ.get("WM_KILLS", "12"))
 SEED = os.environ.get("WM_KILL_SEED") or str(random.SystemRandom().randrange(10**9))
-VIEWS = ("plain", "pairs", "evolving", "parts")
 
 
 @pytest.fixture
@@ -29,41 +26,11 @@ def targets(both):
 def rules():
     text = ""
     for target in ("lite", "dw"):
-        for table in VIEWS:
+        for table in loads.TABLES:
             # Small batches: more places to be killed at.
             text += (f"- {{name: {table}-{target}, table: public.{table}, target: {target}, batch: {{rows: 50}}, "
                      f"seed: {{batch_rows: 500}}}}\n")
     return text
-
-
-def assert_exact(d, cycle):
-    """The load has stopped."""
-    # A column that was added last is known with the table's next change.
-    d.source_db.execute("INSERT INTO evolving (id) SELECT coalesce(min(id), 0) - 1000 FROM evolving")
-    try:
-        d.same(*VIEWS)
-        assert d.rows("PRAGMA integrity_check", "lite") == [("ok",)]
-        assert d.errors() == []
-        # The catalog may have shown a replaced column since: its table is being read again.
-        wait_until(lambda: {r["state"] for r in d.status()["rules"]} == {"streaming"}, "every rule streams", 30)
-        d.same(*VIEWS)
-    except AssertionError as failure:
-        skip_when_the_server_cannot_decode(d)
-        raise AssertionError(f"after kill {cycle}, WM_KILL_SEED={SEED}: {failure}") from failure
-
-
-def skip_when_the_server_cannot_decode(d):
-    """PostgreSQL at times cannot read its own WAL (of a table rewritten in a subtransaction): nor can anybody else."""
-    if "could not map filenode" not in d.log():
-        return
-    d.sigkill()
-    try:
-        wait_until(lambda: not d.source_db.slot()["active"], "the slot is free")
-        d.source_db.rows("SELECT count(*) FROM pg_logical_slot_peek_binary_changes('walmill_shop', NULL, NULL, "
-                         "'proto_version', '1', 'publication_names', 'walmill_shop')")
-    except psycopg2.Error as failure:
-        if "could not map filenode" in str(failure):
-            pytest.skip(f"this PostgreSQL cannot decode its own WAL: {str(failure).splitlines()[0]}")
 
 
 @pytest.mark.parametrize("journal", ["", "journal: off"], ids=["journal", "no-journal"])
@@ -81,11 +48,9 @@ def test_killed_under_load(db, daemon, targets, journal):
                 d.launch()
             time.sleep(0.3 * chance.random())
             assert load.transactions >= 0
-        d.process.kill()
-        d.process.wait()
-        d.process = None
+        d.sigkill()
         d.start(60)
-        assert_exact(d, cycle)
+        loads.assert_exact(d, f"WM_KILL_SEED={SEED}, kill {cycle}")
     d.sigterm()
 
 
@@ -103,5 +68,5 @@ def test_killed_during_the_first_seed(db, daemon, targets):
             time.sleep(chance.random() * 0.8)
             d.sigkill()
         d.start(60)
-    assert_exact(d, "in the seed")
+    loads.assert_exact(d, f"WM_KILL_SEED={SEED}, in the seed")
     d.sigterm()
