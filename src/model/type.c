@@ -61,19 +61,19 @@ format_interval(uint32_t typmod, char *name)
 static void
 format_name(const struct wm_type_row *row, int32_t typmod, char *name)
 {
-	int length = typmod - TYPMOD_OFFSET, precision, scale;
+	int precision, scale;
 
 	snprintf(name, WM_TYPE_NAMELEN, "%s", row->name);
 	if (typmod < 0)
 		return;
 	switch (row->oid) {
 	case BPCHAR_OID:
-		if (length > 0)
-			snprintf(name, WM_TYPE_NAMELEN, "character(%d)", length);
+		if (typmod > TYPMOD_OFFSET)
+			snprintf(name, WM_TYPE_NAMELEN, "character(%d)", typmod - TYPMOD_OFFSET);
 		break;
 	case VARCHAR_OID:
-		if (length > 0)
-			snprintf(name, WM_TYPE_NAMELEN, "character varying(%d)", length);
+		if (typmod > TYPMOD_OFFSET)
+			snprintf(name, WM_TYPE_NAMELEN, "character varying(%d)", typmod - TYPMOD_OFFSET);
 		break;
 	case NUMERIC_OID:
 		if (wm_type_numeric_precision(typmod, &precision, &scale))

@@ -102,6 +102,20 @@ names_are_those_of_format_type(void **unused WM_UNUSED)
 	}
 }
 
+/* A stream may bring any number; those that say nothing do not show. */
+static void
+negative_typmods_are_none(void **unused WM_UNUSED)
+{
+	for (size_t i = 0; i < WM_ARRAY_SIZE(columns); i++) {
+		struct wm_type type, plain;
+
+		assert_true(wm_type_builtin(columns[i].oid, -1, &plain));
+		assert_true(wm_type_builtin(columns[i].oid, INT32_MIN, &type));
+		assert_string_equal(type.name, plain.name);
+		assert_int_equal(type.typmod, INT32_MIN);
+	}
+}
+
 /* The way back: what the server calls a type is understood as that type. */
 static void
 names_of_format_type_are_understood(void **unused WM_UNUSED)
@@ -353,6 +367,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_those_of_format_type),
+		cmocka_unit_test(negative_typmods_are_none),
 		cmocka_unit_test(names_of_format_type_are_understood),
 		cmocka_unit_test(every_real_type_is_there),
 		cmocka_unit_test(others_are_not_built_in),
