@@ -75,9 +75,9 @@ ask(const struct wm_cli_reach *reach, const struct question *q, char **ret)
 	WM_AUTO(wm_buf_free) struct wm_buf path;
 	struct wm_error err, none;
 
+	wm_buf_init(&path, 65536);
 	if (socket == NULL)
 		return WM_EXIT_USAGE;
-	wm_buf_init(&path, 65536);
 	add_path(q, &path);
 	if (path.failed) {
 		wm_oom(&err, "the call");

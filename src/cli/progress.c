@@ -217,11 +217,11 @@ log_now_and_then(struct wm_progress *p, const struct wm_snapshot *s, wm_usec now
 	WM_AUTO(wm_buf_free) struct wm_buf line;
 	struct totals t = sum(s);
 
+	wm_buf_init(&line, LINE_MAX - 1);
 	if (p->logged == 0)
 		p->logged = now;
 	if (now - p->logged < LOG_EVERY || (p->logged_sample.read == t.read && p->logged_sample.changes == t.changes))
 		return;
-	wm_buf_init(&line, LINE_MAX - 1);
 	make_line(p, s, now, false, &line);
 	wm_log(WM_LOG_INFO, "progress", "%s", line.data);
 	p->logged = now;

@@ -98,11 +98,11 @@ read_facts(struct sync *s, struct wm_error *err)
 	WM_AUTO(wm_buf_free) struct wm_buf sql;
 	WM_AUTO(wm_freep) uint32_t *oids = calloc(s->n + 1, sizeof(*oids));
 
+	wm_buf_init(&sql, SQL_MAX);
 	if (oids == NULL)
 		return wm_oom(err, "a publication's tables");
 	for (size_t i = 0; i < s->n; i++)
 		oids[i] = s->wanted[i].table->oid;
-	wm_buf_init(&sql, SQL_MAX);
 	wm_buf_adds(&sql,
 	    "SELECT c.oid, c.relreplident, pg_catalog.pg_has_role(c.relowner, 'USAGE'), "
 	    "pg_catalog.pg_get_userbyid(c.relowner) FROM pg_catalog.pg_class c WHERE c.oid = ANY (");

@@ -53,6 +53,12 @@ def test_wrong_usage(walmill, arguments, word):
     assert re.search(word, done.stderr) and done.stdout == "", done.stderr
 
 
+@pytest.mark.parametrize("command", ["status", "wait", "errors list", "errors show 1", "pause t", "resume t", "teardown", "run", "check"])
+def test_configuration_that_is_not_there(walmill, tmp_path, command):
+    done = walmill(*command.split(), "-c", tmp_path / "none.yaml", expect=2)
+    assert "none.yaml" in done.stderr and done.stdout == ""
+
+
 def test_no_daemon(daemon):
     d = daemon("- table: public.t")
     for arguments in (["status"], ["status", "--json"], ["wait", "--timeout", "1"], ["pause", "t"], ["resume", "t"]):
