@@ -313,6 +313,16 @@ compare_counts(const struct unit *u)
 	wm_log(WM_LOG_WARNING, "rows_missing", "%s", text);
 }
 
+/* What keeps another table of the rule out is still to be told. */
+static bool
+rule_has_failed_unit(const struct worker *w, const struct wm_rule *rule)
+{
+	for (size_t i = 0; i < w->nunits; i++)
+		if (w->units[i]->rule == rule && w->units[i]->state == UNIT_FAILED)
+			return true;
+	return false;
+}
+
 void
 seeder_unit_done(struct seeder *s)
 {
@@ -322,7 +332,8 @@ seeder_unit_done(struct seeder *s)
 	if (!s->exact && s->snapshot_lsn > u->catchup)
 		u->catchup = s->snapshot_lsn;
 	if (unit_complete(u)) {
-		stats_set_error(u->stats, NULL);
+		if (!rule_has_failed_unit(s->w, u->rule))
+			stats_set_error(u->stats, NULL);
 		u->state = u->catchup == 0 ? UNIT_STREAMING : UNIT_CATCHING;
 		u->reseed = false;
 		u->dirty = true;

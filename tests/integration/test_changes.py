@@ -215,6 +215,16 @@ def test_table_without_a_key_is_refused_and_others_go_on(db, start):
     db.execute("UPDATE nokey SET v = 'b'; DELETE FROM nokey")
 
 
+def test_failed_rule_says_why_when_its_other_tables_are_seeded(db, start):
+    db.execute("CREATE TABLE a_nokey (id int); CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE c (id int PRIMARY KEY, v text); "
+               "INSERT INTO b SELECT i, 'v' FROM generate_series(1, 100) i; INSERT INTO c SELECT * FROM b")
+    daemon = start("- {name: all, table: public.*}")
+    wait_until(lambda: daemon.rule("all")["rows_seeded"] == 200, "the seed of the others")
+    wait_until(lambda: daemon.log().count("seeded:") == 2, "the end of it")
+    assert daemon.rule("all")["state"] == "failed"
+    assert "a_nokey" in daemon.rule("all")["last_error"]
+
+
 @pytest.mark.parametrize("leaf_identity", ["", "ALTER TABLE p1 REPLICA IDENTITY FULL;"])
 def test_partitioned_table_by_its_root(db, start, leaf_identity):
     db.execute("CREATE TABLE p (id int, region text, v text, PRIMARY KEY (id, region)) PARTITION BY LIST (region); "
