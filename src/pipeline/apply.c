@@ -205,6 +205,18 @@ put_row(struct worker *w, struct route_plan *rp, const struct wm_row *row, struc
 	return WM_OK;
 }
 
+/*
+ * A log tells what the event said: only what it left out comes from the row as it is now.  (A view of the
+ * present state takes the whole row, for one that is half of then and half of now has never been.)
+ */
+static void
+keep_event(const struct wm_tuple *event, struct wm_tuple *row)
+{
+	for (unsigned i = 0; i < row->n; i++)
+		if (event->values[i].kind != WM_VALUE_UNCHANGED)
+			row->values[i] = event->values[i];
+}
+
 /* An update whose row must be known whole: as it is at the source now. */
 static enum wm_status
 read_again(struct worker *w, struct route *r, struct route_plan *rp, const struct wm_change *change, unsigned flags,
@@ -237,6 +249,8 @@ read_again(struct worker *w, struct route *r, struct route_plan *rp, const struc
 		*ret = wm_plan_vanished(rp->plan, change, arena, rows, err);
 		return WM_OK;
 	}
+	if (rp->unit->rule->mode == WM_MODE_APPEND)
+		keep_event(change->after, &row);
 	whole.after = &row;
 	*ret = wm_plan_apply(rp->plan, &whole, flags, arena, rows, err);
 	if (*ret == WM_PLAN_REREAD)
