@@ -124,7 +124,8 @@ enum wm_outcome {
 	WM_PLAN_REREAD,		/* an unchanged TOAST value is needed: read the row at the source, apply again */
 	/*
 	 * The row fails a check or an expression; err says which (no row value), its code is "check",
-	 * "expression" or "key".  When err->status is not WM_REJECT the failure is not the row's.
+	 * "expression" or "key".  When err->status is not WM_REJECT the failure is not the row's.  ret may
+	 * hold a row to write once it is put aside: the delete of the key that it had before.
 	 */
 	WM_PLAN_BAD,
 };

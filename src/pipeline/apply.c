@@ -262,7 +262,8 @@ static enum wm_status
 apply_change(struct worker *w, struct route *r, struct route_plan *rp, const struct wm_change *change,
     struct wm_error *err)
 {
-	bool whole = rp->unit->state != UNIT_STREAMING || (w->target->ops->caps & WM_TARGET_PARTIAL) == 0;
+	bool whole = rp->unit->state != UNIT_STREAMING || (w->target->ops->caps & WM_TARGET_PARTIAL) == 0 ||
+	    atomic_load(&rp->unit->stats->refused);
 	unsigned flags = whole ? WM_PLAN_WHOLE : 0;
 	struct wm_plan_rows rows = { 0 };
 	enum wm_outcome outcome = wm_plan_apply(rp->plan, change, flags, batcher_arena(w->batcher), &rows, err);
@@ -277,10 +278,10 @@ apply_change(struct worker *w, struct route *r, struct route_plan *rp, const str
 		return st;
 	count(rp->unit->stats, change->kind);
 	if (outcome == WM_PLAN_BAD) {
-		bool keyed = wm_plan_key_row(rp->plan, change, batcher_arena(w->batcher), &rows.row[0]);
+		struct wm_row row;
+		bool keyed = wm_plan_key_row(rp->plan, change, batcher_arena(w->batcher), &row);
 
-		return deliver_bad(&w->delivery, rp->unit->rule, wm_plan_view(rp->plan),
-		    keyed ? &rows.row[0] : NULL, err->code, err);
+		st = deliver_bad(&w->delivery, rp->unit->rule, wm_plan_view(rp->plan), keyed ? &row : NULL, err->code, err);
 	}
 	if (outcome == WM_PLAN_TRUNCATE) {
 		w->pending = true;

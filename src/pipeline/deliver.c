@@ -50,6 +50,7 @@ bury(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view,
 		[WM_ROW_DELETE] = "delete" };
 	WM_AUTO(wm_freep) char *key = row_json(view, row, true);
 	WM_AUTO(wm_freep) char *json = row_json(view, row, false);
+	struct rule_stats *stats = pipeline_stats(d->p, rule->name);
 	struct wm_error why = *err;
 	struct wm_dead_letter letter = {
 		.source = d->source, .target = rule->target, .rule = rule->name, .view = view->name,
@@ -71,7 +72,9 @@ bury(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view,
 	wm_log(WM_LOG_WARNING, "dead_letter",
 	    "rule \"%s\": a row for view \"%s\" was refused and stored as a dead letter: %s",
 	    rule->name, view->name, why.text);
-	stats_set_error(pipeline_stats(d->p, rule->name), why.text);
+	stats_set_error(stats, why.text);
+	if (stats != NULL)
+		atomic_store(&stats->refused, true);
 	d->buried++;
 	return WM_OK;
 }
@@ -105,6 +108,28 @@ judge(struct delivery *d, const struct wm_view *view, const struct wm_row *row, 
 	if (rule == NULL)
 		return wm_fail(err, WM_FATAL, "view \"%s\" belongs to no rule", view->name);
 	return deliver_bad(d, rule, view, row, "row", err);
+}
+
+/* One row that the target refused.  What it was known by before is gone at the source, whatever becomes of the rest. */
+static enum wm_status
+refuse(struct delivery *d, const struct wm_view *view, const struct wm_row *row, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) struct wm_value *values = NULL;
+	struct wm_row gone = { .op = WM_ROW_DELETE, .at = row->at, .commit_time = row->commit_time };
+	struct wm_view_batch part = { .view = view, .nrows = 1, .rows = &gone };
+	struct wm_batch batch = { .nviews = 1, .views = &part, .nrows = 1 };
+	enum wm_status st = judge(d, view, row, err);
+	size_t bad;
+
+	if (st != WM_OK || row->old_key == NULL)
+		return st;
+	gone.values = values = calloc(view->ncolumns, sizeof(*values));
+	if (values == NULL)
+		return wm_oom(err, "a row");
+	for (unsigned i = 0; i < view->nkeys; i++)
+		values[view->keys[i]] = row->old_key[i];
+	st = d->target->ops->write(d->target, &batch, &bad, err);
+	return st == WM_REJECT ? judge(d, view, &gone, err) : st;
 }
 
 /* Rows from..to (counted over all views) as a batch of their own; parts has batch->nviews entries. */
@@ -150,7 +175,7 @@ deliver_parts(struct delivery *d, const struct wm_batch *batch, size_t from, siz
 	if (st != WM_REJECT)
 		return st;
 	if (part.nrows == 1)
-		return judge(d, parts[0].view, &parts[0].rows[0], err);
+		return refuse(d, parts[0].view, &parts[0].rows[0], err);
 	if (bad >= part.nrows) {
 		cut = from + part.nrows / 2;
 		st = deliver_parts(d, batch, from, cut, err);

@@ -35,6 +35,7 @@ struct rule_stats {
 	atomic_int		 state;		/* enum rule_state */
 	atomic_uint_fast64_t	 seeded, read, total;
 	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
+	atomic_bool		 refused;	/* it has dead letters: views may lack rows that the source has */
 	pthread_mutex_t		 lock;
 	char			*last_error;	/* guarded */
 };

@@ -37,6 +37,23 @@ pipeline_progress(struct wm_pipeline *p)
 	pthread_mutex_unlock(&p->progress_lock);
 }
 
+static struct rule_stats *
+stats_create(struct wm_state *state, const char *rule)
+{
+	struct rule_stats *s = calloc(1, sizeof(*s));
+	struct wm_error err;
+	int64_t letters = 0;
+
+	if (s == NULL || (s->name = strdup(rule)) == NULL) {
+		free(s);
+		return NULL;
+	}
+	pthread_mutex_init(&s->lock, NULL);
+	/* Not known is treated like some: it costs reading a few rows again. */
+	s->refused = wm_state_dead_letter_count(state, rule, &letters, &err) != WM_OK || letters > 0;
+	return s;
+}
+
 struct rule_stats *
 pipeline_stats(struct wm_pipeline *p, const char *rule)
 {
@@ -45,15 +62,9 @@ pipeline_stats(struct wm_pipeline *p, const char *rule)
 	pthread_mutex_lock(&p->stats_lock);
 	for (s = p->stats; s != NULL && strcmp(s->name, rule) != 0; s = s->next)
 		;
-	if (s == NULL && (s = calloc(1, sizeof(*s))) != NULL) {
-		if ((s->name = strdup(rule)) == NULL) {
-			free(s);
-			s = NULL;
-		} else {
-			pthread_mutex_init(&s->lock, NULL);
-			s->next = p->stats;
-			p->stats = s;
-		}
+	if (s == NULL && (s = stats_create(p->state, rule)) != NULL) {
+		s->next = p->stats;
+		p->stats = s;
 	}
 	pthread_mutex_unlock(&p->stats_lock);
 	return s;

@@ -22,7 +22,7 @@ fits(struct wm_work *w)
 static enum wm_outcome
 finish(struct wm_work *w, enum wm_outcome outcome, struct wm_plan_rows *ret)
 {
-	if (outcome == WM_PLAN_ROWS)
+	if (outcome == WM_PLAN_ROWS || (outcome == WM_PLAN_BAD && w->moved))
 		*ret = w->rows;
 	return outcome;
 }

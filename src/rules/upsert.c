@@ -127,7 +127,8 @@ null_key(struct wm_work *w, unsigned column)
 static bool
 may_lack_rows(const struct wm_plan *plan)
 {
-	return plan->has_where || plan->nchecks > 0;
+	return plan->has_where || plan->nchecks > 0 || plan->rule->seed_mode == WM_SEED_NEVER ||
+	    (plan->rule->events & WM_EVENT_INSERT) == 0;
 }
 
 /* values: of the view, complete but for holes. */
@@ -208,15 +209,8 @@ update_refused(struct wm_work *w, const struct wm_value *row, const struct wm_va
 }
 
 static enum wm_outcome
-upsert_update(struct wm_work *w)
+update_judged(struct wm_work *w, const struct wm_value *row, struct wm_value *old_key)
 {
-	const struct wm_value *row = wm_work_new_row(w);
-	struct wm_value *old_key;
-
-	if (row == NULL)
-		return wm_work_oom(w);
-	if (!find_old_key(w, row, &old_key))
-		return WM_PLAN_BAD;
 	switch (wm_work_judge(w, row, w->vanished)) {
 	case WM_VERDICT_FAILED:
 		return WM_PLAN_BAD;
@@ -227,6 +221,29 @@ upsert_update(struct wm_work *w)
 	default:
 		return wm_work_passes_checks(w) ? write_row(w, row, old_key) : WM_PLAN_BAD;
 	}
+}
+
+/*
+ * A row that is refused keeps its last good version, but not under a key that it no longer has: nothing
+ * that the source does to it later would reach that one.
+ */
+static enum wm_outcome
+upsert_update(struct wm_work *w)
+{
+	const struct wm_value *row = wm_work_new_row(w);
+	struct wm_value *old_key;
+	enum wm_outcome outcome;
+
+	if (row == NULL)
+		return wm_work_oom(w);
+	if (!find_old_key(w, row, &old_key))
+		return WM_PLAN_BAD;
+	outcome = update_judged(w, row, old_key);
+	if (outcome != WM_PLAN_BAD || old_key == NULL)
+		return outcome;
+	w->rows.n = 0;
+	w->moved = remove_key(w, old_key, false) == WM_PLAN_ROWS;
+	return WM_PLAN_BAD;
 }
 
 /* The old row is known and the target wants whole rows: it gets one, marked. */

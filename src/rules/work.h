@@ -27,6 +27,7 @@ struct wm_work {
 	struct wm_error			*err;
 	unsigned			 flags;
 	bool				 vanished;	/* unchanged values cannot be had any more */
+	bool				 moved;		/* rows takes a refused row out from under its old key */
 	const char			*op;		/* append: for _walmill_op */
 	struct wm_plan_rows		 rows;
 };

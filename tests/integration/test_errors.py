@@ -97,6 +97,38 @@ def test_row_that_begins_to_fail_a_check_keeps_its_last_good_version(db, start):
     daemon.same("t")
 
 
+def test_row_that_is_refused_under_a_new_key_is_not_left_under_its_old_one(db, start):
+    """What the source does to it later names the new key, so nothing would ever take the old row away."""
+    db.execute(TABLE + "; ALTER TABLE t ADD doc text; ALTER TABLE t ALTER doc SET STORAGE EXTERNAL; UPDATE t SET doc = repeat('x', 5000) WHERE id < 4")
+    daemon = start("- {table: public.t, columns: {check: {v: v <> 'bad'}}, on_error: dead_letter}")
+    daemon.same("t")
+    refuse(daemon)
+    db.execute("UPDATE t SET id = 101, v = 'bad' WHERE id = 1")		# by the check
+    db.execute("UPDATE t SET id = 102, n = 100 WHERE id = 2")		# by the target, with a value that is not in the stream
+    db.execute("UPDATE t SET id = 104, n = 100 WHERE id = 4")		# by the target, whole
+    daemon.wait()
+    assert daemon.rows("SELECT id FROM t WHERE id IN (1, 2, 4) OR id > 100") == []
+    assert len(daemon.errors()) == 3
+    db.execute("DELETE FROM t WHERE id = 101; UPDATE t SET n = 5 WHERE id = 102; UPDATE t SET n = 6 WHERE id = 104")
+    daemon.same("t")
+
+
+def test_refused_row_comes_whole_with_its_next_good_version(db, start):
+    """Its large value did not change, so the stream does not bring it; the target never had it."""
+    db.execute(TABLE + "; ALTER TABLE t ADD doc text; ALTER TABLE t ALTER doc SET STORAGE EXTERNAL; "
+               "INSERT INTO t VALUES (60, 60, 'of the seed', repeat('x', 5000))")
+    daemon = start("- {table: public.t, on_error: dead_letter}")
+    daemon.same("t")
+    refuse(daemon)
+    db.execute("INSERT INTO t VALUES (61, 500, 'refused', repeat('y', 5000)), (62, 500, 'refused', repeat('z', 5000))")
+    daemon.wait()
+    db.execute("UPDATE t SET n = 1 WHERE id = 61")
+    daemon.wait()
+    daemon.restart()
+    db.execute("UPDATE t SET n = 1 WHERE id = 62")
+    daemon.same("t")
+
+
 def test_stop_fails_the_rule_alone_and_resume_loses_nothing(db, start):
     db.execute(TABLE + "; CREATE TABLE u (id int PRIMARY KEY)")
     daemon = start("- {table: public.t, on_error: stop}\n- table: public.u")

@@ -64,6 +64,33 @@ def test_where_over_a_large_value(db, start):
     daemon.same("t", where="doc LIKE 'even%'")
 
 
+@pytest.mark.parametrize("settings", ["seed: {mode: never}", "events: [update, delete]"])
+def test_update_brings_a_row_that_the_view_never_got(db, start, settings):
+    """With or without a large value that the stream leaves out."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, n int, doc text); ALTER TABLE t ALTER doc SET STORAGE EXTERNAL")
+    if "never" in settings:
+        db.execute("INSERT INTO t VALUES (1, 1, 'short'), (2, 2, repeat('x', 5000)), (3, 3, repeat('x', 5000))")
+    daemon = start("- {table: public.t, %s}" % settings)
+    daemon.wait()
+    db.execute("INSERT INTO t VALUES (4, 4, 'short'), (5, 5, repeat('x', 5000)), (6, 6, repeat('x', 5000))")
+    db.execute("UPDATE t SET n = n + 10 WHERE id NOT IN (3, 6); UPDATE t SET id = id + 100 WHERE id IN (3, 6)")
+    daemon.same("t")
+
+
+def test_append_tells_what_the_event_said(db, start):
+    """Large values that the stream leaves out are read again, by when the row has moved on; the others are of then."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, n int, doc text); ALTER TABLE t ALTER doc SET STORAGE EXTERNAL; "
+               "INSERT INTO t VALUES (1, 1, repeat('x', 5000))")
+    daemon = start("- {table: public.t, mode: append}")
+    daemon.wait()
+    daemon.sigterm()
+    for n in (2, 3, 4):
+        db.execute(f"UPDATE t SET n = {n}")
+    daemon.start()
+    daemon.wait()
+    assert daemon.rows("SELECT n, length(doc) FROM t ORDER BY _walmill_lsn") == [(n, 5000) for n in (1, 2, 3, 4)]
+
+
 def test_compute(db, start):
     db.execute(ORDERS)
     daemon = start("""
