@@ -156,6 +156,28 @@ follow(struct wm_setup *setup, struct wm_state *state, int signals, bool once, b
 	return code;
 }
 
+static void
+destroyp(struct wm_target **target)
+{
+	wm_target_destroy(*target);
+}
+
+/* A target that can never be opened is told before anything is made at the source; one out of reach may come back. */
+static int
+try_target(const struct wm_target *model)
+{
+	WM_AUTO(destroyp) struct wm_target *target = NULL;
+	struct wm_error err;
+	enum wm_status st = wm_target_clone(model, &target, &err);
+
+	if (st == WM_OK)
+		st = target->ops->open(target, &err);
+	if (st == WM_OK || st == WM_RETRY)
+		return -1;
+	wm_cli_fail(&err);
+	return WM_EXIT_OPERATOR;
+}
+
 static int
 start(const struct wm_link_flags *flags, bool once, bool json)
 {
@@ -164,7 +186,7 @@ start(const struct wm_link_flags *flags, bool once, bool json)
 	WM_AUTO(wm_cli_free_statep) struct wm_state *state = NULL;
 	struct wm_diags diags = { 0 };
 	struct wm_error err;
-	int signals;
+	int signals, code;
 
 	if (wm_link_make(flags, &link, &err) != WM_OK)
 		return wm_args_mistake("sync", "%s", err.text);
@@ -173,6 +195,8 @@ start(const struct wm_link_flags *flags, bool once, bool json)
 	wm_diags_free(&diags);
 	if (setup == NULL)
 		return WM_EXIT_USAGE;
+	if ((code = try_target(setup->targets[0])) != -1)
+		return code;
 	if (wm_daemon_signals(&signals, &err) != WM_OK || wm_state_open(link.state, &state, &err) != WM_OK)
 		return wm_cli_fail(&err);
 	wm_log(WM_LOG_INFO, "starting", "walmill " PACKAGE_VERSION ": source \"%s\" (slot \"%s\") to %s, state in %s",

@@ -129,3 +129,8 @@ def test_target_that_cannot_be_opened_leaves_nothing_at_the_source(db, walmill, 
     assert done.returncode in (1, 3), done.stderr
     assert str(tmp_path / "file") in done.stderr
     assert (tmp_path / "file").read_text().startswith("this is no SQLite database")
+    done = walmill("sync", "--source", db.uri, "--target", f"sqlite:{tmp_path}/no/such/folder.db", "--once", "--state",
+                   tmp_path / "state", expect=3)
+    assert f"{tmp_path}/no/such" in done.stderr
+    assert db.rows("SELECT count(*) FROM pg_replication_slots WHERE database = current_database()") == [(0,)]
+    assert db.rows("SELECT count(*) FROM pg_publication") == [(0,)]
