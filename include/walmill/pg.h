@@ -98,6 +98,8 @@ struct wm_table {
 	char			 kind;		/* relkind: r, p */
 	bool			 unlogged;
 	bool			 partition;	/* a partition of another table */
+	uint32_t		 root;		/* of a partition that holds rows: the table above all; else 0 */
+	uint32_t		 node;		/* of such a partition: its file, another one after TRUNCATE or a rewrite */
 	double			 rows;		/* estimate; -1 unknown */
 	int64_t			 bytes;
 	bool			 has_generated;	/* stored generated columns that the stream leaves out */

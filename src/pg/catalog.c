@@ -24,7 +24,8 @@ static const char tables_sql[] =
     "pg_catalog.pg_has_role(c.relowner, 'USAGE'), "
     "pg_catalog.has_schema_privilege(n.oid, 'USAGE') "
     "AND pg_catalog.has_any_column_privilege(c.oid, 'SELECT'), "
-    "pg_catalog.row_security_active(c.oid) "
+    "pg_catalog.row_security_active(c.oid), "
+    "CASE WHEN c.relispartition THEN c.relfilenode ELSE 0 END "
     "FROM " USER_TABLES
     "LEFT JOIN pg_catalog.pg_inherits h ON c.relispartition AND h.inhrelid = c.oid "
     "ORDER BY c.oid";
@@ -71,6 +72,7 @@ read_table(const PGresult *res, int row, struct wm_table *t)
 	t->owned = wm_pg_bool(res, row, 10);
 	t->readable = wm_pg_bool(res, row, 11);
 	t->row_security = wm_pg_bool(res, row, 12);
+	t->node = wm_pg_oid(res, row, 13);
 	return t->rel->schema != NULL && t->rel->name != NULL;
 }
 
@@ -114,8 +116,7 @@ static void
 add_to_parents(const PGresult *res, struct wm_tables *tables)
 {
 	for (size_t i = 0; i < tables->n; i++) {
-		const struct wm_table *leaf = &tables->list[i];
-		struct wm_table *up;
+		struct wm_table *leaf = &tables->list[i], *up;
 
 		if (leaf->kind != 'r' || !leaf->partition)
 			continue;
@@ -124,6 +125,7 @@ add_to_parents(const PGresult *res, struct wm_tables *tables)
 			if (leaf->rows >= 0)
 				up->rows = leaf->rows + (up->rows > 0 ? up->rows : 0);
 			up->bytes += leaf->bytes;
+			leaf->root = up->rel->oid;
 			up = find_table(tables, wm_pg_oid(res, (int)(up - tables->list), 7));
 		}
 	}
@@ -251,7 +253,8 @@ wm_catalog_version(struct wm_pg *c, uint64_t *ret, struct wm_error *err)
 {
 	static const char sql[] =
 	    "WITH t AS MATERIALIZED (SELECT c.oid, pg_catalog.concat_ws(' ', c.relkind, c.relreplident, "
-	    "c.relpersistence, c.relispartition, pg_catalog.quote_ident(n.nspname), "
+	    "c.relpersistence, c.relispartition, CASE WHEN c.relispartition THEN c.relfilenode END, "
+	    "pg_catalog.quote_ident(n.nspname), "
 	    "pg_catalog.quote_ident(c.relname)) AS what FROM " USER_TABLES ") "
 	    "SELECT coalesce(pg_catalog.bit_xor(pg_catalog.hashtextextended(v.what, 0)), 0) FROM ("
 	    "SELECT pg_catalog.concat_ws(' ', 't', t.oid, t.what) FROM t "

@@ -95,6 +95,8 @@ advance_holds(struct worker *w)
 			stats_set_error(pipeline_stats(w->p, h->rule->name), NULL);
 			*link = h->next;
 			free(h);
+			if (w->check_columns == 0)
+				w->check_columns = 1;	/* the rule took no part in the last look */
 		} else
 			link = &h->next;
 	}
@@ -281,9 +283,11 @@ apply_change(struct worker *w, struct route *r, struct route_plan *rp, const str
 		struct wm_row row;
 		bool keyed = wm_plan_key_row(rp->plan, change, batcher_arena(w->batcher), &row);
 
-		st = deliver_bad(&w->delivery, rp->unit->rule, wm_plan_view(rp->plan), keyed ? &row : NULL, err->code, err);
+		st = deliver_bad(&w->delivery, rp->unit->rule, wm_plan_view(rp->plan),
+		    keyed ? &row : NULL, err->code, err);
 	}
 	if (outcome == WM_PLAN_TRUNCATE) {
+		rp->unit->truncated = true;
 		w->pending = true;
 		return batcher_truncate(w->batcher, wm_plan_view(rp->plan), err);
 	}

@@ -27,6 +27,7 @@ tableset_unref(struct tableset *t)
 	for (size_t i = 0; i < t->n; i++) {
 		wm_relation_free(t->list[i].rel);
 		free(t->list[i].refused);
+		free(t->list[i].leaves);
 	}
 	free(t->list);
 	free(t);
@@ -116,8 +117,23 @@ publish(struct desired *d, const struct wm_table *table, const bool *needed, str
 }
 
 static enum wm_status
-match_table(struct source *s, const struct wm_table *table, struct tableset *set, struct desired *d,
-    struct wm_error *err)
+add_leaves(struct matched *m, const struct wm_tables *tables, struct wm_error *err)
+{
+	m->partitioned = true;
+	m->leaves = calloc(tables->n + 1, sizeof(*m->leaves));
+	if (m->leaves == NULL)
+		return wm_oom(err, "a table's partitions");
+	for (size_t i = 0; i < tables->n; i++)
+		if (tables->list[i].root == m->rel->oid)
+			m->leaves[m->nleaves++] = (struct leaf_progress){
+				.oid = tables->list[i].rel->oid, .node = tables->list[i].node
+			};
+	return WM_OK;
+}
+
+static enum wm_status
+match_table(struct source *s, const struct wm_tables *tables, const struct wm_table *table, struct tableset *set,
+    struct desired *d, struct wm_error *err)
 {
 	const struct wm_ruleset *rules = s->p->setup->rules;
 	WM_AUTO(wm_freep) bool *needed = calloc(table->rel->ncolumns + 1, sizeof(*needed));
@@ -131,6 +147,8 @@ match_table(struct source *s, const struct wm_table *table, struct tableset *set
 		if (strcmp(rules->rules[i].source, s->config->name) == 0 &&
 		    wm_rule_matches(&rules->rules[i], table->rel->schema, table->rel->name))
 			st = add_match(s, set, &rules->rules[i], table, needed, err);
+	for (size_t i = first; st == WM_OK && table->kind == 'p' && i < set->n; i++)
+		st = add_leaves(&set->list[i], tables, err);
 	for (size_t i = first; i < set->n; i++)
 		for (unsigned k = 0; k < table->rel->ncolumns; k++)
 			set->list[i].column_list |= !needed[k];
@@ -314,7 +332,7 @@ discover(struct source *s, struct wm_pg *sql, bool followed, struct tableset **r
 	if (st == WM_OK)
 		st = wm_catalog_tables(sql, &tables, err);
 	for (size_t i = 0; st == WM_OK && i < tables.n; i++)
-		st = match_table(s, &tables.list[i], set, &d, err);
+		st = match_table(s, &tables, &tables.list[i], set, &d, err);
 	if (st == WM_OK)
 		st = refuse_shared_views(set, err);
 	if (st == WM_OK && s->config->manage && followed)

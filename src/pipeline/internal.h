@@ -42,6 +42,12 @@ struct rule_stats {
 
 /* ---- tables that rules take ---- */
 
+struct leaf_progress {		/* a table's file, or one of a partitioned table's */
+	uint32_t	oid, node;
+	uint32_t	next;		/* first block not seeded yet */
+	bool		done;
+};
+
 struct matched {
 	const struct wm_rule	*rule;
 	struct wm_relation	*rel;		/* as the catalog has it */
@@ -49,6 +55,9 @@ struct matched {
 	bool			 column_list;	/* published with some of its columns only */
 	uint64_t		 gap;		/* tables_version that found it outside the publication: changes were not sent; 0 none */
 	char			*refused;	/* why the rule cannot be applied to it, or NULL */
+	bool			 partitioned;
+	size_t			 nleaves;	/* of a partitioned table: what holds its rows */
+	struct leaf_progress	*leaves;
 };
 
 struct gap {
@@ -141,12 +150,6 @@ enum unit_state {
 	UNIT_FAILED,
 };
 
-struct leaf_progress {
-	uint32_t	oid, node;
-	uint32_t	next;		/* first block not seeded yet */
-	bool		done;
-};
-
 struct unit {
 	const struct wm_rule	*rule;
 	struct rule_stats	*stats;
@@ -170,6 +173,9 @@ struct unit {
 	uint64_t		 fingerprint;	/* of the rule that seeded it */
 	size_t			 nleaves;
 	struct leaf_progress	*leaves;
+	bool			 truncated;	/* by the stream: its partitions have new files */
+	size_t			 nseen;		/* partitions as the catalog had them when it was last looked at */
+	struct leaf_progress	*seen;
 	uint64_t		 read, written, filtered, dead;	/* rows of the seed; written: the target took them */
 	pthread_mutex_t		 lock;		/* state, leaves and counters while seeders run */
 };
@@ -418,6 +424,9 @@ void unit_destroy(struct unit *u);
 enum wm_status units_refresh(struct worker *w, struct wm_error *err);
 /* Columns that were altered without a change of a row: the stream is silent about them. */
 enum wm_status units_check_columns(struct worker *w, struct wm_error *err);
+/* Partitions that came or went, as a tableset read before lsn has them; the stream has passed that. */
+enum wm_status partitions_follow(struct worker *w, struct unit *u, const struct matched *m, wm_lsn lsn,
+    struct wm_error *err);
 struct unit *units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid,
     const char *schema, const char *name);
 bool units_settled(const struct worker *w);

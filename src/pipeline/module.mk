@@ -9,6 +9,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/guard.c \
 	%D%/internal.h \
 	%D%/keeper.c \
+	%D%/partitions.c \
 	%D%/pipeline.c \
 	%D%/route.c \
 	%D%/seed_bulk.c \

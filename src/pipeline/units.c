@@ -43,6 +43,7 @@ unit_destroy(struct unit *u)
 	free(u->columns);
 	free(u->numbers);
 	free(u->leaves);
+	free(u->seen);
 	free(u);
 }
 
@@ -284,6 +285,8 @@ check_columns(struct worker *w, const struct matched *m, const struct tableset *
 	    worker_hold(w, u->rule) != NULL)
 		return WM_OK;
 	u->rel_lsn = tables->lsn_after;
+	if (m->partitioned && (st = partitions_follow(w, u, m, tables->lsn_after, err)) != WM_OK)
+		return st;
 	st = wm_plan_compile(u->rule, m->rel, &env, &plan, err);
 	if (st == WM_OK)
 		st = columns_follow(w, u, plan, err);

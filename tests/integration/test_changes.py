@@ -244,6 +244,59 @@ def test_partitioned_table_by_its_root(db, start, leaf_identity):
     assert daemon.reader().tables().isdisjoint({"p1", "p2", "p3"})
 
 
+PARTITIONS = """
+CREATE TABLE p (id int, region text, v text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+CREATE TABLE p1 PARTITION OF p FOR VALUES IN ('north');
+CREATE TABLE p2 PARTITION OF p FOR VALUES IN ('south') PARTITION BY RANGE (id);
+CREATE TABLE p2a PARTITION OF p2 FOR VALUES FROM (0) TO (20);
+CREATE TABLE p2b PARTITION OF p2 FOR VALUES FROM (20) TO (1000);
+CREATE TABLE alone (id int, region text, v text, PRIMARY KEY (id, region));
+INSERT INTO alone SELECT i, 'west', 'brought along' FROM generate_series(1, 70) i;
+INSERT INTO p SELECT i, CASE WHEN i % 2 = 0 THEN 'north' ELSE 'south' END, 'v' FROM generate_series(1, 50) i;
+"""
+
+
+@pytest.mark.parametrize("when, what", [
+    ("running", "ALTER TABLE p ATTACH PARTITION alone FOR VALUES IN ('west')"),
+    ("running", "ALTER TABLE p DETACH PARTITION p1"),
+    ("running", "TRUNCATE p2a; INSERT INTO p VALUES (9, 'south', 'after')"),
+    ("running", "TRUNCATE p; INSERT INTO p VALUES (1, 'south', 'after')"),
+    ("down", "ALTER TABLE p2 DETACH PARTITION p2b; ALTER TABLE p ATTACH PARTITION alone FOR VALUES IN ('west')"),
+    ("down", "TRUNCATE p1"),
+    ("paused", "DROP TABLE p2"),
+])
+def test_partitions_that_come_and_go(db, start, what, when):
+    """The stream says nothing of it: the catalog does."""
+    db.execute(PARTITIONS)
+    daemon = start("- {table: public.p, view: parts}", sources={"shop": f"uri: {db.uri}\ndiscover: 300ms"})
+    daemon.same("p", view="parts")
+    if when == "down":
+        daemon.sigterm()
+    elif when == "paused":
+        daemon.run("pause", "p")
+    db.execute("INSERT INTO p VALUES (101, 'north', 'just before'), (102, 'south', 'just before')")
+    db.execute(what)
+    if when == "down":
+        daemon.start()
+    elif when == "paused":
+        daemon.run("resume", "p")
+
+    def rows():
+        return sorted(daemon.rows("SELECT id, region, v FROM parts")) == sorted(db.rows("SELECT id, region, v FROM p"))
+    wait_until(rows, "the view equals the table", 30)
+    db.execute("UPDATE p SET v = 'later'")
+    daemon.wait()
+    wait_until(rows, "the view still equals the table", 30)
+
+
+def test_rows_of_partitions_that_went_are_kept_where_truncates_are_ignored(db, start):
+    db.execute(PARTITIONS)
+    daemon = start("- {table: public.p, on_truncate: ignore}", sources={"shop": f"uri: {db.uri}\ndiscover: 300ms"})
+    daemon.same("p")
+    db.execute("DROP TABLE p1; ALTER TABLE p ATTACH PARTITION alone FOR VALUES IN ('west')")
+    wait_until(lambda: daemon.rows("SELECT count(*) FROM p") == [(50 + 70,)], "the new partition's rows", 30)
+
+
 def test_generated_column(db, start, pg_version):
     """Before 18 no stream carries a generated column; the others must be right all the same."""
     db.execute("CREATE TABLE t (id int PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) STORED, b text); "
