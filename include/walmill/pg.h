@@ -145,6 +145,12 @@ void wm_leaves_free(struct wm_leaves *l);
 /* Columns of table oid whose existing rows got a value without a row change in the stream: ADD COLUMN ... DEFAULT. */
 enum wm_status wm_catalog_has_default(struct wm_pg *c, uint32_t oid, const char *column, bool *ret,
     struct wm_error *err) WM_MUST_CHECK;
+/*
+ * Whether the table never holds two rows that are the same in these columns (indexes into rel's, numbers known),
+ * not even within a transaction: there is a unique index over them or some of them, valid, whole and not deferrable.
+ */
+enum wm_status wm_catalog_is_unique(struct wm_pg *c, const struct wm_relation *rel, const unsigned *columns,
+    unsigned n, bool *ret, struct wm_error *err) WM_MUST_CHECK;
 
 /* ---- publications ---- */
 

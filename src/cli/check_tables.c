@@ -72,6 +72,26 @@ check_access(struct wm_check *check, const struct place *at, const struct wm_rul
 		    "its generated columns are left out: the stream does not carry them");
 }
 
+/* Rows of one key, if only for a moment within a transaction, would take each other's place. */
+static void
+check_key(struct wm_check *check, const struct place *at, const struct wm_plan *plan, const char *subject)
+{
+	unsigned n;
+	const unsigned *key = wm_plan_source_key(plan, &n);
+	bool unique = true;
+	struct wm_error err;
+
+	if (wm_plan_rule(plan)->mode != WM_MODE_UPSERT)
+		return;
+	if (wm_catalog_is_unique(at->c, wm_plan_relation(plan), key, n, &unique, &err) != WM_OK)
+		wm_diags_add(&check->findings, WM_ERROR, subject, NULL, "%s", err.text);
+	else if (!unique)
+		wm_diags_add(&check->findings, WM_WARNING, subject,
+		    "name a key that is unique in \"key\", or make a unique index over it that is not deferrable",
+		    "nothing at the source keeps its key unique at every moment: rows with the same key would overwrite "
+		    "each other");
+}
+
 static void
 keep_plan(struct wm_check *check, struct wm_plan *plan)
 {
@@ -117,6 +137,7 @@ check_table(struct wm_check *check, const struct place *at, const struct wm_rule
 	}
 	wm_diags_add(&check->findings, WM_NOTE, subject, NULL, "goes to \"%s\" at target \"%s\"",
 	    wm_plan_view(plan)->name, rule->target);
+	check_key(check, at, plan, subject);
 	keep_plan(check, plan);
 }
 

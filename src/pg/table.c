@@ -128,3 +128,26 @@ wm_catalog_has_default(
 		*ret = PQntuples(res) != 1 || wm_pg_bool(res, 0, 0);	/* gone again: nobody knows */
 	return status;
 }
+
+enum wm_status
+wm_catalog_is_unique(struct wm_pg *c, const struct wm_relation *rel, const unsigned *columns, unsigned n, bool *ret,
+    struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	WM_AUTO(wm_buf_free) struct wm_buf sql;
+	enum wm_status status;
+
+	wm_buf_init(&sql, 65536);
+	wm_buf_addf(&sql,
+	    "SELECT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = %u AND i.indisunique AND i.indisvalid "
+	    "AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL "
+	    "AND (i.indkey::int2[])[0:i.indnkeyatts - 1] <@ '{",
+	    (unsigned)rel->oid);
+	for (unsigned i = 0; i < n; i++)
+		wm_buf_addf(&sql, "%s%u", i > 0 ? "," : "", (unsigned)rel->columns[columns[i]].number);
+	wm_buf_adds(&sql, "}'::int2[])");
+	status = wm_pg_query_sql(c, &sql, "could not read a table's indexes", &res, err);
+	if (status == WM_OK)
+		*ret = wm_pg_bool(res, 0, 0);
+	return status;
+}

@@ -217,6 +217,20 @@ def test_rule_that_matches_no_table_is_a_warning(db, daemon):
     assert "later" in done.stdout + done.stderr
 
 
+def test_check_warns_of_a_key_that_is_not_unique(db, daemon):
+    """Two rows of one key would overwrite each other, and no error would tell."""
+    db.execute("CREATE TABLE good (id int PRIMARY KEY, code text NOT NULL UNIQUE); ALTER TABLE good REPLICA IDENTITY FULL; "
+               "CREATE TABLE twice (id int PRIMARY KEY, code text); ALTER TABLE twice REPLICA IDENTITY FULL; "
+               "CREATE TABLE late (id int PRIMARY KEY DEFERRABLE); ALTER TABLE late REPLICA IDENTITY FULL; "
+               "CREATE TABLE partial (id int PRIMARY KEY, code text); CREATE UNIQUE INDEX ON partial (code) WHERE id > 7; "
+               "ALTER TABLE partial REPLICA IDENTITY FULL")
+    d = daemon("- {table: public.good, key: [code]}\n- {table: public.twice, key: [code]}\n- table: public.late\n"
+               "- {table: public.partial, key: [code]}\n- {name: both, view: both, table: public.twice, key: [code, id]}")
+    found = [x for x in json.loads(d.run("check", "--json").stdout)["findings"] if "unique" in x["text"]]
+    assert len(found) == 3 and all(x["severity"] == "warning" and "not deferrable" in x["fix"] for x in found)
+    assert {re.search(r"public\.(\w+)", x["place"])[1] for x in found} == {"late", "partial", "twice"}
+
+
 def test_check_needs_the_privileges(db, pg, daemon):
     with pg.admin() as admin:
         admin.execute("CREATE ROLE wm_nobody LOGIN")
