@@ -101,6 +101,7 @@ bookmark_unit(const struct unit *u)
 	cJSON_AddStringToObject(o, "numbers", u->numbers == NULL ? "" : u->numbers);
 	cJSON_AddStringToObject(o, "state", unit_states[u->state]);
 	add_lsn(o, "catchup", u->catchup);
+	add_lsn(o, "strayed", u->strayed);
 	cJSON_AddBoolToObject(o, "reseed", u->reseed);
 	cJSON_AddBoolToObject(o, "empty_view", u->empty_view);
 	if (u->visible != NULL)
@@ -173,6 +174,7 @@ bookmark_apply(struct worker *w, struct unit *u)
 	u->state = strcmp(state, "done") == 0 ? UNIT_STREAMING : strcmp(state, "catching up") == 0 ? UNIT_CATCHING :
 	    UNIT_SEEDING;
 	u->catchup = get_lsn(o, "catchup");
+	u->strayed = get_lsn(o, "strayed");
 	u->reseed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "reseed"));
 	u->empty_view = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "empty_view"));
 	free(u->visible);

@@ -96,6 +96,7 @@ struct source {
 	atomic_uint_fast64_t		 reconnects;
 	atomic_uint_fast64_t		 once_lsn;	/* what `--once` waits for; 0 not known yet */
 	struct gaps			 gaps;		/* the keeper's: those that some target does not reflect yet */
+	atomic_bool			 look_again;	/* the catalog is to be read, though it may look as before */
 
 	pthread_mutex_t			 lock;		/* guards all below */
 	pthread_cond_t			 changed;
@@ -130,6 +131,8 @@ bool source_wait_prepared(struct source *s);
 void source_release_snapshot(struct source *s);
 /* The receiver's session is to start again at the committed position. */
 void source_resend(struct source *s);
+/* The keeper is to match rules and catalog now. */
+void source_look_again(struct source *s);
 void *source_receiver_main(void *arg);
 /* Is this server the one that record is about, and does its slot still hold what we need? */
 enum wm_status guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_record *record,
@@ -166,6 +169,7 @@ struct unit {
 	bool			 empty_view;	/* truncate the view before the first batch */
 	bool			 dirty;		/* its bookmark goes with the next commit */
 	wm_lsn			 catchup;	/* UNIT_CATCHING: until the position is here */
+	wm_lsn			 strayed;	/* last commit that changed the table under another name; 0 none */
 	uint64_t		 settle_xid;	/* a seed's snapshot must see every transaction before this one ended */
 	char			*visible;	/* append: snapshot of the seed; transactions it sees are skipped */
 	char			*columns;	/* signature of the columns last seen: "name:oid:typmod,..." */

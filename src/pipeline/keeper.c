@@ -39,6 +39,13 @@ source_resend(struct source *s)
 }
 
 void
+source_look_again(struct source *s)
+{
+	atomic_store(&s->look_again, true);
+	source_wake(s);
+}
+
+void
 source_set_error(struct source *s, const struct wm_error *err)
 {
 	pthread_mutex_lock(&s->lock);
@@ -454,16 +461,21 @@ static enum wm_status
 look(struct source *s, struct wm_pg *sql, uint64_t *version, struct wm_error *err)
 {
 	struct tableset *tables = NULL;
+	bool again = atomic_exchange(&s->look_again, false);
 	uint64_t now;
 	enum wm_status st = wm_catalog_version(sql, &now, err);
 
 	if (st == WM_OK)
 		st = forget_gaps(s, err);
-	if (st != WM_OK || now == *version)
+	if (st == WM_OK && now == *version && !again)
 		return st;
-	st = discover(s, sql, true, &tables, err);
-	if (st != WM_OK)
+	if (st == WM_OK)
+		st = discover(s, sql, true, &tables, err);
+	if (st != WM_OK) {
+		if (again)
+			atomic_store(&s->look_again, true);
 		return st;
+	}
 	take_tables(s, tables);
 	*version = now;
 	return WM_OK;
@@ -497,7 +509,7 @@ keep(struct source *s, uint64_t *version, struct wm_error *err)
 		st = look(s, sql, version, err);
 		if (wm_clock_mono() - prepared_at > SNAPSHOT_FOR)
 			drop_snapshot(s);
-		if (st == WM_OK)
+		if (st == WM_OK && !atomic_load(&s->look_again))
 			rest(s, s->config->discover);
 	}
 	return st;

@@ -4,7 +4,8 @@
  *
  * A route is made at the first change of a relation and made again when the stream announces the
  * relation with other columns, types or another name: rules are matched by name, so a renamed
- * table may fall under another rule.
+ * table may fall under another rule.  Should it have its old name back when the catalog is read next, the
+ * changes in between are missing, and the unit begins again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,21 @@ add_plan(struct worker *w, struct route *r, struct unit *u, struct wm_error *err
 	return columns_follow(w, u, plan, err);
 }
 
+/* The table's changes come under another name than the unit's: what is its name now? */
+static void
+note_stray(struct worker *w, const struct wm_rule *rule, uint32_t oid)
+{
+	for (size_t i = 0; i < w->nunits; i++) {
+		struct unit *u = w->units[i];
+
+		if (u->rule != rule || u->oid != oid)
+			continue;
+		u->strayed = w->at.commit_lsn;
+		u->dirty = w->bookmarks = true;
+		source_look_again(w->source);
+	}
+}
+
 static enum wm_status
 make(struct worker *w, const struct wm_relation *announced, struct route **ret, struct wm_error *err)
 {
@@ -113,7 +129,9 @@ make(struct worker *w, const struct wm_relation *announced, struct route **ret, 
 		if (strcmp(rule->target, w->model->name) != 0 || strcmp(rule->source, w->source->config->name) != 0)
 			continue;
 		u = units_find(w, rule, r->oid, r->rel->schema, r->rel->name);
-		if (u != NULL && u->state != UNIT_FAILED)
+		if (u == NULL)
+			note_stray(w, rule, r->oid);
+		else if (u->state != UNIT_FAILED)
 			st = add_plan(w, r, u, err);
 	}
 	if (st != WM_OK) {

@@ -116,6 +116,16 @@ unit_take_relation(struct unit *u, const struct wm_relation *rel, wm_lsn lsn, st
 	return WM_OK;
 }
 
+/* Changes are missing: the view is emptied and seeded. */
+static void
+begin_again(struct worker *w, struct unit *u, const struct tableset *tables)
+{
+	u->empty_view = true;
+	unit_restart(u);
+	u->settle_xid = tables->xid;
+	w->bookmarks = true;
+}
+
 /* The unit of the same rule and name: a table that was dropped, or renamed, and made again. */
 static struct unit *
 namesake(struct worker *w, const struct unit *u)
@@ -169,6 +179,24 @@ refuse_unit(struct worker *w, struct unit *u, const char *why)
 	}
 	u->state = UNIT_FAILED;
 	stats_set_error(u->stats, why);
+}
+
+/*
+ * The table has its name again, or the stream did not tell its new one: PostgreSQL forgets to when
+ * a schema is renamed.  A new session learns all names anew.
+ */
+static void
+recover_strayed(struct worker *w, struct unit *u, const struct tableset *tables)
+{
+	wm_log(WM_LOG_WARNING, "table_renamed",
+	    "changes of table %s.%s came under another name: what they changed is not in the view, so view and rows "
+	    "under rule \"%s\" begin again", u->schema, u->name, u->rule->name);
+	begin_again(w, u, tables);
+	u->strayed = 0;
+	if (w->first_session)
+		return;		/* the stream has not begun */
+	w->await_restart = true;
+	source_resend(w->source);
 }
 
 static void
@@ -239,13 +267,12 @@ units_refresh(struct worker *w, struct wm_error *err)
 			    "table %s.%s had been taken out of the publication: what changed meanwhile "
 			    "is not known, so view and rows under rule \"%s\" begin again",
 			    u->schema, u->name, u->rule->name);
-			u->empty_view = true;
-			unit_restart(u);
-			u->settle_xid = tables->xid;
-			w->bookmarks = true;
+			begin_again(w, u, tables);
 		}
 		if (m->column_list)
 			u->settle_xid = tables->xid;
+		if (u->strayed != 0 && tables->lsn >= u->strayed)
+			recover_strayed(w, u, tables);
 		if (m->refused != NULL)
 			refuse_unit(w, u, m->refused);
 		else if (u->state == UNIT_FAILED) {

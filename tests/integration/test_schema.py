@@ -230,3 +230,30 @@ def test_column_replaced_and_renamed_while_older_changes_are_under_way(db, start
     if down:
         daemon.start()
     daemon_sees(daemon, "t")
+
+
+def test_renamed_there_and_back(db, start):
+    """What was changed under the other name must not be missing under the old one."""
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    db.execute("ALTER TABLE t RENAME TO u; INSERT INTO u VALUES (10, 'x', 1); DELETE FROM u WHERE id = 2; "
+               "ALTER TABLE u RENAME TO t")
+    daemon_sees(daemon, "t")
+    for sql in ("ALTER TABLE t RENAME TO u", "INSERT INTO u VALUES (11, 'x', 1)", "DELETE FROM u WHERE id = 3",
+                "ALTER TABLE u RENAME TO t"):
+        db.execute(sql)
+    daemon_sees(daemon, "t")
+
+
+def test_renamed_schema(db, start):
+    """PostgreSQL goes on streaming the tables under the name that the schema had."""
+    db.execute("CREATE SCHEMA s; CREATE TABLE s.t (id int PRIMARY KEY); INSERT INTO s.t VALUES (1), (2)")
+    daemon = start("- {table: '*.t', view: '{schema}_{table}'}")
+    db.execute("INSERT INTO s.t VALUES (3)")
+    daemon.same("s.t", view="s_t")
+    db.execute("ALTER SCHEMA s RENAME TO z")
+    db.execute("INSERT INTO z.t VALUES (4); DELETE FROM z.t WHERE id = 1")
+    daemon_sees(daemon, "z.t", view="z_t")
+    db.execute("INSERT INTO z.t VALUES (5); DELETE FROM z.t WHERE id = 2")
+    daemon_sees(daemon, "z.t", view="z_t")
