@@ -31,15 +31,16 @@ static const char tables_sql[] =
     "ORDER BY c.oid";
 
 /*
- * The replica identity by default is the primary key, unless that is deferrable; columns that an
- * index only includes are no part of it.
+ * The replica identity by default is the primary key, unless that is deferrable: then two rows may have one
+ * key within a transaction, and a change does not tell which it means.  Columns that an index only includes
+ * are no part of it.
  */
 static const char columns_sql[] =
     "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, a.attgenerated, "
     "coalesce(a.attnum = ANY ((p.indkey::int2[])[0:p.indnkeyatts - 1]), false), "
     "c.relreplident = 'f' OR coalesce(a.attnum = ANY ((r.indkey::int2[])[0:r.indnkeyatts - 1]), false), a.attnum "
     "FROM pg_catalog.pg_attribute a JOIN (" USER_TABLES ") ON c.oid = a.attrelid "
-    "LEFT JOIN pg_catalog.pg_index p ON p.indrelid = c.oid AND p.indisprimary "
+    "LEFT JOIN pg_catalog.pg_index p ON p.indrelid = c.oid AND p.indisprimary AND p.indimmediate "
     "LEFT JOIN pg_catalog.pg_index r ON r.indrelid = c.oid AND r.indisvalid AND r.indimmediate "
     "AND (c.relreplident = 'd' AND r.indisprimary OR c.relreplident = 'i' AND r.indisreplident) "
     "WHERE a.attnum > 0 AND NOT a.attisdropped "

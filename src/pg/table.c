@@ -18,7 +18,7 @@ set_primary(struct wm_pg *c, struct wm_relation *rel, struct wm_error *err)
 	snprintf(sql, sizeof(sql),
 	    "SELECT a.attname FROM pg_catalog.pg_index p JOIN pg_catalog.pg_attribute a "
 	    "ON a.attrelid = p.indrelid AND a.attnum = ANY ((p.indkey::int2[])[0:p.indnkeyatts - 1]) "
-	    "WHERE p.indisprimary AND p.indrelid = %u",
+	    "WHERE p.indisprimary AND p.indimmediate AND p.indrelid = %u",
 	    (unsigned)rel->oid);
 	status = wm_pg_query(c, sql, 0, NULL, "could not read a table's primary key", &res, err);
 	if (status != WM_OK)

@@ -78,8 +78,8 @@ no_key(const struct wm_plan *plan, struct wm_error *err)
 
 	add_table(&table, plan->rel);
 	return wm_fail(err, WM_REJECT,
-	    "rule \"%s\": table %s has no primary key to identify its rows: name the columns "
-	    "in \"key\", or add a primary key",
+	    "rule \"%s\": table %s has no primary key to identify its rows (a deferrable one does not: rows may share a "
+	    "key within a transaction): name columns in \"key\" that are unique at every moment, or add a primary key",
 	    plan->rule->name, table.data);
 }
 

@@ -180,6 +180,16 @@ def test_replica_identity_full_without_a_primary_key(db, start):
     daemon.same("t")
 
 
+def test_deferrable_primary_key_is_no_key(db, start):
+    """Rows may share it within a transaction: an update that shifts all keys would leave one row."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY DEFERRABLE); INSERT INTO t SELECT generate_series(1, 9); "
+               "ALTER TABLE t REPLICA IDENTITY FULL")
+    daemon = start("- table: public.t")
+    wait_until(lambda: daemon.rule("t")["state"] == "failed", "the rule failed")
+    assert "deferrable" in daemon.rule("t")["last_error"]
+    db.execute("UPDATE t SET id = id + 1")
+
+
 def test_replica_identity_of_an_index(db, start):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, code text NOT NULL, v int); CREATE UNIQUE INDEX t_code ON t (code); "
                "ALTER TABLE t REPLICA IDENTITY USING INDEX t_code; INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)")

@@ -237,9 +237,13 @@ unusable_keys_are_refused_with_the_fix(void **state)
 	assert_refused("name: t, table: T", "public.T d a:integer", none);
 	assert_refused("name: t, table: T, mode: append", "public.T d a:integer", none);
 	assert_refused("table: t, events: [insert]", "public.t d a:integer",
-	    "rule \"t\": table public.t has no primary key to identify its rows: name the columns in \"key\", or add a primary key");
+	    "rule \"t\": table public.t has no primary key to identify its rows (a deferrable one does not: "
+	    "rows may share a key within a transaction): name columns in \"key\" that are unique at every moment, or add a primary "
+	    "key");
 	assert_refused("table: t", "public.t f a:integer",
-	    "rule \"t\": table public.t has no primary key to identify its rows: name the columns in \"key\", or add a primary key");
+	    "rule \"t\": table public.t has no primary key to identify its rows (a deferrable one does not: "
+	    "rows may share a key within a transaction): name columns in \"key\" that are unique at every moment, or add a primary "
+	    "key");
 	assert_refused("table: t, key: [b]", "public.t d a!:integer b:text",
 	    "rule \"t\": key column \"b\" is not part of the replica identity of table public.t, so that deletes and changed keys do not "
 	    "tell which row they mean: ALTER TABLE public.t REPLICA IDENTITY FULL (or USING INDEX, of a unique index over the key), "
