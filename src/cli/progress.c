@@ -16,6 +16,8 @@
 #include "grid.h"
 #include "walmill/log.h"
 
+/* A short seed is done before ten seconds are over. */
+#define LOG_FIRST WM_SEC
 #define LOG_EVERY (10 * WM_SEC)
 #define RATE_WINDOW (3 * WM_SEC)
 #define SAMPLES 32
@@ -29,7 +31,7 @@ struct sample {
 
 struct totals {
 	uint64_t	read, expected, accepted, changes, lag_bytes;
-	size_t		seeding, rules;
+	size_t		seeding;
 	double		lag_s;
 };
 
@@ -37,8 +39,8 @@ struct wm_progress {
 	bool			 terminal;
 	struct sample		 samples[SAMPLES];	/* a ring: the last seconds, for rates */
 	size_t			 nsamples;		/* ever taken */
-	wm_usec			 logged;		/* last log line */
-	struct sample		 logged_sample;		/* what it said */
+	wm_usec			 log_next;		/* no log line before; 0: not begun */
+	struct sample		 logged;		/* what the last one said */
 	pthread_mutex_t		 lock;			/* guards line */
 	char			 line[LINE_MAX];
 };
@@ -71,7 +73,7 @@ wm_progress_destroy(struct wm_progress *p)
 static struct totals
 sum(const struct wm_snapshot *s)
 {
-	struct totals t = { .rules = s->nrules };
+	struct totals t = { 0 };
 
 	for (size_t i = 0; i < s->nrules; i++) {
 		const struct wm_rule_status *r = &s->rules[i];
@@ -118,18 +120,15 @@ per_second(uint64_t from, uint64_t to, wm_usec time)
 /* ---- lines ---- */
 
 static void
-seed_line(const struct totals *t, double rate, bool bar, struct wm_buf *out)
+seed_line(const struct totals *t, double rate, struct wm_buf *out)
 {
 	double share = t->expected == 0 ? 0 : (double)t->read / (double)t->expected;
 	char read[32], expected[32], speed[32], left[32];
 
-	wm_buf_addf(out, "seeding %zu of %zu rules", t->seeding, t->rules);
-	if (bar) {
-		wm_buf_adds(out, " [");
-		for (int i = 0; i < BAR; i++)
-			wm_buf_addc(out, i < (int)(share * BAR) ? '#' : '.');
-		wm_buf_addc(out, ']');
-	}
+	wm_buf_adds(out, "seeding [");
+	for (int i = 0; i < BAR; i++)
+		wm_buf_addc(out, i < (int)(share * BAR) ? '#' : '.');
+	wm_buf_addc(out, ']');
 	wm_buf_addf(out, " %.0f%%, %s of %s rows", share * 100, wm_grid_count(t->read, read),
 	    wm_grid_count(t->expected, expected));
 	if (rate > 0)
@@ -154,23 +153,25 @@ stream_line(const struct wm_snapshot *s, const struct totals *t, double rate, st
 		wm_buf_addf(out, " (p99 %s)", wm_grid_seconds(s->latency_p99, latency));
 }
 
+/* Rates are those since before. */
 static void
-make_line(struct wm_progress *p, const struct wm_snapshot *s, wm_usec now, bool bar, struct wm_buf *out)
+make_line(const struct wm_snapshot *s, const struct totals *t, struct sample before, wm_usec now, struct wm_buf *out)
 {
-	struct totals t = sum(s);
-	struct sample before = reference(p, now);
+	wm_usec time = now - before.at;
 
-	if (t.seeding > 0)
-		seed_line(&t, per_second(before.read, t.read, now - before.at), bar, out);
+	if (t->seeding > 0)
+		seed_line(t, per_second(before.read, t->read, time), out);
 	else
-		stream_line(s, &t, per_second(before.changes, t.changes, now - before.at), out);
-	remember(p, &t, now);
+		stream_line(s, t, per_second(before.changes, t->changes, time), out);
 }
 
 void
 wm_progress_line(struct wm_progress *p, const struct wm_snapshot *s, wm_usec now, size_t width, struct wm_buf *out)
 {
-	make_line(p, s, now, true, out);
+	struct totals t = sum(s);
+
+	make_line(s, &t, reference(p, now), now, out);
+	remember(p, &t, now);
 	if (width > 0 && out->len > width)
 		wm_buf_truncate(out, width);
 }
@@ -218,14 +219,16 @@ log_now_and_then(struct wm_progress *p, const struct wm_snapshot *s, wm_usec now
 	struct totals t = sum(s);
 
 	wm_buf_init(&line, LINE_MAX - 1);
-	if (p->logged == 0)
-		p->logged = now;
-	if (now - p->logged < LOG_EVERY || (p->logged_sample.read == t.read && p->logged_sample.changes == t.changes))
+	if (p->log_next == 0) {
+		p->log_next = now + LOG_FIRST;
+		p->logged = (struct sample){ now, t.read, t.changes };
+	}
+	if (now < p->log_next || (p->logged.read == t.read && p->logged.changes == t.changes))
 		return;
-	make_line(p, s, now, false, &line);
+	make_line(s, &t, p->logged, now, &line);
 	wm_log(WM_LOG_INFO, "progress", "%s", line.data);
-	p->logged = now;
-	p->logged_sample = (struct sample){ now, t.read, t.changes };
+	p->log_next = now + LOG_EVERY;
+	p->logged = (struct sample){ now, t.read, t.changes };
 }
 
 void

@@ -66,6 +66,15 @@ def test_no_daemon(daemon):
         assert "walmill.sock" in done.stderr and done.stdout == "", done.stderr
 
 
+@pytest.mark.parametrize("arguments", [
+    ["run"], ["check"], ["status"], ["wait"], ["errors", "list"], ["errors", "show", "1"], ["pause", "t"],
+    ["resume", "t"], ["teardown"],
+], ids=" ".join)
+def test_no_configuration(walmill, tmp_path, arguments):
+    done = walmill(*arguments, "-c", tmp_path / "walmill.yaml", expect=2)
+    assert f"{tmp_path}/walmill.yaml" in done.stderr and done.stdout == "", done.stderr
+
+
 # ---- status ----
 
 FIELDS = {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../../../src/cli/progress.h"
+#include "capture.h"
 
 static char shop[] = "shop", warehouse[] = "warehouse", orders[] = "orders", customers[] = "customers";
 static char table[] = "public.orders";
@@ -62,11 +63,11 @@ seed_shows_share_rate_and_time_left(void **state)
 
 	(void)state;
 	fill(&f);
-	assert_line(p, &f, WM_SEC, 0, "seeding 1 of 2 rules [######..............] 33%, 3,500 of 10,500 rows");
+	assert_line(p, &f, WM_SEC, 0, "seeding [######..............] 33%, 3,500 of 10,500 rows");
 	f.rules[0].rows_read = 3000;
 	assert_line(p, &f, 2 * WM_SEC, 0,
-	    "seeding 1 of 2 rules [##########..........] 52%, 5,500 of 10,500 rows, 2,000 rows/s, 2.5 s left");
-	assert_line(p, &f, 2 * WM_SEC, 20, "seeding 1 of 2 rules");
+	    "seeding [##########..........] 52%, 5,500 of 10,500 rows, 2,000 rows/s, 2.5 s left");
+	assert_line(p, &f, 2 * WM_SEC, 20, "seeding [##########.");
 	wm_progress_destroy(p);
 }
 
@@ -80,7 +81,7 @@ a_low_estimate_does_not_pass_the_end(void **state)
 	(void)state;
 	fill(&f);
 	f.rules[0].rows_read = 9000;
-	assert_line(p, &f, WM_SEC, 0, "seeding 1 of 2 rules [####################] 100%, 11,500 of 11,500 rows");
+	assert_line(p, &f, WM_SEC, 0, "seeding [####################] 100%, 11,500 of 11,500 rows");
 	wm_progress_destroy(p);
 }
 
@@ -131,6 +132,42 @@ old_samples_do_not_count(void **state)
 	wm_progress_destroy(p);
 }
 
+/* What update(now) logs; empty: nothing. */
+static void
+assert_logs(struct wm_progress *p, const struct fixture *f, wm_usec now, const char *expected)
+{
+	char text[2000];
+	struct capture c = capture_begin(stderr);
+
+	wm_progress_update(p, &f->s, now);
+	capture_end(&c, text, sizeof(text));
+	if (*expected == '\0')
+		assert_string_equal(text, "");
+	else
+		assert_non_null(strstr(text, expected));
+}
+
+/* Log lines are far apart, and so are the two counts that a rate is made from. */
+static void
+the_log_shows_the_rate_since_its_last_line(void **state)
+{
+	struct wm_progress *p = wm_progress_create(false);
+	struct fixture f;
+
+	(void)state;
+	fill(&f);
+	assert_logs(p, &f, WM_SEC, "");
+	f.rules[0].rows_read = 3000;
+	assert_logs(p, &f, 2 * WM_SEC,
+	    "progress: seeding [##########..........] 52%, 5,500 of 10,500 rows, 2,000 rows/s, 2.5 s left\n");
+	f.rules[0].state = "streaming";
+	f.source.changes = 1000;
+	assert_logs(p, &f, 11 * WM_SEC, "");
+	assert_logs(p, &f, 12 * WM_SEC, "progress: streaming, 1,000 changes, 100 rows/s, lag 0 B, 0 ms\n");
+	assert_logs(p, &f, 60 * WM_SEC, "");
+	wm_progress_destroy(p);
+}
+
 int
 main(void)
 {
@@ -139,6 +176,7 @@ main(void)
 		cmocka_unit_test(a_low_estimate_does_not_pass_the_end),
 		cmocka_unit_test(the_stream_shows_rate_lag_and_latency),
 		cmocka_unit_test(old_samples_do_not_count),
+		cmocka_unit_test(the_log_shows_the_rate_since_its_last_line),
 	};
 
 	return cmocka_run_group_tests_name("cli_progress", tests, NULL, NULL);
