@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
 """Exact comparison of a source table with a view, value by value, as docs/types.md says."""
 
+import collections
 import decimal
 import math
 import sqlite3
@@ -162,34 +163,35 @@ class PostgresTarget:
         return cell
 
 
-def _key(row):
-    """Sorts rows of any mixture of types, and tells 1 from '1' and from True."""
-    return tuple((type(v).__name__, repr(v)) for v in row)
+_PLAIN = (str, int, bytes, type(None))      # never equal to one another
+
+
+def _cell(value):
+    """Tells values of any mixture of types apart: 1 from '1', from True, from 1.0."""
+    return value if type(value) in _PLAIN else (type(value).__name__, repr(value))
+
+
+def _counted(rows, described, convert):
+    """{row: how often it is there}; by columns, since a table may have many rows."""
+    columns = [[_cell(convert(value, kind, typmod)) for value in column]
+               for column, (_, kind, typmod) in zip(zip(*rows), described)]
+    return collections.Counter(zip(*columns))
 
 
 def differences(connection, table, target, view=None, columns=None, where=None, rename=None):
     """A list of texts, empty when the view equals the table: no row more, less or different."""
     described, rows = source_rows(connection, table, columns, where)
     names = [(rename or {}).get(c[0], c[0]) for c in described]
-    want = sorted((tuple(target.expected(v, c[1], c[2]) for v, c in zip(row, described)) for row in rows), key=_key)
-    have = sorted((tuple(target.actual(v, c[1], c[2]) for v, c in zip(row, described))
-                   for row in target.view_rows(view or table.rpartition(".")[2], names)), key=_key)
+    want = _counted(rows, described, target.expected)
+    have = _counted(target.view_rows(view or table.rpartition(".")[2], names), described, target.actual)
     return _diff(want, have, names)
 
 
 def _diff(want, have, names):
-    def counted(rows):
-        counts = {}
-        for row in rows:
-            counts.setdefault(_key(row), [row, 0])[1] += 1
-        return counts
-
-    wanted, there = counted(want), counted(have)
-    missing = [row for key, (row, n) in wanted.items() if n > there.get(key, (None, 0))[1]]
-    extra = [row for key, (row, n) in there.items() if n > wanted.get(key, (None, 0))[1]]
+    missing, extra = sorted(want - have, key=repr), sorted(have - want, key=repr)
     if not missing and not extra:
         return []
-    out = [f"{len(want)} rows wanted, {len(have)} there; {len(missing)} missing or different, "
+    out = [f"{want.total()} rows wanted, {have.total()} there; {len(missing)} missing or different, "
            f"{len(extra)} too many or different"]
     # A few in full are worth more than all of them cut; of two versions of a row, what differs.
     by_first = {row[0]: row for row in extra}
@@ -203,10 +205,11 @@ def _diff(want, have, names):
 
 
 def _differing(names, row, other):
-    columns = [i for i, pair in enumerate(zip(row, other)) if _key((pair[0],)) != _key((pair[1],))]
+    columns = [i for i, pair in enumerate(zip(row, other)) if pair[0] != pair[1]]
     return [names[i] for i in columns], [row[i] for i in columns]
 
 
 def _short(names, row):
-    texts = [r if len(r) < 90 else f"{r[:60]}... ({len(r)} characters)" for r in map(repr, row)]
+    texts = [cell[1] if isinstance(cell, tuple) else repr(cell) for cell in row]
+    texts = [t if len(t) < 90 else f"{t[:60]}... ({len(t)} characters)" for t in texts]
     return "{" + ", ".join(f"{n}: {t}" for n, t in zip(names, texts)) + "}"
