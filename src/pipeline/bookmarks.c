@@ -87,6 +87,18 @@ hold_json(const struct hold *h)
 static const char *const unit_states[] = { [UNIT_SEEDING] = "seeding", [UNIT_CATCHING] = "catching up",
 	[UNIT_STREAMING] = "done", [UNIT_FAILED] = "seeding" };
 
+/* How many rows that the source no longer has a rule leaves in its view: none, marked ones, any. */
+static int
+leaves_behind(const struct wm_rule *rule)
+{
+	const unsigned removing = WM_EVENT_UPDATE | WM_EVENT_DELETE | WM_EVENT_TRUNCATE;
+
+	if (rule->on_delete == WM_DELETE_IGNORE || rule->on_truncate == WM_TRUNCATE_IGNORE ||
+	    (rule->events & removing) != removing)
+		return 2;
+	return rule->on_delete == WM_DELETE_SOFT ? 1 : 0;
+}
+
 char *
 bookmark_unit(const struct unit *u)
 {
@@ -104,6 +116,7 @@ bookmark_unit(const struct unit *u)
 	add_lsn(o, "strayed", u->strayed);
 	cJSON_AddBoolToObject(o, "reseed", u->reseed);
 	cJSON_AddBoolToObject(o, "empty_view", u->empty_view);
+	cJSON_AddNumberToObject(o, "leaves_behind", leaves_behind(u->rule));
 	if (u->visible != NULL)
 		cJSON_AddStringToObject(o, "visible", u->visible);
 	cJSON_AddNumberToObject(o, "read", (double)u->read);
@@ -165,8 +178,11 @@ bookmark_apply(struct worker *w, struct unit *u)
 	free(u->numbers);
 	u->numbers = *get_text(o, "numbers") == '\0' ? NULL : strdup(get_text(o, "numbers"));
 	if ((uint32_t)get_number(o, "oid") != u->oid || strcmp(get_text(o, "fingerprint"), fingerprint) != 0) {
-		/* Another table of this name, or another rule: what the view holds is of before. */
-		u->empty_view = (uint32_t)get_number(o, "oid") != u->oid;
+		/* Another table of this name, or another rule: what the view holds is of before.  The seed meets
+		 * the rows that the source has; those that only the former rule kept have to go first. */
+		u->empty_view = (uint32_t)get_number(o, "oid") != u->oid ||
+		    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "empty_view")) ||
+		    get_number(o, "leaves_behind") > leaves_behind(u->rule);
 		unit_restart(u);
 		return true;
 	}

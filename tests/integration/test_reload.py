@@ -3,6 +3,7 @@
 
 import re
 
+import pytest
 from walmill_testing import wait_until
 
 TABLES = """
@@ -77,6 +78,33 @@ def test_rules_removed_while_the_daemon_was_down(db, start):
     daemon.write_rules("- {table: public.t, where: n > 100}")
     daemon.start()
     daemon.same("t", where="n > 100")
+
+
+@pytest.mark.parametrize("keeping", ["on_delete: soft", "on_delete: ignore", "on_truncate: ignore", "events: [insert, update]"])
+def test_rows_that_the_former_rule_kept_go_with_it(db, start, keeping):
+    """The seed of the changed rule meets only the rows that the source has."""
+    db.execute(TABLES)
+    daemon = start(f"- {{table: public.t, {keeping}}}")
+    daemon.same("t")
+    db.execute("DELETE FROM t WHERE id > 450" if "truncate" not in keeping else "TRUNCATE t; INSERT INTO t VALUES (1, 'again', 1)")
+    daemon.wait()
+    assert daemon.rows("SELECT count(*) FROM t") == [(500,)]
+    daemon.write_rules("- table: public.t")
+    daemon.sighup()
+    wait_until(lambda: daemon.rows("SELECT count(*) FROM t") != [(500,)], "the changed rule")
+    daemon.same("t")
+
+
+def test_rows_that_are_marked_as_deleted_stay_when_another_key_of_the_rule_changes(db, start):
+    db.execute(TABLES)
+    daemon = start("- {table: public.t, on_delete: soft}")
+    db.execute("DELETE FROM t WHERE id > 450")
+    daemon.wait()
+    daemon.write_rules("- {table: public.t, on_delete: soft, where: n > 10}")
+    daemon.sighup()
+    wait_until(lambda: daemon.rows("SELECT count(*) FROM t WHERE n <= 10 AND NOT _walmill_deleted") == [(0,)], "the changed rule")
+    daemon.wait()
+    assert daemon.rows("SELECT count(*) FROM t WHERE _walmill_deleted AND id > 450") == [(50,)]
 
 
 def test_added_target(db, daemon):
