@@ -233,7 +233,7 @@ def test_check_warns_of_a_key_that_is_not_unique(db, daemon):
                "CREATE TABLE late (id int PRIMARY KEY DEFERRABLE); ALTER TABLE late REPLICA IDENTITY FULL; "
                "CREATE TABLE partial (id int PRIMARY KEY, code text); CREATE UNIQUE INDEX ON partial (code) WHERE id > 7; "
                "ALTER TABLE partial REPLICA IDENTITY FULL")
-    d = daemon("- {table: public.good, key: [code]}\n- {table: public.twice, key: [code]}\n- table: public.late\n"
+    d = daemon("- {table: public.good, key: [code]}\n- {table: public.twice, key: [code]}\n- {table: public.late, key: [id]}\n"
                "- {table: public.partial, key: [code]}\n- {name: both, view: both, table: public.twice, key: [code, id]}")
     found = [x for x in json.loads(d.run("check", "--json").stdout)["findings"] if "unique" in x["text"]]
     assert len(found) == 3 and all(x["severity"] == "warning" and "not deferrable" in x["fix"] for x in found)
