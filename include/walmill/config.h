@@ -143,4 +143,7 @@ struct wm_config *wm_config_load_partial(const char *path, struct wm_diags *diag
 struct wm_config *wm_config_parse(const char *name, const char *text, const char *folder, struct wm_diags *diags);
 void wm_config_free(struct wm_config *config);
 
+/* Where the files of a source's journal are; caller frees, NULL: out of memory. */
+char *wm_config_journal_folder(const struct wm_config *config, const char *source);
+
 #endif

@@ -88,7 +88,9 @@ struct wm_source_status {
 	const char	*state;		/* connecting, streaming, retrying, failed, stopped */
 	wm_lsn		 received_lsn, acknowledged_lsn, server_lsn;
 	uint64_t	 lag_bytes, transactions, changes;
-	uint64_t	 reconnects, journal_bytes;
+	uint64_t	 reconnects;
+	uint64_t	 journal_bytes, journal_max_bytes;	/* on disk; in memory where the journal is off */
+	const char	*journal_state;		/* "ok", "off", "full", "no_space", "failed" */
 	char		*last_error;	/* or NULL */
 };
 

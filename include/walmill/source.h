@@ -40,8 +40,8 @@ struct wm_receiver {
 	wm_usec		 silence;		/* longest time without a byte from the server */
 	struct wm_journal *journal;
 	struct wm_receiver_shared *shared;
-	/* Stores a position durably; called before the server is told it. */
-	enum wm_status (*store_ack)(void *arg, wm_lsn lsn, struct wm_error *err);
+	/* Stores durably that lsn may be told, and how far targets are; called before the server is told. */
+	enum wm_status (*store_progress)(void *arg, wm_lsn lsn, struct wm_error *err);
 	/* The server has begun to stream. */
 	void (*streaming)(void *arg);
 	void		*arg;

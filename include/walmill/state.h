@@ -42,16 +42,26 @@ enum wm_status wm_state_source_get(struct wm_state *s, const char *source,
     struct wm_source_record *ret, bool *ret_found, struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_state_source_put(struct wm_state *s, const char *source, const struct wm_source_record *rec,
     struct wm_error *err) WM_MUST_CHECK;
-enum wm_status wm_state_source_ack(
-    struct wm_state *s, const char *source, wm_lsn acked, struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_state_source_delete(struct wm_state *s, const char *source, struct wm_error *err) WM_MUST_CHECK;
 
-/* ---- what a target had reached when we last acknowledged: shows a target that was put back ---- */
+/* ---- how far each target has come ---- */
 
-enum wm_status wm_state_reached_get(struct wm_state *s, const char *source, const char *target, wm_lsn *ret,
-    struct wm_error *err) WM_MUST_CHECK;	/* 0: none */
-enum wm_status wm_state_reached_put(struct wm_state *s, const char *source, const char *target, wm_lsn lsn,
+struct wm_reached {
+	const char	*target;
+	wm_lsn		 stored;	/* what its own checkpoint covers: shows a target that was put back */
+	wm_lsn		 passed;	/* it needs nothing up to here: shows a journal that does not reach back so far */
+};
+/* *ret_found false: the source never fed this target, or not since the configuration last had it.  ret->target is not set. */
+enum wm_status wm_state_reached_get(struct wm_state *s, const char *source, const char *target, struct wm_reached *ret,
+    bool *ret_found, struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_reached_put(struct wm_state *s, const char *source, const struct wm_reached *reached,
     struct wm_error *err) WM_MUST_CHECK;
+/* Forgets the targets that are not in the list. */
+enum wm_status wm_state_reached_keep(struct wm_state *s, const char *source, const char *const *targets, size_t n,
+    struct wm_error *err) WM_MUST_CHECK;
+/* What targets have reached, and what the source is told next, all or nothing. */
+enum wm_status wm_state_progress(struct wm_state *s, const char *source, wm_lsn acked, const struct wm_reached *list,
+    size_t n, struct wm_error *err) WM_MUST_CHECK;
 
 /* ---- tables whose changes were not sent for a time: remembered until every target reflects it ---- */
 

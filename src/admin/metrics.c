@@ -31,6 +31,8 @@ static const struct metric source_metrics[] = {
 	{ "walmill_source_changes_total", "counter", "Row changes received", SOURCE(changes) },
 	{ "walmill_source_reconnects_total", "counter", "Times the stream was started again", SOURCE(reconnects) },
 	{ "walmill_source_journal_bytes", "gauge", "Bytes kept until every target has them", SOURCE(journal_bytes) },
+	{ "walmill_source_journal_max_bytes", "gauge", "Bound of those bytes, 0 without a durable journal",
+	    SOURCE(journal_max_bytes) },
 };
 
 #define TARGET(field) COUNT, offsetof(struct wm_target_status, field)
@@ -59,6 +61,7 @@ static const struct metric rule_metrics[] = {
 };
 
 static const char *const source_states[] = { "connecting", "streaming", "retrying", "failed", "stopped" };
+static const char *const journal_states[] = { "ok", "off", "full", "no_space", "failed" };
 static const char *const target_states[] = { "ok", "retrying", "failed" };
 static const char *const rule_states[] = { "seeding", "streaming", "paused", "failed" };
 
@@ -188,6 +191,9 @@ wm_admin_render_metrics(const struct wm_snapshot *s, struct wm_buf *out)
 		{ "walmill_source_state", "1 for the state the source is in", s->sources, s->nsources,
 		    sizeof(*s->sources), offsetof(struct wm_source_status, state), source_labels, source_metrics,
 		    WM_ARRAY_SIZE(source_metrics), source_states, WM_ARRAY_SIZE(source_states) },
+		{ "walmill_source_journal_state", "1 for the state the journal is in", s->sources, s->nsources,
+		    sizeof(*s->sources), offsetof(struct wm_source_status, journal_state), source_labels, NULL, 0,
+		    journal_states, WM_ARRAY_SIZE(journal_states) },
 		{ "walmill_target_state", "1 for the state the target is in", s->targets, s->ntargets,
 		    sizeof(*s->targets), offsetof(struct wm_target_status, state), target_labels, target_metrics,
 		    WM_ARRAY_SIZE(target_metrics), target_states, WM_ARRAY_SIZE(target_states) },

@@ -5,6 +5,7 @@ libwm_base_a_SOURCES = \
 	%D%/clock.c \
 	%D%/diag.c \
 	%D%/error.c \
+	%D%/folder.c \
 	%D%/log.c \
 	%D%/lsn.c \
 	%D%/secret.c \

@@ -192,9 +192,6 @@ start(const char *path)
 		return wm_cli_fail(&err);
 	wm_log(WM_LOG_INFO, "starting", "walmill " PACKAGE_VERSION ": %zu sources, %zu targets, %zu rules from %s",
 	    setup->config->nsources, setup->config->ntargets, setup->rules->n, path);
-	if (setup->config->journal)
-		wm_log(WM_LOG_INFO, "journal_in_memory", "this version keeps the journal in memory and acknowledges "
-		    "after every target has the data");
 	return serve(path, setup, state, signals);
 }
 

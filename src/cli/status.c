@@ -37,6 +37,20 @@ count(const cJSON *object, const char *name, char *buf)
 	return wm_grid_count((uint64_t)number(object, name), buf);
 }
 
+/* "12 MiB", "10 GiB full" */
+static void
+journal_cell(struct wm_grid *grid, const cJSON *source)
+{
+	const char *state = text(source, "journal_state");
+	char size[32];
+
+	if (strcmp(state, "off") == 0)
+		wm_grid_cell(grid, "off");
+	else
+		wm_grid_cell(grid, "%s%s%s", wm_grid_size((uint64_t)number(source, "journal_bytes"), size),
+		    strcmp(state, "ok") == 0 ? "" : " ", strcmp(state, "ok") == 0 ? "" : state);
+}
+
 static void
 print_sources(const cJSON *list)
 {
@@ -44,7 +58,7 @@ print_sources(const cJSON *list)
 	const cJSON *o;
 	char a[32], b[32], c[32];
 
-	wm_grid_init(&grid, "SOURCE,STATE,RECEIVED,ACKNOWLEDGED,SERVER,>LAG,>TRANSACTIONS,>CHANGES");
+	wm_grid_init(&grid, "SOURCE,STATE,RECEIVED,ACKNOWLEDGED,SERVER,>LAG,JOURNAL,>TRANSACTIONS,>CHANGES");
 	cJSON_ArrayForEach(o, list) {
 		wm_grid_cell(&grid, "%s", text(o, "name"));
 		wm_grid_cell(&grid, "%s", text(o, "state"));
@@ -52,6 +66,7 @@ print_sources(const cJSON *list)
 		wm_grid_cell(&grid, "%s", text(o, "acknowledged_lsn"));
 		wm_grid_cell(&grid, "%s", text(o, "server_lsn"));
 		wm_grid_cell(&grid, "%s", wm_grid_size((uint64_t)number(o, "lag_bytes"), a));
+		journal_cell(&grid, o);
 		wm_grid_cell(&grid, "%s", count(o, "transactions", b));
 		wm_grid_cell(&grid, "%s", count(o, "changes", c));
 	}

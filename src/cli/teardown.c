@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * teardown.c - walmill teardown: drops slot and publication that walmill made.
+ * teardown.c - walmill teardown: drops slot and publication that walmill made, and deletes the journal.
  *
  * What targets remember stays: it tells the next start that their views belong to an older slot
  * and must be emptied.
@@ -14,6 +14,7 @@
 #include "args.h"
 #include "cli.h"
 #include "link.h"
+#include "walmill/journal.h"
 #include "walmill/pg.h"
 #include "walmill/strutil.h"
 
@@ -88,6 +89,14 @@ drop_at_source(const struct wm_source_config *source, const struct wm_source_rec
 }
 
 static enum wm_status
+delete_journal(const struct wm_config *config, const char *source, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *folder = wm_config_journal_folder(config, source);
+
+	return folder == NULL ? wm_oom(err, "the journal's folder") : wm_journal_delete(folder, err);
+}
+
+static enum wm_status
 teardown_source(const struct wm_setup *setup, struct wm_state *state, const struct wm_source_config *source,
     struct wm_error *err)
 {
@@ -103,7 +112,8 @@ teardown_source(const struct wm_setup *setup, struct wm_state *state, const stru
 		    source->name, setup->config->state);
 		return WM_OK;
 	}
-	if ((status = drop_at_source(source, &record, err)) != WM_OK)
+	if ((status = drop_at_source(source, &record, err)) != WM_OK ||
+	    (status = delete_journal(setup->config, source->name, err)) != WM_OK)
 		return wm_error_prefix(err, "teardown of source \"%s\"", source->name);
 	return wm_state_source_delete(state, source->name, err);
 }
@@ -156,7 +166,7 @@ wm_cli_teardown(int argc, char **argv)
 	};
 	const struct wm_usage usage = { "teardown", "",
 		"Drops the replication slot and the publication that walmill made "
-		"at each source, and forgets\nthe positions.  Tables at the targets stay.",
+		"at each source, deletes\nthe journal and forgets the positions.  Tables at the targets stay.",
 		0, 0 };
 	WM_AUTO(wm_cli_free_setupp) struct wm_setup *setup = NULL;
 	struct wm_diags diags = { 0 };

@@ -140,6 +140,9 @@ check_name(const struct wm_pair *pair, const char *what, struct wm_diags *diags)
 	if (!consists_of(pair->key, in_name))
 		wm_diags_at(diags, WM_ERROR, &pair->mark,
 		    "%s name \"%s\" must be made of letters, digits, \"_\", \".\" and \"-\"", what, pair->key);
+	else if (*pair->key == '.')
+		/* Names are names of folders, too. */
+		wm_diags_at(diags, WM_ERROR, &pair->mark, "%s name \"%s\" must not begin with a dot", what, pair->key);
 }
 
 /* A section that must have entries; NULL after an error. */
@@ -532,4 +535,10 @@ wm_config_free(struct wm_config *config)
 	free(config->path);
 	free(config->folder);
 	free(config);
+}
+
+char *
+wm_config_journal_folder(const struct wm_config *config, const char *source)
+{
+	return wm_asprintf("%s/journal/%s", config->state, source);
 }

@@ -1,158 +1,23 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * journal.c - segments in memory, one writer, many readers.
- *
- * The writer fills the last segment without a lock; what a reader may see is the segment's
- * `published` length, stored with release order.  The next segment is linked only after the
- * last one was published whole, so a reader that finds `next` has seen all of the one before.
- * The mutex guards the chain's head, the readers' positions and sleeping.
+ * journal.c - the writer's side: appending, bounds, restarts, and a journal's life.
  */
+#include "internal.h"
+
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
-#include <uthash.h>
 
-#include "walmill/journal.h"
+#include "walmill/log.h"
 #include "walmill/reader.h"
+#include "walmill/strutil.h"
 
-#define SEGMENT_BYTES (1U << 20)
-#define ALIGN8(n) (((n) + 7) & ~(size_t)7)
-
-/* A relation message in force; shared by the writer's table and segments' preludes. */
-struct blob {
-	size_t		refs;		/* guarded by the journal's mutex */
-	size_t		len;
-	uint8_t		bytes[];
-};
-
-struct relation {
-	uint32_t	 oid;
-	struct blob	*blob;
-	UT_hash_handle	 hh;
-};
-
-struct header {				/* in front of each record, 8-byte aligned */
-	wm_lsn		lsn;
-	uint32_t	len;
-	uint32_t	kind;
-};
-
-struct segment {
-	_Atomic(struct segment *) next;
-	atomic_size_t	 published;	/* bytes readers may see */
-	size_t		 used;		/* writer's own */
-	size_t		 size;
-	uint64_t	 number;
-	size_t		 nprelude;	/* relations in force at the segment's start */
-	struct blob	**prelude;
-	uint8_t		*bytes;
-};
-
-struct wm_journal {
-	pthread_mutex_t	 lock;
-	pthread_cond_t	 more;
-	size_t		 max;
-	size_t		 kept;		/* bytes of all segments; guarded */
-	struct segment	*first;		/* guarded */
-	struct segment	*last;		/* written by the writer under the lock, so it reads without */
-	struct segment	*restarted;	/* where readers of an older generation go; guarded */
-	unsigned	 generation;	/* guarded; copies in readers */
-	atomic_uint	 generation_now;
-	struct relation	*relations;	/* writer's own */
-	atomic_uint_fast64_t complete;
-	bool		 in_transaction;	/* writer's own */
-	bool		 writer_waits;	/* guarded */
-	unsigned	 sleepers;	/* guarded */
-	int		 space_fd;
-	struct wm_journal_reader *readers;	/* guarded */
-};
-
-struct place {
-	struct segment	*segment;
-	size_t		 offset;
-};
-
-struct wm_journal_reader {
-	struct wm_journal	*journal;
-	struct wm_journal_reader *next;
-	struct place		 cur;		/* next record to read; reader's own */
-	struct place		 released;	/* guarded: segments before it are not used */
-	struct place		 mark;		/* guarded: where a rewind goes */
-	bool			 mark_lost;	/* guarded: the mark's segment is gone */
-	unsigned		 generation;
-	bool			 woken;		/* guarded */
-	/* what a (re)start in mid-log still has to give before the record at cur */
-	bool			 give_reset, restarted;
-	size_t			 prelude_at;	/* next prelude entry; SIZE_MAX: none */
-	size_t			 scan_to;	/* until this offset only relations and resets; 0: not scanning */
-	atomic_uint_fast64_t	 committed;
-};
-
-static void
-segment_free(struct segment *s)
-{
-	for (size_t i = 0; i < s->nprelude; i++)
-		if (--s->prelude[i]->refs == 0)
-			free(s->prelude[i]);
-	free(s->prelude);
-	free(s->bytes);
-	free(s);
-}
-
-static struct segment *
-segment_new(struct wm_journal *j, size_t size, uint64_t number)
-{
-	struct segment *s = calloc(1, sizeof(*s));
-	struct relation *r;
-	size_t n = HASH_COUNT(j->relations);
-
-	if (s == NULL)
-		return NULL;
-	s->bytes = malloc(size);
-	s->prelude = n == 0 ? NULL : malloc(n * sizeof(*s->prelude));
-	if (s->bytes == NULL || (n > 0 && s->prelude == NULL)) {
-		segment_free(s);
-		return NULL;
-	}
-	s->size = size;
-	s->number = number;
-	for (r = j->relations; r != NULL; r = r->hh.next) {
-		r->blob->refs++;
-		s->prelude[s->nprelude++] = r->blob;
-	}
-	return s;
-}
-
-/* Frees the segments that no reader needs: up to the marks, or, if so told, up to what is released. */
-static void
-trim(struct wm_journal *j, bool past_marks)
-{
-	uint64_t keep = j->last->number;
-	struct wm_journal_reader *r;
-
-	for (r = j->readers; r != NULL; r = r->next) {
-		const struct place *p = past_marks || r->mark_lost ? &r->released : &r->mark;
-
-		if (p->segment->number < keep)
-			keep = p->segment->number;
-	}
-	for (r = j->readers; r != NULL; r = r->next)
-		if (!r->mark_lost && r->mark.segment->number < keep)
-			r->mark_lost = true;
-	while (j->first->number < keep) {
-		struct segment *s = j->first;
-
-		j->first = atomic_load(&s->next);
-		j->kept -= s->size;
-		segment_free(s);
-	}
-}
+#define SEGMENT_IN_MEMORY (1U << 20)
+#define SEGMENT_MIN (64U << 10)
+#define SEGMENT_MAX (8U << 20)
 
 static void
 relations_forget(struct wm_journal *j)
@@ -161,53 +26,87 @@ relations_forget(struct wm_journal *j)
 
 	HASH_ITER(hh, j->relations, r, tmp) {
 		HASH_DEL(j->relations, r);
-		if (--r->blob->refs == 0)
-			free(r->blob);
+		blob_unref(r->blob);
 		free(r);
 	}
 }
 
-enum wm_status
-wm_journal_create(size_t max_bytes, struct wm_journal **ret, struct wm_error *err)
+static size_t
+segment_size(const struct wm_journal_options *o)
 {
-	struct wm_journal *j = calloc(1, sizeof(*j));
+	size_t size = o->memory / 8;
+
+	if (o->folder == NULL)
+		return SEGMENT_IN_MEMORY;
+	return size < SEGMENT_MIN ? SEGMENT_MIN : size > SEGMENT_MAX ? SEGMENT_MAX : size;
+}
+
+static void
+closep(struct wm_journal **j)
+{
+	wm_journal_close(*j);
+}
+
+enum wm_status
+wm_journal_open(const struct wm_journal_options *o, struct wm_journal **ret, struct wm_error *err)
+{
+	WM_AUTO(closep) struct wm_journal *j = calloc(1, sizeof(*j));
 	pthread_condattr_t attr;
+	enum wm_status st = WM_OK;
 
 	if (j == NULL)
 		return wm_oom(err, "the journal");
-	j->space_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	j->first = j->last = segment_new(j, SEGMENT_BYTES, 1);
-	if (j->space_fd < 0 || j->first == NULL) {
-		if (j->space_fd >= 0)
-			close(j->space_fd);
-		free(j);
-		return wm_fail(err, WM_FATAL, "could not set up the journal: %s", strerror(errno));
-	}
-	j->max = max_bytes;
-	j->kept = SEGMENT_BYTES;
 	pthread_mutex_init(&j->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&j->more, &attr);
+	pthread_cond_init(&j->sync.work, &attr);
 	pthread_condattr_destroy(&attr);
+	j->sync.fd = -1;
+	j->max_memory = o->memory;
+	j->max_bytes = o->max_bytes;
+	j->segment_bytes = segment_size(o);
+	j->space_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (j->space_fd < 0)
+		return wm_fail(err, WM_FATAL, "could not set up the journal: %s", strerror(errno));
+	if (o->folder != NULL) {
+		j->folder = strdup(o->folder);
+		st = j->folder == NULL ? wm_oom(err, "the journal") : journal_recover(j, err);
+		if (st == WM_OK)
+			st = syncer_start(j, err);
+	} else {
+		j->first = j->last = segment_new(j, j->segment_bytes);
+		if (j->first == NULL)
+			st = wm_oom(err, "a journal segment");
+		else
+			j->first->number = 1;
+	}
+	if (st != WM_OK)
+		return st;
 	*ret = j;
+	j = NULL;
 	return WM_OK;
 }
 
 void
-wm_journal_destroy(struct wm_journal *j)
+wm_journal_close(struct wm_journal *j)
 {
 	if (j == NULL)
 		return;
 	assert(j->readers == NULL);
+	if (j->folder != NULL)
+		syncer_stop(j);
 	while (j->first != NULL) {
 		struct segment *s = j->first;
 
 		j->first = atomic_load(&s->next);
-		segment_free(s);
+		segment_free(j, s);
 	}
 	relations_forget(j);
-	close(j->space_fd);
+	if (j->space_fd >= 0)
+		close(j->space_fd);
+	free(j->folder);
+	pthread_cond_destroy(&j->sync.work);
 	pthread_cond_destroy(&j->more);
 	pthread_mutex_destroy(&j->lock);
 	free(j);
@@ -235,8 +134,8 @@ remember_relation(struct wm_journal *j, const void *data, size_t len, struct wm_
 	if (r == NULL && (r = calloc(1, sizeof(*r))) != NULL) {
 		r->oid = oid;
 		HASH_ADD(hh, j->relations, oid, sizeof(oid), r);
-	} else if (r != NULL && --r->blob->refs == 0)
-		free(r->blob);
+	} else if (r != NULL)
+		blob_unref(r->blob);
 	if (r != NULL)
 		r->blob = blob;
 	pthread_mutex_unlock(&j->lock);
@@ -247,75 +146,96 @@ remember_relation(struct wm_journal *j, const void *data, size_t len, struct wm_
 	return WM_OK;
 }
 
-/* A transaction begins or ends with it, or neither. */
-static void
-follow_message(struct wm_journal *j, const uint8_t *data, size_t len)
-{
-	struct wm_reader r = { .p = data, .end = data + len };
-	uint8_t tag = wm_reader_u8(&r);
-	wm_lsn end;
-
-	if (tag == 'B')
-		j->in_transaction = true;
-	if (tag != 'C')
-		return;
-	(void)wm_reader_u8(&r);			/* flags */
-	(void)wm_reader_u64(&r);		/* commit LSN */
-	end = wm_reader_u64(&r);
-	j->in_transaction = false;
-	if (!r.bad && end > atomic_load(&j->complete))
-		atomic_store(&j->complete, end);
-}
-
-/* Follows transaction boundaries, so that a new session knows where to go on. */
-static void
-follow(struct wm_journal *j, enum wm_record_kind kind, wm_lsn lsn, const void *data, size_t len)
-{
-	if (kind == WM_RECORD_MESSAGE)
-		follow_message(j, data, len);
-	else if (kind == WM_RECORD_RESET)
-		j->in_transaction = false;
-	else if (!j->in_transaction && lsn > atomic_load(&j->complete))
-		atomic_store(&j->complete, lsn);
-}
-
-/* s goes behind the last segment, whose records are all shown first. */
+/* s goes behind the last segment, whose records are all shown first; the lock is held. */
 static void
 link_segment(struct wm_journal *j, struct segment *s)
 {
-	wm_journal_publish(j);
-	pthread_mutex_lock(&j->lock);
+	s->number = j->last->number + 1;
 	atomic_store_explicit(&j->last->next, s, memory_order_release);
 	j->last = s;
-	pthread_mutex_unlock(&j->lock);
+	pthread_cond_signal(&j->sync.work);
 }
 
-/* Links a fresh segment for need bytes; WM_RETRY when the bound is reached. */
+/* Whether everything that the source was, or may be, told about is at the targets; the lock is held. */
+static bool
+all_committed(const struct wm_journal *j)
+{
+	for (const struct wm_journal_reader *r = j->readers; r != NULL; r = r->next)
+		if (atomic_load(&r->committed) < atomic_load(&j->complete))
+			return false;
+	return true;
+}
+
+/* Bytes that are in memory only; the lock is held. */
+static size_t
+unsynced(const struct wm_journal *j)
+{
+	size_t n = 0;
+
+	for (const struct segment *s = j->sync.at; s != NULL; s = atomic_load(&s->next))
+		n += s->size;
+	return n;
+}
+
+/* Makes room for a segment of size bytes, if that can be; the lock is held. */
+static bool
+make_room(struct wm_journal *j, size_t size)
+{
+	bool was_full = j->full;
+
+	if (j->folder == NULL) {
+		if (j->memory + size > j->max_memory)
+			segments_trim(j, false);
+		if (j->memory + size > j->max_memory)
+			segments_trim(j, true);
+		/* An empty log takes a message of any size. */
+		return j->memory + size <= j->max_memory || j->first == j->last;
+	}
+	if (j->kept + size > j->max_bytes)
+		segments_trim(j, false);
+	/* One transaction that is larger than the journal: its beginning goes once every target has taken it. */
+	if (j->kept + size > j->max_bytes && all_committed(j)) {
+		segments_trim(j, true);
+		/* What the source was told must not pass it before every target has it. */
+		j->hole = j->first->mid;
+		j->hole_lsn = atomic_load(&j->complete);
+	}
+	j->full = j->kept + size > j->max_bytes && j->first != j->last;
+	if (j->full && !was_full)
+		wm_log(WM_LOG_WARNING, "journal_full",
+		    "journal \"%s\" holds %" PRIu64 " bytes, its bound (journal.max_bytes): nothing is acknowledged "
+		    "until a target takes more", j->folder, j->kept);
+	else if (!j->full && was_full)
+		wm_log(WM_LOG_INFO, "journal_room", "journal \"%s\" has room again", j->folder);
+	if (j->full)
+		return false;
+	/* What slow readers hold does not count against the writer; what the disk has still to take does. */
+	return segments_evict(j, size) || unsynced(j) + size <= j->max_memory / 2 || j->sync.at == j->last;
+}
+
+/* Links a fresh segment for need bytes; WM_RETRY when a bound is reached. */
 static enum wm_status
 grow(struct wm_journal *j, size_t need, struct wm_error *err)
 {
-	size_t size = need > SEGMENT_BYTES ? need : SEGMENT_BYTES;
+	size_t size = need > j->segment_bytes ? need : j->segment_bytes;
 	struct segment *s = NULL;
-	bool full;
+	bool room;
 
+	wm_journal_publish(j);
 	pthread_mutex_lock(&j->lock);
-	if (j->kept + size > j->max)
-		trim(j, false);
-	if (j->kept + size > j->max)
-		trim(j, true);
-	/* An empty log takes a message of any size. */
-	full = j->kept + size > j->max && j->first != j->last;
-	if (full)
+	room = make_room(j, size);
+	if (!room) {
 		j->writer_waits = true;
-	else if ((s = segment_new(j, size, j->last->number + 1)) != NULL)
-		j->kept += size;
+		pthread_cond_signal(&j->sync.work);
+	} else if ((s = segment_new(j, size)) != NULL) {
+		s->base = atomic_load(&j->complete);
+		s->mid = j->in_transaction;
+		link_segment(j, s);
+	}
 	pthread_mutex_unlock(&j->lock);
-	if (full)
-		return wm_fail(err, WM_RETRY, "the journal holds %zu bytes, its bound", j->max);
-	if (s == NULL)
-		return wm_oom(err, "a journal segment");
-	link_segment(j, s);
-	return WM_OK;
+	if (!room)
+		return wm_fail(err, WM_RETRY, "the journal has no room");
+	return s == NULL ? wm_oom(err, "a journal segment") : WM_OK;
 }
 
 enum wm_status
@@ -323,6 +243,7 @@ wm_journal_append(struct wm_journal *j, enum wm_record_kind kind, wm_lsn lsn, co
     struct wm_error *err)
 {
 	size_t need = sizeof(struct header) + ALIGN8(len);
+	wm_lsn complete = atomic_load(&j->complete);
 	struct header *h;
 
 	if (len > UINT32_MAX)
@@ -349,8 +270,10 @@ wm_journal_append(struct wm_journal *j, enum wm_record_kind kind, wm_lsn lsn, co
 	h->kind = kind;
 	if (len > 0)
 		memcpy(h + 1, data, len);
+	memset((uint8_t *)(h + 1) + len, 0, ALIGN8(len) - len);
 	j->last->used += need;
-	follow(j, kind, lsn, data, len);
+	track(kind, lsn, data, len, &complete, &j->in_transaction);
+	atomic_store(&j->complete, complete);
 	return WM_OK;
 }
 
@@ -361,9 +284,27 @@ wm_journal_publish(struct wm_journal *j)
 		return;
 	atomic_store_explicit(&j->last->published, j->last->used, memory_order_release);
 	pthread_mutex_lock(&j->lock);
+	j->sync.published = atomic_load(&j->complete);
+	if (j->folder != NULL)
+		pthread_cond_signal(&j->sync.work);
 	if (j->sleepers > 0)
 		pthread_cond_broadcast(&j->more);
 	pthread_mutex_unlock(&j->lock);
+}
+
+enum wm_status
+wm_journal_check(struct wm_journal *j, struct wm_error *err)
+{
+	enum wm_status st = WM_OK;
+
+	pthread_mutex_lock(&j->lock);
+	if (j->sync.failed) {
+		st = j->sync.error.status;
+		if (err != NULL)
+			*err = j->sync.error;
+	}
+	pthread_mutex_unlock(&j->lock);
+	return st;
 }
 
 int
@@ -378,28 +319,118 @@ wm_journal_complete_lsn(const struct wm_journal *j)
 	return atomic_load(&j->complete);
 }
 
-enum wm_status
-wm_journal_restart(struct wm_journal *j, wm_lsn lsn, struct wm_error *err)
+/* All that was there is void for readers; the lock is held. */
+static void
+begin_generation(struct wm_journal *j, struct segment *s)
 {
-	struct segment *s;
-
-	pthread_mutex_lock(&j->lock);
-	relations_forget(j);
-	s = segment_new(j, SEGMENT_BYTES, j->last->number + 1);
-	pthread_mutex_unlock(&j->lock);
-	if (s == NULL)
-		return wm_oom(err, "a journal segment");
 	link_segment(j, s);
-	j->in_transaction = false;
-	atomic_store(&j->complete, lsn);
-	pthread_mutex_lock(&j->lock);
-	j->kept += s->size;
 	j->restarted = s;
 	j->generation++;
 	atomic_store(&j->generation_now, j->generation);
 	pthread_cond_broadcast(&j->more);
+}
+
+/* The files of before must be gone first: they would be taken for this journal's beginning. */
+static enum wm_status
+drop_files(struct wm_journal *j, struct wm_error *err)
+{
+	enum wm_status st = WM_OK;
+
+	syncer_stop(j);
+	for (struct segment *s = j->first; st == WM_OK && s != NULL; s = atomic_load(&s->next))
+		st = file_delete(j, s->number, err);
+	return st == WM_OK ? folder_sync(j, err) : st;
+}
+
+static void
+restart_syncer(struct wm_journal *j)
+{
+	for (struct segment *s = j->first; s != j->last; s = atomic_load(&s->next))
+		s->lost = true;
+	j->sync.at->pins--;
+	j->hole = false;
+	j->sync.stop = j->sync.failed = j->sync.no_space = false;
+	j->sync.published = atomic_load(&j->complete);
+	atomic_store(&j->sync.flushed, j->sync.published);
+	j->keep = j->last->number;
+}
+
+enum wm_status
+wm_journal_restart(struct wm_journal *j, wm_lsn lsn, struct wm_error *err)
+{
+	enum wm_status st = WM_OK;
+	struct segment *s;
+
+	wm_journal_publish(j);
+	if (j->folder != NULL)
+		st = drop_files(j, err);
+	if (st != WM_OK)
+		return st;
+	pthread_mutex_lock(&j->lock);
+	relations_forget(j);
+	s = segment_new(j, j->segment_bytes);
+	if (s != NULL) {
+		s->base = lsn;
+		j->in_transaction = false;
+		atomic_store(&j->complete, lsn);
+		begin_generation(j, s);
+		if (j->folder != NULL)
+			restart_syncer(j);
+	}
 	pthread_mutex_unlock(&j->lock);
+	if (s == NULL)
+		return wm_oom(err, "a journal segment");
+	return j->folder != NULL ? syncer_start(j, err) : WM_OK;
+}
+
+/* What was not durable is void for the files, though not for readers; the lock is held. */
+static enum wm_status
+replace_file(struct wm_journal *j, struct wm_error *err)
+{
+	struct segment *torn = j->sync.at, *s;
+	wm_lsn durable = atomic_load(&j->sync.flushed);
+	enum wm_status st = WM_OK;
+
+	relations_forget(j);
+	s = segment_new(j, j->segment_bytes);
+	if (s == NULL)
+		return wm_oom(err, "a journal segment");
+	s->base = durable;
+	s->previous = torn->synced > 0 ? torn->number : torn->previous;
+	s->previous_len = torn->synced > 0 ? torn->synced : torn->previous_len;
+	if (torn->synced == 0)
+		st = file_delete(j, torn->number, err);
+	if (st != WM_OK) {
+		segment_free(j, s);
+		return st;
+	}
+	for (struct segment *l = torn; l != NULL; l = atomic_load(&l->next))
+		l->lost = true;
+	link_segment(j, s);
+	if (j->sync.fd >= 0)
+		close(j->sync.fd);
+	j->sync.fd = -1;
+	torn->pins--;
+	s->pins++;
+	j->sync.at = s;
+	j->sync.published = durable;
+	j->sync.failed = false;
+	j->in_transaction = false;
+	atomic_store(&j->complete, durable);
 	return WM_OK;
+}
+
+enum wm_status
+wm_journal_mend(struct wm_journal *j, struct wm_error *err)
+{
+	enum wm_status st = WM_OK;
+
+	wm_journal_publish(j);
+	pthread_mutex_lock(&j->lock);
+	if (j->sync.failed)
+		st = replace_file(j, err);
+	pthread_mutex_unlock(&j->lock);
+	return st;
 }
 
 wm_lsn
@@ -420,231 +451,51 @@ wm_journal_committed_lsn(const struct wm_journal *j)
 	return lsn;
 }
 
-size_t
-wm_journal_bytes(const struct wm_journal *j)
+wm_lsn
+wm_journal_flush_lsn(const struct wm_journal *j)
+{
+	return j->folder == NULL ? wm_journal_committed_lsn(j) : atomic_load(&j->sync.flushed);
+}
+
+wm_lsn
+wm_journal_base_lsn(const struct wm_journal *j)
 {
 	struct wm_journal *w = (struct wm_journal *)(uintptr_t)j;	/* for its mutex */
-	size_t n;
+	wm_lsn lsn;
 
 	pthread_mutex_lock(&w->lock);
-	n = j->kept;
+	lsn = segments_base(j);
 	pthread_mutex_unlock(&w->lock);
-	return n;
-}
-
-/* ---- readers ---- */
-
-/* Makes the next reads give a reset, the relations in force at p, and then the record at p. */
-static void
-start_at(struct wm_journal_reader *r, struct place p)
-{
-	r->cur.segment = p.segment;
-	r->cur.offset = 0;
-	r->give_reset = true;
-	r->prelude_at = 0;
-	r->scan_to = p.offset;
-}
-
-enum wm_status
-wm_journal_reader_open(struct wm_journal *j, wm_lsn committed, struct wm_journal_reader **ret, struct wm_error *err)
-{
-	struct wm_journal_reader *r = calloc(1, sizeof(*r));
-
-	if (r == NULL)
-		return wm_oom(err, "a journal reader");
-	r->journal = j;
-	atomic_init(&r->committed, committed);
-	pthread_mutex_lock(&j->lock);
-	r->generation = j->generation;
-	r->mark = r->released = (struct place){ .segment = j->first };
-	start_at(r, r->mark);
-	r->next = j->readers;
-	j->readers = r;
-	pthread_mutex_unlock(&j->lock);
-	*ret = r;
-	return WM_OK;
+	return lsn;
 }
 
 void
-wm_journal_reader_close(struct wm_journal_reader *r)
+wm_journal_trim(struct wm_journal *j, wm_lsn lsn)
 {
-	struct wm_journal_reader **link;
-
-	if (r == NULL)
-		return;
-	pthread_mutex_lock(&r->journal->lock);
-	for (link = &r->journal->readers; *link != r; link = &(*link)->next)
-		;
-	*link = r->next;
-	pthread_mutex_unlock(&r->journal->lock);
-	free(r);
-}
-
-/* What a start in mid-log still owes: a reset, then the relations in force. */
-static bool
-read_prelude(struct wm_journal_reader *r, struct wm_record *ret)
-{
-	const struct segment *s = r->cur.segment;
-
-	if (r->give_reset) {
-		r->give_reset = false;
-		*ret = (struct wm_record){ .kind = WM_RECORD_RESET, .restarted = r->restarted };
-		r->restarted = false;
-		return true;
-	}
-	if (r->prelude_at < s->nprelude) {
-		const struct blob *b = s->prelude[r->prelude_at++];
-
-		*ret = (struct wm_record){ .kind = WM_RECORD_MESSAGE, .data = b->bytes, .len = b->len };
-		return true;
-	}
-	r->prelude_at = SIZE_MAX;
-	return false;
-}
-
-/* A newer generation: everything unread is void, the reader goes on at the restart. */
-static void
-follow_restart(struct wm_journal_reader *r)
-{
-	struct wm_journal *j = r->journal;
+	struct segment *s;
 
 	pthread_mutex_lock(&j->lock);
-	r->generation = j->generation;
-	start_at(r, (struct place){ .segment = j->restarted });
-	r->restarted = true;
-	pthread_mutex_unlock(&j->lock);
-}
-
-bool
-wm_journal_read(struct wm_journal_reader *r, struct wm_record *ret)
-{
-	if (r->generation != atomic_load(&r->journal->generation_now))
-		follow_restart(r);
-	if (r->prelude_at != SIZE_MAX && read_prelude(r, ret))
-		return true;
-	for (;;) {
-		struct segment *s = r->cur.segment;
-		/* next is read first: once it is there, what is published is all there will be. */
-		struct segment *next = atomic_load_explicit(&s->next, memory_order_acquire);
-		const struct header *h;
-
-		if (r->cur.offset >= atomic_load_explicit(&s->published, memory_order_acquire)) {
-			if (next == NULL)
-				return false;
-			r->cur = (struct place){ .segment = next };
-			r->scan_to = 0;
-			continue;
-		}
-		h = (const struct header *)(const void *)(s->bytes + r->cur.offset);
-		r->cur.offset += sizeof(*h) + ALIGN8((size_t)h->len);
-		if (r->cur.offset <= r->scan_to && h->kind != WM_RECORD_RESET &&
-		    (h->kind != WM_RECORD_MESSAGE || *(const char *)(h + 1) != 'R'))
-			continue;
-		*ret = (struct wm_record){ .kind = h->kind, .lsn = h->lsn, .data = h + 1, .len = h->len };
-		return true;
-	}
-}
-
-static bool
-has_more(const struct wm_journal_reader *r)
-{
-	const struct segment *s = r->cur.segment;
-
-	return r->prelude_at != SIZE_MAX || r->generation != atomic_load(&r->journal->generation_now) ||
-	    r->cur.offset < atomic_load_explicit(&s->published, memory_order_acquire) ||
-	    atomic_load_explicit(&s->next, memory_order_acquire) != NULL;
-}
-
-bool
-wm_journal_wait(struct wm_journal_reader *r, wm_usec timeout)
-{
-	struct wm_journal *j = r->journal;
-	wm_usec until = wm_clock_mono() + timeout;
-	struct timespec ts = { .tv_sec = until / WM_SEC, .tv_nsec = until % WM_SEC * 1000 };
-	bool more;
-
-	pthread_mutex_lock(&j->lock);
-	j->sleepers++;
-	while (!(more = has_more(r)) && !r->woken)
-		if (pthread_cond_timedwait(&j->more, &j->lock, &ts) == ETIMEDOUT)
-			break;
-	j->sleepers--;
-	r->woken = false;
-	pthread_mutex_unlock(&j->lock);
-	return more;
-}
-
-void
-wm_journal_wake(struct wm_journal_reader *r)
-{
-	pthread_mutex_lock(&r->journal->lock);
-	r->woken = true;
-	pthread_cond_broadcast(&r->journal->more);
-	pthread_mutex_unlock(&r->journal->lock);
-}
-
-/* Tells a writer that waits for room; the lock is held. */
-static void
-tell_writer(struct wm_journal *j)
-{
-	uint64_t one = 1;
-
-	if (!j->writer_waits)
-		return;
-	j->writer_waits = false;
-	/* Full only after 2^64 - 1 calls without a read. */
-	if (write(j->space_fd, &one, sizeof(one)) < 0)
-		assert(errno == EAGAIN);
-}
-
-void
-wm_journal_release(struct wm_journal_reader *r)
-{
-	struct wm_journal *j = r->journal;
-
-	if (r->released.segment == r->cur.segment)
-		return;
-	pthread_mutex_lock(&j->lock);
-	r->released = r->cur;
-	tell_writer(j);
+	s = segment_before(j, lsn);
+	if (s != NULL && s->number > j->keep)
+		j->keep = s->number;
+	segments_trim(j, false);
 	pthread_mutex_unlock(&j->lock);
 }
 
 void
-wm_journal_commit(struct wm_journal_reader *r, wm_lsn lsn)
+wm_journal_look(const struct wm_journal *j, struct wm_journal_state *ret)
 {
-	if (lsn > atomic_load(&r->committed))
-		atomic_store(&r->committed, lsn);
-}
+	struct wm_journal *w = (struct wm_journal *)(uintptr_t)j;	/* for its mutex */
 
-void
-wm_journal_mark(struct wm_journal_reader *r)
-{
-	struct wm_journal *j = r->journal;
-
-	pthread_mutex_lock(&j->lock);
-	r->mark = r->released = r->cur;
-	/* A mark within a prelude or a scan would skip what is still owed. */
-	if (r->prelude_at != SIZE_MAX || r->cur.offset < r->scan_to)
-		r->mark.offset = r->scan_to;
-	r->mark_lost = false;
-	trim(j, false);
-	tell_writer(j);
-	pthread_mutex_unlock(&j->lock);
-}
-
-bool
-wm_journal_rewind(struct wm_journal_reader *r)
-{
-	struct wm_journal *j = r->journal;
-	bool ok;
-
-	pthread_mutex_lock(&j->lock);
-	ok = !r->mark_lost;
-	if (ok) {
-		start_at(r, r->mark);
-		r->released = r->mark;
-	}
-	pthread_mutex_unlock(&j->lock);
-	return ok;
+	pthread_mutex_lock(&w->lock);
+	/* The last segment is not filled yet. */
+	*ret = (struct wm_journal_state){ .bytes = j->kept - j->last->size +
+		    atomic_load(&j->last->published),
+		.memory = j->memory,
+		.max_bytes = j->max_bytes,
+		.durable = j->folder != NULL,
+		.full = j->full };
+	if (j->sync.no_space || j->sync.failed)
+		ret->error = j->sync.error;
+	pthread_mutex_unlock(&w->lock);
 }

@@ -1,3 +1,9 @@
 noinst_LIBRARIES += libwm-journal.a
 libwm_journal_a_SOURCES = \
-	%D%/journal.c
+	%D%/file.c \
+	%D%/internal.h \
+	%D%/journal.c \
+	%D%/reader.c \
+	%D%/recover.c \
+	%D%/segment.c \
+	%D%/syncer.c

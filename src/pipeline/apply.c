@@ -369,7 +369,7 @@ commit(struct worker *w, const struct wm_message *m, struct wm_error *err)
 	w->boundary_end = m->end_lsn;
 	if (!w->skip && (w->pending || w->uncommitted) && w->nwaiting < LATENCY_SAMPLES)
 		w->waiting[w->nwaiting++] = w->commit_time;
-	if (w->uncommitted || w->commit_each)
+	if (w->uncommitted || w->commit_each || m->end_lsn <= w->commit_upto)
 		return apply_commit(w, err);
 	return w->pending && wm_clock_mono() - w->gather_since >= w->interval ? apply_commit(w, err) : WM_OK;
 }

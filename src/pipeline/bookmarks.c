@@ -272,15 +272,15 @@ bookmarks_forget(struct worker *w)
 	}
 }
 
-/* The view's rows belong to a slot that is no more: everything is seeded again, over what is there. */
+/* What happened since is not known: everything is seeded again, over what is there. */
 static enum wm_status
-forget_older_slot(struct worker *w, struct wm_error *err)
+forget_older_slot(struct worker *w, const char *why, struct wm_error *err)
 {
 	struct saved *s;
 
 	wm_log(WM_LOG_WARNING, "target_of_older_slot",
-	    "what target \"%s\" holds came through an earlier slot: its views are emptied and seeded again",
-	    w->model->name);
+	    "what target \"%s\" holds %s: its views are emptied and seeded again",
+	    w->model->name, why);
 	for (s = w->saved; s != NULL; s = s->hh.next) {
 		cJSON *o = cJSON_Parse(s->value);
 
@@ -301,13 +301,27 @@ forget_older_slot(struct worker *w, struct wm_error *err)
 	return WM_OK;
 }
 
+/* A target that begins with this slot, or begins again. */
+static enum wm_status
+begin_anew(struct worker *w, const cJSON *o, const char *why, wm_lsn start, struct wm_error *err)
+{
+	w->has_checkpoint = false;
+	/* Transactions that the journal still has from before end up to here: a commit lies before its end. */
+	atomic_store(&w->commit_lsn, start > 0 ? start - 1 : 0);
+	atomic_store(&w->end_lsn, start);
+	atomic_store(&w->stored_lsn, 0);
+	return o == NULL ? WM_OK : forget_older_slot(w, why, err);
+}
+
 /* What the target says against what the source and the state say. */
 static enum wm_status
-check_checkpoint(struct worker *w, const cJSON *o, const struct wm_source_record *rec, wm_lsn start,
-    struct wm_error *err)
+check_checkpoint(struct worker *w, const cJSON *o, const struct wm_source_record *rec, struct wm_error *err)
 {
-	wm_lsn reached;
-	enum wm_status st = wm_state_reached_get(w->p->state, w->source->config->name, w->model->name, &reached, err);
+	wm_lsn passed = wm_journal_reader_committed(w->reader), base = wm_journal_base_lsn(w->source->journal), end;
+	struct wm_reached reached;
+	bool found = false;
+	enum wm_status st = wm_state_reached_get(w->p->state, w->source->config->name, w->model->name, &reached,
+	    &found, err);
 
 	if (st != WM_OK)
 		return st;
@@ -318,28 +332,37 @@ check_checkpoint(struct worker *w, const cJSON *o, const struct wm_source_record
 		    w->model->name, get_text(o, "system_id"), w->source->config->name,
 		    rec->system_id);
 	if (o == NULL || get_lsn(o, "slot_lsn") != rec->consistent_lsn) {
-		if (reached != 0)
+		if (reached.stored != 0)
 			return wm_fail(err, WM_OPERATOR,
 			    "target \"%s\" has no record of what it received, but it had got changes up to " WM_LSN_FMT
 			    ": it was emptied or replaced; run `walmill teardown`, then start again to seed it anew",
-			    w->model->name, WM_LSN_ARGS(reached));
-		w->has_checkpoint = false;
-		atomic_store(&w->commit_lsn, 0);
-		atomic_store(&w->end_lsn, start);
-		atomic_store(&w->stored_lsn, 0);
-		return o == NULL ? WM_OK : forget_older_slot(w, err);
+			    w->model->name, WM_LSN_ARGS(reached.stored));
+		return begin_anew(w, o, "came through an earlier slot", passed, err);
 	}
-	if (get_lsn(o, "end_lsn") < reached)
+	if (!atomic_load(&w->recorded))
+		return begin_anew(w, o,
+		    "stopped when the configuration no longer had it as a target of the source",
+		    passed, err);
+	end = get_lsn(o, "end_lsn");
+	if (end < reached.stored)
 		return wm_fail(err, WM_OPERATOR,
 		    "target \"%s\" stands at " WM_LSN_FMT
 		    ", but it had got changes up to " WM_LSN_FMT
-		    ", which the source no longer keeps: it was put back to an older state; run `walmill teardown`, then start "
+		    ", which are not kept any more: it was put back to an older state; run `walmill teardown`, then start "
 		    "again to seed it anew",
-		    w->model->name, WM_LSN_ARGS(get_lsn(o, "end_lsn")), WM_LSN_ARGS(reached));
+		    w->model->name, WM_LSN_ARGS(end), WM_LSN_ARGS(reached.stored));
+	if (passed < base)
+		return wm_fail(err, WM_OPERATOR,
+		    "target \"%s\" stands at " WM_LSN_FMT
+		    ", but the journal of source \"%s\" begins at " WM_LSN_FMT
+		    ": its files were taken away, or `journal: off` was set while this target was behind; put the journal "
+		    "back, or run `walmill teardown` and start again to seed anew",
+		    w->model->name, WM_LSN_ARGS(passed), w->source->config->name,
+		    WM_LSN_ARGS(base));
 	w->has_checkpoint = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "streams"));
 	atomic_store(&w->commit_lsn, get_lsn(o, "commit_lsn"));
-	atomic_store(&w->end_lsn, get_lsn(o, "end_lsn") > start ? get_lsn(o, "end_lsn") : start);
-	atomic_store(&w->stored_lsn, get_lsn(o, "end_lsn"));
+	atomic_store(&w->end_lsn, end > passed ? end : passed);
+	atomic_store(&w->stored_lsn, end);
 	return WM_OK;
 }
 
@@ -350,12 +373,10 @@ bookmarks_load(struct worker *w, struct wm_error *err)
 	const char *source = w->source->config->name;
 	struct wm_source_record rec;
 	enum wm_status st;
-	wm_lsn start;
 
 	bookmarks_forget(w);
 	pthread_mutex_lock(&w->source->lock);
 	rec = w->source->record;
-	start = w->source->start_lsn;
 	pthread_mutex_unlock(&w->source->lock);
 	if ((w->target->ops->caps & WM_TARGET_TRANSACTIONAL) != 0)
 		st = w->target->ops->load(w->target, source, load_one, &l, err);
@@ -364,7 +385,7 @@ bookmarks_load(struct worker *w, struct wm_error *err)
 	if (st == WM_OK && l.oom)
 		st = wm_oom(err, "bookmarks");
 	if (st == WM_OK)
-		st = check_checkpoint(w, l.checkpoint, &rec, start, err);
+		st = check_checkpoint(w, l.checkpoint, &rec, err);
 	cJSON_Delete(l.checkpoint);
 	return st;
 }
@@ -475,5 +496,12 @@ bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, struct wm_erro
 	}
 	w->bookmarks = false;
 	atomic_store(&w->stored_lsn, end);
-	return WM_OK;
+	if (atomic_load(&w->recorded))
+		return WM_OK;
+	/* From now on a checkpoint that the state does not know of is one of a target that had left. */
+	st = wm_state_reached_put(w->p->state, source, &(struct wm_reached){ .target = w->model->name, .stored = end,
+	    .passed = wm_journal_reader_committed(w->reader) }, err);
+	if (st == WM_OK)
+		atomic_store(&w->recorded, true);
+	return st;
 }

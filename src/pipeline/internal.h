@@ -103,7 +103,6 @@ struct source {
 	bool				 prepared;	/* slot and publication stand, tables are known */
 	bool				 stop;
 	struct wm_source_record		 record;
-	wm_lsn				 start_lsn;	/* where the first session starts */
 	char				 snapshot[64];	/* exported by the slot's creation; "" none */
 	struct wm_pg			*exporter;	/* keeps the snapshot alive while idle */
 	unsigned			 importers;	/* workers that may still want the snapshot */
@@ -272,6 +271,7 @@ struct worker {
 	bool			 in_transaction;	/* of the source, at the reader's place */
 	bool			 skip;		/* the transaction is known already */
 	bool			 commit_each;	/* at every boundary, until a broken-off transaction is behind us */
+	wm_lsn			 commit_upto;	/* at every boundary up to here */
 	bool			 await_restart;	/* what comes is void until the source sends again */
 	uint32_t		 xid;
 	bool			 xid_visible;	/* w->sql is known to see it */
@@ -294,6 +294,7 @@ struct worker {
 	atomic_uint_fast64_t	 rows_written, batches, retries;
 	atomic_int_fast64_t	 behind_since;	/* commit time of the transaction at work, wall; 0 in step */
 	atomic_int_fast64_t	 alive;
+	atomic_bool		 recorded;	/* the state knows that the source feeds this target */
 	atomic_bool		 first_session;	/* has not come as far as the stream yet */
 	atomic_bool		 settled;	/* nothing seeds, nothing resumes */
 	atomic_bool		 caught_up;	/* `once`: done */
@@ -306,7 +307,7 @@ struct worker {
 	wm_usec			 latency[LATENCY_SAMPLES];
 	size_t			 nlatency;	/* ever */
 
-	wm_lsn			 reached;	/* the receiver's: stored_lsn as the state knows it */
+	struct wm_reached	 reached;	/* the receiver's: what the state knows */
 
 	/* the thread's own: commit times of the transactions that the next commit makes visible */
 	wm_usec			 waiting[LATENCY_SAMPLES];

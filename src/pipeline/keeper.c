@@ -147,29 +147,58 @@ source_release_snapshot(struct source *s)
 
 /* ---- the receiver ---- */
 
+/* The state may not have taken what it was told. */
+static void
+forget_progress(struct source *s)
+{
+	for (size_t i = 0; i < s->p->nworkers; i++)
+		if (s->p->workers[i]->source == s)
+			s->p->workers[i]->reached = (struct wm_reached){ 0 };
+}
+
+/* What the state does not know yet of the source's workers; list has room for all. */
+static size_t
+collect_progress(struct source *s, struct wm_reached *list)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->p->nworkers; i++) {
+		struct worker *w = s->p->workers[i];
+		struct wm_reached now = { .target = w->model->name, .stored = atomic_load(&w->stored_lsn),
+			.passed = wm_journal_reader_committed(w->reader) };
+
+		if (w->source != s || !atomic_load(&w->recorded) ||
+		    (now.stored == w->reached.stored && now.passed == w->reached.passed))
+			continue;
+		w->reached = list[n++] = now;
+	}
+	return n;
+}
+
 static enum wm_status
-store_ack(void *arg, wm_lsn lsn, struct wm_error *err)
+store_progress(void *arg, wm_lsn lsn, struct wm_error *err)
 {
 	struct source *s = arg;
-	enum wm_status st = WM_OK;
+	WM_AUTO(wm_freep) struct wm_reached *list = calloc(s->p->nworkers + 1, sizeof(*list));
+	/* Read first: what is trimmed must be known to the state. */
+	wm_lsn passed = wm_journal_committed_lsn(s->journal);
+	enum wm_status st;
+	size_t n;
 
-	/* What each target has is stored first: later it shows a target that was put back. */
-	for (size_t i = 0; st == WM_OK && i < s->p->nworkers; i++) {
-		struct worker *w = s->p->workers[i];
-		wm_lsn stored = atomic_load(&w->stored_lsn);
-
-		if (w->source == s && stored != 0 && stored != w->reached) {
-			st = wm_state_reached_put(s->p->state, s->config->name, w->model->name, stored, err);
-			w->reached = stored;
+	if (list == NULL)
+		return wm_oom(err, "positions");
+	n = collect_progress(s, list);
+	if (n > 0 || s->record.acked_lsn != lsn) {
+		st = wm_state_progress(s->p->state, s->config->name, lsn, list, n, err);
+		if (st != WM_OK) {
+			forget_progress(s);
+			return st;
 		}
+		pthread_mutex_lock(&s->lock);
+		s->record.acked_lsn = lsn;
+		pthread_mutex_unlock(&s->lock);
 	}
-	if (st == WM_OK)
-		st = wm_state_source_ack(s->p->state, s->config->name, lsn, err);
-	if (st != WM_OK)
-		return st;
-	pthread_mutex_lock(&s->lock);
-	s->record.acked_lsn = lsn;
-	pthread_mutex_unlock(&s->lock);
+	wm_journal_trim(s->journal, passed);
 	return WM_OK;
 }
 
@@ -204,10 +233,15 @@ one_session(struct source *s, struct wm_error *err)
 	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
 	WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
 	char inserts[WM_PUBLICATION_NAMELEN];
-	struct wm_receiver r = { .slot = s->config->slot, .publication = s->config->publication,
+	struct wm_receiver r = { .slot = s->config->slot,
+		.publication = s->config->publication,
 		.inserts = s->config->manage ? inserts : NULL,
-		.silence = s->config->silence, .journal = s->journal, .shared = &s->shared, .store_ack = store_ack,
-		.streaming = streaming, .arg = s };
+		.silence = s->config->silence,
+		.journal = s->journal,
+		.shared = &s->shared,
+		.store_progress = store_progress,
+		.streaming = streaming,
+		.arg = s };
 	struct wm_source_record record;
 	bool exists = false;
 	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
@@ -232,6 +266,8 @@ one_session(struct source *s, struct wm_error *err)
 		    "publication \"%s\" of source \"%s\" does not exist any more; the changes since it was "
 		    "dropped cannot be had: run `walmill teardown` and start again to seed anew",
 		    s->config->publication, s->config->name);
+	if (st == WM_OK)
+		st = wm_journal_mend(s->journal, err);
 	if (st == WM_OK && atomic_exchange(&s->shared.resend, false)) {
 		wm_lsn from = wm_journal_committed_lsn(s->journal);
 
@@ -408,6 +444,77 @@ forget_gaps(struct source *s, struct wm_error *err)
 	return st;
 }
 
+/* Where each worker stands; *ret_last: the one that is furthest behind, NULL when all are new. */
+static enum wm_status
+place_workers(struct source *s, const struct worker **ret_last, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) const char **targets = calloc(s->p->nworkers + 1, sizeof(*targets));
+	enum wm_status st = targets == NULL ? wm_oom(err, "targets") : WM_OK;
+	size_t n = 0;
+
+	for (size_t i = 0; st == WM_OK && i < s->p->nworkers; i++) {
+		struct worker *w = s->p->workers[i];
+		struct wm_reached reached;
+		bool found = false;
+
+		if (w->source != s)
+			continue;
+		targets[n++] = w->model->name;
+		st = wm_state_reached_get(s->p->state, s->config->name, w->model->name, &reached, &found, err);
+		if (st != WM_OK)
+			break;
+		atomic_store(&w->recorded, found);
+		if (!found)
+			continue;
+		wm_journal_commit(w->reader, reached.passed);
+		if (*ret_last == NULL || reached.passed < wm_journal_reader_committed((*ret_last)->reader))
+			*ret_last = w;
+	}
+	return st == WM_OK ? wm_state_reached_keep(s->p->state, s->config->name, targets, n, err) : st;
+}
+
+/* With `journal: off`: files of before that no target needs. */
+static enum wm_status
+delete_unused_journal(const struct source *s, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *folder = wm_config_journal_folder(s->p->setup->config, s->config->name);
+
+	return folder == NULL ? wm_oom(err, "the journal's folder") : wm_journal_delete(folder, err);
+}
+
+/* The journal goes on where it ended, or begins at what the source was last told. */
+static enum wm_status
+settle_journal(struct source *s, const struct wm_source_record *rec, bool known, struct wm_error *err)
+{
+	wm_lsn complete = wm_journal_complete_lsn(s->journal), passed = UINT64_MAX;
+	const struct worker *last = NULL;
+	enum wm_status st = place_workers(s, &last, err);
+
+	if (st != WM_OK)
+		return st;
+	if (last != NULL)
+		passed = wm_journal_reader_committed(last->reader);
+	if (known && complete != 0 && complete < rec->acked_lsn && passed < rec->acked_lsn)
+		return wm_fail(err, WM_OPERATOR,
+		    "the journal of source \"%s\" ends at " WM_LSN_FMT
+		    ", but the source was told that everything up to " WM_LSN_FMT
+		    " is safe, and target \"%s\" has not got that far: files were damaged or taken away; put "
+		    "them back, or run `walmill teardown` and start again to seed anew",
+		    s->config->name, WM_LSN_ARGS(complete), WM_LSN_ARGS(rec->acked_lsn),
+		    last->model->name);
+	/* Of a transaction that is larger than the journal the beginning may be gone: the source still has it. */
+	if (!known || complete < rec->acked_lsn ||
+	    (passed < wm_journal_base_lsn(s->journal) && passed >= rec->acked_lsn))
+		st = wm_journal_restart(s->journal, rec->acked_lsn, err);
+	if (st == WM_OK && !s->p->setup->config->journal && passed >= rec->acked_lsn)
+		st = delete_unused_journal(s, err);
+	/* A target that is new begins here. */
+	for (size_t i = 0; st == WM_OK && i < s->p->nworkers; i++)
+		if (s->p->workers[i]->source == s && !atomic_load(&s->p->workers[i]->recorded))
+			wm_journal_commit(s->p->workers[i]->reader, wm_journal_complete_lsn(s->journal));
+	return st;
+}
+
 /* Everything up to the point where workers and receiver can start. */
 static enum wm_status
 prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
@@ -415,25 +522,26 @@ prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
 	WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
 	struct wm_source_record rec = { 0 };
 	struct tableset *tables = NULL;
-	bool found = false, exported = false;
+	bool found = false, known, exported = false;
 	wm_lsn now;
 	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_REPLICATION, "walmill", &c, err);
 
 	if (st == WM_OK)
 		st = wm_state_source_get(s->p->state, s->config->name, &rec, &found, err);
+	known = found && rec.slot_made;
 	/* Refused before anything is made or altered. */
-	if (st == WM_OK && found && rec.slot_made)
+	if (st == WM_OK && known)
 		st = known_source(s, c, sql, &rec, err);
 	if (st == WM_OK)
 		st = load_gaps(s, err);
 	if (st == WM_OK)
-		st = discover(s, sql, found && rec.slot_made, &tables, err);
-	if (st == WM_OK && !(found && rec.slot_made))
+		st = discover(s, sql, known, &tables, err);
+	if (st == WM_OK && !known)
 		st = first_meeting(s, c, sql, &rec, &exported, err);
 	if (st == WM_OK)
 		st = wm_pg_current_lsn(sql, &now, err);
 	if (st == WM_OK)
-		st = wm_journal_restart(s->journal, rec.acked_lsn, err);
+		st = settle_journal(s, &rec, known, err);
 	if (st != WM_OK) {
 		tableset_unref(tables);
 		return st;
@@ -445,7 +553,6 @@ prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
 		atomic_store(&s->shared.wanted, now);
 	pthread_mutex_lock(&s->lock);
 	s->record = rec;
-	s->start_lsn = rec.acked_lsn;
 	if (exported) {
 		s->exporter = c;
 		c = NULL;
@@ -546,6 +653,20 @@ keeper_main(void *arg)
 
 /* ---- life ---- */
 
+static enum wm_status
+open_journal(struct source *s, struct wm_error *err)
+{
+	const struct wm_config *config = s->p->setup->config;
+	WM_AUTO(wm_freep) char *folder = config->journal ? wm_config_journal_folder(config, s->config->name) : NULL;
+	struct wm_journal_options options = { .memory = config->memory, .folder = folder,
+		.max_bytes = config->journal_max_bytes };
+
+	if (config->journal && folder == NULL)
+		return wm_oom(err, "the journal's folder");
+	return wm_journal_open(&options, &s->journal, err) == WM_OK ? WM_OK :
+	    wm_error_prefix(err, "source \"%s\"", s->config->name);
+}
+
 enum wm_status
 source_create(struct wm_pipeline *p, const struct wm_source_config *config, struct source **ret, struct wm_error *err)
 {
@@ -563,8 +684,7 @@ source_create(struct wm_pipeline *p, const struct wm_source_config *config, stru
 	pthread_cond_init(&s->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	s->shared.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	st = s->shared.wake_fd < 0 ? wm_fail(err, WM_FATAL, "could not make an eventfd") :
-	    wm_journal_create(p->setup->config->memory, &s->journal, err);
+	st = s->shared.wake_fd < 0 ? wm_fail(err, WM_FATAL, "could not make an eventfd") : open_journal(s, err);
 	if (st != WM_OK) {
 		source_destroy(s);
 		return st;
@@ -611,7 +731,7 @@ source_destroy(struct source *s)
 {
 	if (s == NULL)
 		return;
-	wm_journal_destroy(s->journal);
+	wm_journal_close(s->journal);
 	tableset_unref(s->tables);
 	free(s->gaps.list);
 	if (s->shared.wake_fd >= 0)

@@ -26,6 +26,8 @@ show_source(struct source *s, struct wm_source_status *ret)
 	static const char *const states[] = { [SOURCE_CONNECTING] = "connecting", [SOURCE_STREAMING] = "streaming",
 		[SOURCE_RETRYING] = "retrying", [SOURCE_FAILED] = "failed", [SOURCE_STOPPED] = "stopped" };
 
+	struct wm_journal_state journal;
+
 	ret->name = copy(s->config->name);
 	ret->state = states[atomic_load(&s->state)];
 	ret->received_lsn = atomic_load(&s->shared.received);
@@ -35,7 +37,14 @@ show_source(struct source *s, struct wm_source_status *ret)
 	ret->transactions = atomic_load(&s->shared.transactions);
 	ret->changes = atomic_load(&s->shared.changes);
 	ret->reconnects = atomic_load(&s->reconnects);
-	ret->journal_bytes = wm_journal_bytes(s->journal);
+	wm_journal_look(s->journal, &journal);
+	ret->journal_bytes = journal.durable ? journal.bytes : journal.memory;
+	ret->journal_max_bytes = journal.max_bytes;
+	ret->journal_state = journal.error.status == WM_FATAL ? "failed" :
+	    journal.error.status == WM_RETRY                  ? "no_space" :
+	    journal.full                                      ? "full" :
+	    journal.durable                                   ? "ok" :
+								"off";
 	pthread_mutex_lock(&s->lock);
 	ret->last_error = copy(s->last_error);
 	pthread_mutex_unlock(&s->lock);

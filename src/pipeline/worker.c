@@ -191,6 +191,18 @@ worker_show_rules(struct worker *w)
 
 /* ---- pause and resume ---- */
 
+/* What ended after from comes again: from the journal, or from the source when it is not kept there. */
+static void
+replay(struct worker *w, wm_lsn from)
+{
+	for (const struct hold *h = w->holds; h != NULL; h = h->next)
+		if (h->end_lsn < from)
+			from = h->end_lsn;
+	w->await_restart = true;
+	if (!wm_journal_seek(w->reader, from))
+		source_resend(w->source);
+}
+
 static enum wm_status
 resume(struct worker *w, struct hold *h, struct wm_error *err)
 {
@@ -205,10 +217,9 @@ resume(struct worker *w, struct hold *h, struct wm_error *err)
 		if (st != WM_OK)
 			return st;
 		h->resuming = true;
-		w->await_restart = true;
 		/* Where the stream stands is known again when it has restarted: a stop may come first. */
 		w->boundary_commit = w->boundary_end = 0;
-		source_resend(w->source);
+		replay(w, h->end_lsn);
 		worker_show_rules(w);
 		return WM_OK;
 	}
@@ -282,8 +293,7 @@ go_back(struct worker *w)
 	apply_rollback(w);
 	if (wm_journal_rewind(w->reader))
 		return;
-	w->await_restart = true;
-	source_resend(w->source);
+	replay(w, atomic_load(&w->end_lsn));
 }
 
 /* A new session of the source: a transaction that was open will not end. */
@@ -327,7 +337,7 @@ take_record(struct worker *w, const struct wm_record *rec, struct wm_error *err)
 	if (rec->kind == WM_RECORD_IDLE) {
 		if (!w->in_transaction && rec->lsn > w->boundary_end)
 			w->boundary_end = rec->lsn;
-		return WM_OK;
+		return rec->lsn <= w->commit_upto ? apply_commit(w, err) : WM_OK;
 	}
 	w->unreleased += rec->len;
 	if (w->unreleased > RELEASE_BYTES && !w->pending) {
@@ -341,6 +351,15 @@ take_record(struct worker *w, const struct wm_record *rec, struct wm_error *err)
 	return apply_message(w, &m, err);
 }
 
+static bool
+journal_full(const struct worker *w)
+{
+	struct wm_journal_state state;
+
+	wm_journal_look(w->source->journal, &state);
+	return state.full;
+}
+
 /* Nothing to read now. */
 static enum wm_status
 idle(struct worker *w, struct wm_error *err)
@@ -351,6 +370,12 @@ idle(struct worker *w, struct wm_error *err)
 	if (w->in_transaction || w->await_restart) {
 		if (wm_journal_wait(w->reader, MEMORY_WAIT) || w->await_restart)
 			return WM_OK;
+		if (w->boundary_end > atomic_load(&w->end_lsn) && journal_full(w)) {
+			/* There is room for its rest once what came before it is committed: take that again, alone. */
+			w->commit_upto = w->boundary_end;
+			go_back(w);
+			return WM_OK;
+		}
 		/* Its rest may need the room that its beginning takes. */
 		return apply_flush(w, err);
 	}
@@ -440,11 +465,15 @@ follow(struct worker *w, struct wm_error *err)
 		if (!w->in_transaction && !w->await_restart)
 			st = between_transactions(w, &stream_until, err);
 		for (unsigned i = 0; st == WM_OK && i < 256; i++) {
-			if (!wm_journal_read(w->reader, &rec)) {
+			bool found = false;
+
+			st = wm_journal_read(w->reader, &rec, &found, err);
+			if (st == WM_OK && !found) {
 				st = idle(w, err);
 				break;
 			}
-			st = take_record(w, &rec, err);
+			if (st == WM_OK)
+				st = take_record(w, &rec, err);
 		}
 		if (st == WM_REJECT)
 			st = rule_stops(w, err, err);
@@ -470,17 +499,17 @@ close_units(struct worker *w)
 	bookmarks_forget(w);
 }
 
-/* Rules that had failed try again at each start; that needs their changes again. */
+/* Where this session begins to read.  Rules that had failed try again at each start: that needs their changes again. */
 static void
-retry_holds(struct worker *w)
+take_position(struct worker *w)
 {
+	bool again = w->first_session || w->await_restart;
+
 	for (struct hold *h = w->holds; h != NULL; h = h->next)
-		if (h->why == HOLD_FAILED) {
-			h->resuming = true;
-			w->await_restart |= !w->first_session;
-		}
-	if (w->await_restart)
-		source_resend(w->source);
+		if (h->why == HOLD_FAILED)
+			again = h->resuming = true;
+	if (again)
+		replay(w, atomic_load(&w->end_lsn));
 }
 
 static enum wm_status
@@ -489,7 +518,7 @@ first_seed(struct worker *w, struct wm_error *err)
 	enum wm_status st;
 
 	w->bookmarks = true;
-	st = bookmarks_commit_all(w, 0, atomic_load(&w->end_lsn), err);
+	st = bookmarks_commit_all(w, atomic_load(&w->commit_lsn), atomic_load(&w->end_lsn), err);
 	if (st == WM_OK)
 		st = seed_bulk(w, err);
 	if (st != WM_OK)
@@ -507,7 +536,7 @@ session(struct worker *w, struct wm_error *err)
 		st = bookmarks_load(w, err);
 	if (st != WM_OK)
 		return st;
-	retry_holds(w);
+	take_position(w);
 	apply_rollback(w);
 	st = units_refresh(w, err);
 	if (st == WM_OK && !w->has_checkpoint)

@@ -100,20 +100,19 @@ put64(char *p, uint64_t v)
 static enum wm_status
 send_feedback(struct session *s, bool ask_reply, struct wm_error *err)
 {
-	wm_lsn flush = wm_journal_committed_lsn(s->r->journal);
+	wm_lsn flush = wm_journal_flush_lsn(s->r->journal);
 	wm_lsn received = atomic_load(&s->shared->received);
 	char msg[34], *p = msg;
+	enum wm_status st;
 
+	if (flush < s->sent_flush)
+		flush = s->sent_flush;
 	if (flush > received)		/* nothing new came in this session yet */
 		received = flush;
-	if (flush > s->sent_flush) {
-		enum wm_status st = s->r->store_ack(s->r->arg, flush, err);
-
-		if (st != WM_OK)
-			return st;
-		s->sent_flush = flush;
-	} else
-		flush = s->sent_flush;
+	st = s->r->store_progress(s->r->arg, flush, err);
+	if (st != WM_OK)
+		return st;
+	s->sent_flush = flush;
 	*p++ = 'r';
 	p = put64(p, received);
 	p = put64(p, flush);
@@ -263,7 +262,7 @@ drain(struct session *s, bool *ret_full, struct wm_error *err)
 			break;
 	}
 	wm_journal_publish(s->r->journal);
-	return st;
+	return st == WM_OK ? wm_journal_check(s->r->journal, err) : st;
 }
 
 static void
@@ -312,7 +311,8 @@ static enum wm_status
 keep_in_touch(struct session *s, bool full, wm_usec *ret_next, struct wm_error *err)
 {
 	wm_usec now = wm_clock_mono();
-	bool owing = wm_journal_committed_lsn(s->r->journal) > s->sent_flush;
+	/* A full journal finds room when what the targets have taken is stored. */
+	bool owing = full || wm_journal_flush_lsn(s->r->journal) > s->sent_flush;
 	bool asked_for = atomic_load(&s->shared->wanted) > wm_journal_complete_lsn(s->r->journal) && !full;
 	wm_usec feed_at = s->fed_at + (owing ? s->busy_every : s->idle_every);
 	wm_usec life_at = s->heard_at + s->r->silence / 2;
@@ -426,6 +426,9 @@ announce_session(const struct wm_receiver *r, struct wm_error *err)
 		if (st == WM_OK)
 			wm_journal_publish(r->journal);
 		if (st != WM_RETRY || atomic_load(&r->shared->stop) || atomic_load(&r->shared->resend))
+			return st;
+		st = r->store_progress(r->arg, atomic_load(&r->shared->acknowledged), err);
+		if (st != WM_OK)
 			return st;
 		atomic_store(&r->shared->alive, wm_clock_mono());
 		if (poll(fds, 2, 1000) > 0) {

@@ -5,5 +5,6 @@ libwm_state_a_SOURCES = \
 	%D%/internal.h \
 	%D%/letters.c \
 	%D%/open.c \
+	%D%/reached.c \
 	%D%/sources.c \
 	%D%/sql.c

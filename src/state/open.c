@@ -16,38 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "walmill/folder.h"
 #include "walmill/strutil.h"
 
 #define APPLICATION_ID 0x574d494c	/* "WMIL" */
 #define BUSY_MS 10000
-
-/* Makes folder and what is missing above it; all of it is only ours. */
-static enum wm_status
-make_folder(const char *folder, struct wm_error *err)
-{
-	WM_AUTO(wm_freep) char *path = strdup(folder);
-	struct stat st;
-
-	if (path == NULL)
-		return wm_oom(err, "the state folder's name");
-	for (char *p = path + 1; *folder != '\0'; p++) {
-		char end = *p;
-
-		if (end != '/' && end != '\0')
-			continue;
-		*p = '\0';
-		if (mkdir(path, 0700) != 0 && errno != EEXIST)
-			return wm_fail(err, WM_FATAL, "could not make state folder \"%s\": %s; "
-			    "make it for the user that runs walmill, or give another with \"state:\"",
-			    path, strerror(errno));
-		if (end == '\0')
-			break;
-		*p = '/';
-	}
-	if (stat(folder, &st) != 0 || !S_ISDIR(st.st_mode))
-		return wm_fail(err, WM_FATAL, "state folder \"%s\" is not a folder", folder);
-	return WM_OK;
-}
 
 static enum wm_status
 lock_folder(const char *folder, int *ret_fd, struct wm_error *err)
@@ -213,7 +186,7 @@ wm_state_open(const char *folder, struct wm_state **ret, struct wm_error *err)
 
 	if (s == NULL)
 		return wm_oom(err, "the state");
-	if ((status = make_folder(folder, err)) != WM_OK ||
+	if ((status = wm_folder_make(folder, err)) != WM_OK ||
 	    (status = lock_folder(folder, &s->lock_fd, err)) != WM_OK ||
 	    (status = make_file(s->path, err)) != WM_OK ||
 	    (status = open_file(s, false, err)) != WM_OK)

@@ -55,21 +55,6 @@ wm_state_source_put(struct wm_state *s, const char *source, const struct wm_sour
 	return status;
 }
 
-enum wm_status
-wm_state_source_ack(struct wm_state *s, const char *source, wm_lsn acked, struct wm_error *err)
-{
-	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_SOURCE_ACK);
-	enum wm_status status;
-
-	wm_state_bind_text(stmt, 1, source);
-	sqlite3_bind_int64(stmt, 2, (int64_t)acked);
-	status = wm_state_run(s, stmt, "store a source's position", err);
-	if (status == WM_OK && sqlite3_changes(s->db) == 0)
-		status = wm_fail(err, WM_FATAL, "state file \"%s\" has no record of source \"%s\"", s->path, source);
-	wm_state_end(s);
-	return status;
-}
-
 /* Runs steps, each with name as its only value, in one transaction; the mutex is held. */
 static enum wm_status
 run_all(struct wm_state *s, const enum wm_state_stmt *steps, size_t n, const char *name, const char *what,
@@ -99,36 +84,6 @@ wm_state_source_delete(struct wm_state *s, const char *source, struct wm_error *
 
 	wm_state_begin(s, WM_STMT_BEGIN);
 	status = run_all(s, steps, WM_ARRAY_SIZE(steps), source, "forget a source", err);
-	wm_state_end(s);
-	return status;
-}
-
-enum wm_status
-wm_state_reached_get(struct wm_state *s, const char *source, const char *target, wm_lsn *ret, struct wm_error *err)
-{
-	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_REACHED_GET);
-	enum wm_status status;
-	bool found = false;
-
-	wm_state_bind_text(stmt, 1, source);
-	wm_state_bind_text(stmt, 2, target);
-	status = wm_state_step(s, stmt, "read a target's position", &found, err);
-	if (status == WM_OK)
-		*ret = found ? (wm_lsn)sqlite3_column_int64(stmt, 0) : 0;
-	wm_state_end(s);
-	return status;
-}
-
-enum wm_status
-wm_state_reached_put(struct wm_state *s, const char *source, const char *target, wm_lsn lsn, struct wm_error *err)
-{
-	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_REACHED_PUT);
-	enum wm_status status;
-
-	wm_state_bind_text(stmt, 1, source);
-	wm_state_bind_text(stmt, 2, target);
-	sqlite3_bind_int64(stmt, 3, (int64_t)lsn);
-	status = wm_state_run(s, stmt, "store a target's position", err);
 	wm_state_end(s);
 	return status;
 }

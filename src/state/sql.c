@@ -31,7 +31,9 @@ const char *const wm_state_steps[WM_STATE_FORMAT] = {
         " UNIQUE (source, target, rule, commit_lsn, change, key)) STRICT;"
         "CREATE INDEX dead_letter_rule ON dead_letter (rule);",
 	"CREATE TABLE gap ("
-	" source TEXT NOT NULL, oid INTEGER NOT NULL, PRIMARY KEY (source, oid)) STRICT, WITHOUT ROWID;",
+	" source TEXT NOT NULL, oid INTEGER NOT NULL, PRIMARY KEY (source, oid)) STRICT, WITHOUT ROWID;"
+	"ALTER TABLE reached ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE reached SET passed = coalesce((SELECT acked_lsn FROM source WHERE name = reached.source), 0);",
 };
 
 #define LETTER_COLUMNS \
@@ -50,8 +52,10 @@ static const char *const statements[WM_STMT_COUNT] = {
 	[WM_STMT_SOURCE_DELETE] = "DELETE FROM source WHERE name = ?1",
 	[WM_STMT_SOURCE_DELETE_REACHED] = "DELETE FROM reached WHERE source = ?1",
 	[WM_STMT_SOURCE_DELETE_BOOKMARKS] = "DELETE FROM bookmark WHERE source = ?1",
-	[WM_STMT_REACHED_GET] = "SELECT lsn FROM reached WHERE source = ?1 AND target = ?2",
-	[WM_STMT_REACHED_PUT] = "INSERT OR REPLACE INTO reached VALUES (?1, ?2, ?3)",
+	[WM_STMT_REACHED_GET] = "SELECT lsn, passed FROM reached WHERE source = ?1 AND target = ?2",
+	[WM_STMT_REACHED_PUT] = "INSERT OR REPLACE INTO reached VALUES (?1, ?2, ?3, ?4)",
+	[WM_STMT_REACHED_LIST] = "SELECT target FROM reached WHERE source = ?1",
+	[WM_STMT_REACHED_DELETE] = "DELETE FROM reached WHERE source = ?1 AND target = ?2",
 	[WM_STMT_GAP_ADD] = "INSERT OR IGNORE INTO gap VALUES (?1, ?2)",
 	[WM_STMT_GAPS_GET] = "SELECT oid FROM gap WHERE source = ?1 ORDER BY oid",
 	[WM_STMT_GAPS_CLEAR] = "DELETE FROM gap WHERE source = ?1",

@@ -7,3 +7,19 @@ bench: walmill$(EXEEXT)
 
 .PHONY: bench
 CLEANFILES += bench.json
+
+# What the journal could be kept in: docs/adr/0001-journal.md. BENCH='2000000 120' for records and their bytes.
+if HAVE_LMDB
+EXTRA_PROGRAMS += %D%/journal_storage
+tests_bench_journal_storage_SOURCES = %D%/journal_storage.c
+tests_bench_journal_storage_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)
+tests_bench_journal_storage_LDADD = libwm-journal.a libwm-base.a $(LMDB_LIBS) $(SQLITE_LIBS) $(ZLIB_LIBS) $(PTHREAD_LIBS)
+
+bench-journal: %D%/journal_storage$(EXEEXT)
+	@folder=$$(mktemp -d ./journal_storage.XXXXXX) && { %D%/journal_storage $$folder $(BENCH); rm -rf $$folder; }
+else
+EXTRA_DIST += %D%/journal_storage.c
+bench-journal:
+	@echo 'bench-journal: liblmdb-dev was not there when configure ran' >&2; exit 1
+endif
+.PHONY: bench-journal

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: PostgreSQL
 """The real program: one command, or a daemon with a configuration of its own."""
 
+import http.client
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import textwrap
@@ -191,6 +193,15 @@ class Daemon:
 
     def errors(self):
         return json.loads(self.run("errors list", "--json").stdout)["errors"]
+
+    def metrics(self):
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.folder / "walmill.sock"))
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return text
 
     def wait(self, timeout=60):
         """Until everything committed by now is visible in every target."""

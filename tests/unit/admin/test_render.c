@@ -23,7 +23,7 @@ static char quoted[] = "we\"ird\\na\nme", lost[] = "connection lost";
 static struct wm_source_status source = {
 	.name = shop, .state = "streaming", .received_lsn = 0x16B374D848, .acknowledged_lsn = 0x16B374D000,
 	.server_lsn = 0x16B374D900, .lag_bytes = 2304, .transactions = 9007199254740993, .changes = 17,
-	.reconnects = 2, .journal_bytes = 4096,
+	.reconnects = 2, .journal_bytes = 4096, .journal_max_bytes = 8192, .journal_state = "full",
 };
 static struct wm_target_status target = {
 	.name = warehouse, .type = "sqlite", .state = "retrying", .applied_lsn = 0x1, .lag_bytes = 5, .lag_s = 1.25,
@@ -103,6 +103,9 @@ status_has_every_field_of_the_interface(void **state)
 	assert_string_equal(text_of(o, "server_lsn"), "16/B374D900");
 	assert_int_equal(number_of(o, "lag_bytes"), 2304);
 	assert_int_equal(number_of(o, "changes"), 17);
+	assert_int_equal(number_of(o, "journal_bytes"), 4096);
+	assert_int_equal(number_of(o, "journal_max_bytes"), 8192);
+	assert_string_equal(text_of(o, "journal_state"), "full");
 	assert_true(cJSON_IsNull(get(o, "last_error")));
 
 	o = cJSON_GetArrayItem(get(json, "targets"), 0);
@@ -159,6 +162,8 @@ metrics_have_values_and_states(void **state)
 	assert_contains(&b, "walmill_latency_seconds{quantile=\"0.99\"} 0.100000\n");
 	assert_contains(&b, "walmill_source_state{source=\"shop\",state=\"streaming\"} 1\n");
 	assert_contains(&b, "walmill_source_state{source=\"shop\",state=\"failed\"} 0\n");
+	assert_contains(&b, "walmill_source_journal_state{source=\"shop\",state=\"full\"} 1\n");
+	assert_contains(&b, "walmill_source_journal_max_bytes{source=\"shop\"} 8192\n");
 	assert_contains(&b, "walmill_source_lag_bytes{source=\"shop\"} 2304\n");
 	assert_contains(&b, "walmill_source_transactions_total{source=\"shop\"} 9007199254740993\n");
 	assert_contains(&b, "walmill_target_lag_seconds{target=\"warehouse\",type=\"sqlite\"} 1.250000\n");

@@ -120,7 +120,7 @@ source_record_comes_back_whole(void **state)
 	assert_int_equal(wm_state_source_put(f->state, "shop", &shop, &f->err), WM_OK);
 	reopen(f);
 	assert_shop(f, 0xFFFFFFFF00000001);
-	assert_int_equal(wm_state_source_ack(f->state, "shop", 77, &f->err), WM_OK);
+	assert_int_equal(wm_state_progress(f->state, "shop", 77, NULL, 0, &f->err), WM_OK);
 	reopen(f);
 	assert_shop(f, 77);
 }
@@ -130,7 +130,7 @@ ack_of_an_unknown_source_is_an_error(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(wm_state_source_ack(f->state, "nobody", 1, &f->err), WM_FATAL);
+	assert_int_equal(wm_state_progress(f->state, "nobody", 1, NULL, 0, &f->err), WM_FATAL);
 	assert_non_null(strstr(f->err.text, "no record of source \"nobody\""));
 }
 
@@ -150,21 +150,21 @@ deleting_a_source_takes_its_positions_along(void **state)
 	const struct wm_bookmark mark = { "shop", "position", "1" }, other = { "crm", "position", "2" };
 	struct wm_source_record rec;
 	char text[256] = "";
-	wm_lsn lsn = 1;
+	struct wm_reached reached;
 	bool found = true;
 
 	assert_int_equal(wm_state_source_put(f->state, "shop", &shop, &f->err), WM_OK);
-	assert_int_equal(wm_state_reached_put(f->state, "shop", "w", 5, &f->err), WM_OK);
-	assert_int_equal(wm_state_reached_put(f->state, "crm", "w", 6, &f->err), WM_OK);
+	assert_int_equal(wm_state_reached_put(f->state, "shop", &(struct wm_reached){ "w", 5, 7 }, &f->err), WM_OK);
+	assert_int_equal(wm_state_reached_put(f->state, "crm", &(struct wm_reached){ "w", 6, 8 }, &f->err), WM_OK);
 	assert_int_equal(wm_state_bookmarks_store(f->state, "w", &mark, 1, &f->err), WM_OK);
 	assert_int_equal(wm_state_bookmarks_store(f->state, "w", &other, 1, &f->err), WM_OK);
 	assert_int_equal(wm_state_source_delete(f->state, "shop", &f->err), WM_OK);
 	assert_int_equal(wm_state_source_get(f->state, "shop", &rec, &found, &f->err), WM_OK);
 	assert_false(found);
-	assert_int_equal(wm_state_reached_get(f->state, "shop", "w", &lsn, &f->err), WM_OK);
-	assert_true(lsn == 0);
-	assert_int_equal(wm_state_reached_get(f->state, "crm", "w", &lsn, &f->err), WM_OK);
-	assert_true(lsn == 6);
+	assert_int_equal(wm_state_reached_get(f->state, "shop", "w", &reached, &found, &f->err), WM_OK);
+	assert_false(found);
+	assert_int_equal(wm_state_reached_get(f->state, "crm", "w", &reached, &found, &f->err), WM_OK);
+	assert_true(found && reached.stored == 6 && reached.passed == 8);
 	assert_int_equal(wm_state_bookmarks_load(f->state, "w", "shop", collect, text, &f->err), WM_OK);
 	assert_string_equal(text, "");
 	assert_int_equal(wm_state_bookmarks_load(f->state, "w", "crm", collect, text, &f->err), WM_OK);
@@ -249,7 +249,7 @@ what_was_stored_survives_kill(void **state)
 
 		if (wm_state_open(f->folder, &s, NULL) == WM_OK &&
 		    wm_state_source_put(s, "shop", &shop, NULL) == WM_OK &&
-		    wm_state_source_ack(s, "shop", 4711, NULL) == WM_OK)
+		    wm_state_progress(s, "shop", 4711, NULL, 0, NULL) == WM_OK)
 			kill(getpid(), SIGKILL);
 		_exit(1);
 	}
@@ -271,7 +271,7 @@ readonly_reads_beside_the_holder(void **state)
 	assert_int_equal(wm_state_open_readonly(f->folder, &ro, &f->err), WM_OK);
 	assert_int_equal(wm_state_source_get(ro, "shop", &rec, &found, &f->err), WM_OK);
 	assert_true(found);
-	assert_int_equal(wm_state_source_ack(ro, "shop", 1, &f->err), WM_FATAL);
+	assert_int_equal(wm_state_progress(ro, "shop", 1, NULL, 0, &f->err), WM_FATAL);
 	wm_state_close(ro);
 	assert_int_equal(wm_state_open_readonly(f->base, &ro, &f->err), WM_FATAL);
 	assert_non_null(strstr(f->err.text, "could not read state file"));
@@ -354,11 +354,38 @@ an_older_file_is_brought_up_to_date(void **state)
 
 	wm_state_close(f->state);
 	f->state = NULL;
-	sql_on_file(f, "DROP TABLE gap; PRAGMA user_version = 1");
+	sql_on_file(f, "DROP TABLE gap; ALTER TABLE reached DROP COLUMN passed; PRAGMA user_version = 1");
 	assert_int_equal(wm_state_open_readonly(f->folder, &reader, &f->err), WM_FATAL);
 	assert_non_null(strstr(f->err.text, "written by an older walmill (format 1, this one writes 2)"));
 	assert_int_equal(wm_state_open(f->folder, &f->state, &f->err), WM_OK);
 	assert_int_equal(wm_state_gaps_add(f->state, "shop", &oid, 1, &f->err), WM_OK);
+}
+
+static void
+progress_is_stored_together_and_of_listed_targets(void **state)
+{
+	struct fixture *f = *state;
+	const struct wm_reached list[] = { { "w", 10, 12 }, { "v", 20, 22 } };
+	const char *const keep[] = { "v", "x" };
+	struct wm_source_record rec;
+	struct wm_reached reached;
+	bool found = false;
+
+	assert_int_equal(wm_state_source_put(f->state, "shop", &shop, &f->err), WM_OK);
+	assert_int_equal(wm_state_progress(f->state, "shop", 30, list, 2, &f->err), WM_OK);
+	assert_int_equal(wm_state_source_get(f->state, "shop", &rec, &found, &f->err), WM_OK);
+	assert_true(found && rec.acked_lsn == 30);
+	assert_int_equal(wm_state_reached_get(f->state, "shop", "v", &reached, &found, &f->err), WM_OK);
+	assert_true(found && reached.stored == 20 && reached.passed == 22);
+	/* A source that is not known takes its targets with it. */
+	assert_int_equal(wm_state_progress(f->state, "nobody", 1, list, 2, &f->err), WM_FATAL);
+	assert_int_equal(wm_state_reached_get(f->state, "nobody", "w", &reached, &found, &f->err), WM_OK);
+	assert_false(found);
+	assert_int_equal(wm_state_reached_keep(f->state, "shop", keep, 2, &f->err), WM_OK);
+	assert_int_equal(wm_state_reached_get(f->state, "shop", "w", &reached, &found, &f->err), WM_OK);
+	assert_false(found);
+	assert_int_equal(wm_state_reached_get(f->state, "shop", "v", &reached, &found, &f->err), WM_OK);
+	assert_true(found);
 }
 
 static struct wm_dead_letter
@@ -492,6 +519,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_was_stored_survives_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(readonly_reads_beside_the_holder, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_files_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(progress_is_stored_together_and_of_listed_targets, setup, teardown),
 		cmocka_unit_test_setup_teardown(gaps_are_kept_until_they_are_cleared, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_older_file_is_brought_up_to_date, setup, teardown),
 		cmocka_unit_test_setup_teardown(dead_letter_comes_back_whole_and_counts_attempts, setup, teardown),
