@@ -54,6 +54,10 @@ bool wm_type_builtin(uint32_t oid, int32_t typmod, struct wm_type *ret);
 void wm_type_named(const char *name, struct wm_type *ret);
 /* numeric(p,s) carried in a typmod; false when it has none. */
 bool wm_type_numeric_precision(int32_t typmod, int *ret_precision, int *ret_scale);
+/* char(n), whose values are filled up with blanks. */
+bool wm_type_is_padded(const struct wm_type *type);
+/* The length of such a value without them, as PostgreSQL itself compares and casts it. */
+size_t wm_type_unpadded(const char *text, size_t len);
 const char *wm_type_class_name(enum wm_type_class class);
 
 #endif

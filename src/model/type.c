@@ -152,3 +152,18 @@ wm_type_class_name(enum wm_type_class class)
 
 	return (size_t)class < WM_ARRAY_SIZE(names) ? names[class] : "unknown";
 }
+
+bool
+wm_type_is_padded(const struct wm_type *type)
+{
+	return type->class == WM_TYPE_TEXT &&
+	    (strncmp(type->name, "character(", 10) == 0 || strcmp(type->name, "bpchar") == 0);
+}
+
+size_t
+wm_type_unpadded(const char *text, size_t len)
+{
+	while (len > 0 && text[len - 1] == ' ')
+		len--;
+	return len;
+}

@@ -69,7 +69,7 @@ typmod_matters(const struct wm_relation *rel, const char *name, size_t len)
 
 		if (strlen(c->name) != len || strncmp(c->name, name, len) != 0)
 			continue;
-		return c->type.class != WM_TYPE_TEXT || strncmp(c->type.name, "character(", 10) == 0;
+		return c->type.class != WM_TYPE_TEXT || wm_type_is_padded(&c->type);
 	}
 	return false;
 }

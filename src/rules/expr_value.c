@@ -2,8 +2,8 @@
 /*
  * expr_value.c - values of a row as SQLite's, and back.
  *
- * A boolean is 0 or 1, an integer a number, bytea a blob, all else text; floats and numerics are
- * made numbers by the statement itself.
+ * A boolean is 0 or 1, an integer a number, bytea a blob, all else text (char(n) without the blanks
+ * that fill it up); floats and numerics are made numbers by the statement itself.
  */
 #include "expr_value.h"
 
@@ -101,6 +101,9 @@ wm_expr_bind(sqlite3_stmt *stmt, int at, const struct wm_value *v, const struct 
 		return bind_timestamptz(stmt, at, v, arena);
 	case WM_TYPE_BYTES:
 		return bind_bytes(stmt, at, v, arena);
+	case WM_TYPE_TEXT:
+		return bind_text(stmt, at, v->data,
+		    wm_type_is_padded(type) ? wm_type_unpadded(v->data, v->len) : v->len);
 	default:
 		return bind_text(stmt, at, v->data, v->len);
 	}

@@ -202,6 +202,12 @@ find_translate(const struct wm_rule *rule, const char *column)
 	return NULL;
 }
 
+static bool
+is_number(const struct wm_type *type)
+{
+	return type->class == WM_TYPE_INT || type->class == WM_TYPE_NUMERIC || type->class == WM_TYPE_FLOAT;
+}
+
 /* Mask, value table and type of the column added last, which the rule's settings call name. */
 static enum wm_status
 dress_column(struct wm_plan *plan, const char *name, struct wm_error *err)
@@ -212,8 +218,11 @@ dress_column(struct wm_plan *plan, const char *name, struct wm_error *err)
 	const struct wm_setting *type = wm_settings_find(&plan->rule->type, name);
 	const struct wm_translate *table = find_translate(plan->rule, name);
 
+	const bool boolean = c->type.class == WM_TYPE_BOOL;
+
+	out->padded = (table != NULL || mask != NULL) && wm_type_is_padded(&c->type);
 	if (table != NULL) {
-		out->lookup = wm_lookup_create(table, c->type.class == WM_TYPE_BOOL);
+		out->lookup = wm_lookup_create(table, boolean);
 		if (out->lookup == NULL)
 			return wm_oom(err, "a value table");
 	}
@@ -227,8 +236,9 @@ dress_column(struct wm_plan *plan, const char *name, struct wm_error *err)
 		if (c->override == NULL)
 			return wm_oom(err, "a view's columns");
 		out->boolean = out->kind == WM_OUT_EXPR && c->type.class == WM_TYPE_BOOL;
+		out->number = boolean && table == NULL && mask == NULL && is_number(&c->type);
 	}
-	out->dressed = out->boolean || table != NULL || mask != NULL;
+	out->dressed = out->boolean || out->number || table != NULL || mask != NULL;
 	return WM_OK;
 }
 

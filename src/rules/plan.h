@@ -32,6 +32,8 @@ struct wm_out {
 	unsigned		 index;
 	bool			 dressed;	/* one of the following applies */
 	bool			 boolean;	/* an expression's 0 or 1 turns into f or t */
+	bool			 number;	/* a column's f or t turns into 0 or 1 */
+	bool			 padded;	/* masks and value tables take the value without its blanks */
 	struct wm_lookup	*lookup;
 	struct wm_mask		 mask;
 };

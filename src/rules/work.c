@@ -166,6 +166,11 @@ dress(struct wm_work *w, const struct wm_out *out, struct wm_value *v)
 	if (out->boolean && plain.kind == WM_VALUE_TEXT && plain.number)
 		*v = (struct wm_value){ .data = plain.len == 1 && plain.data[0] == '0' ? "f" : "t", .len = 1,
 		    .kind = WM_VALUE_TEXT };
+	if (out->number && plain.kind == WM_VALUE_TEXT)
+		*v = (struct wm_value){ .data = plain.len == 1 && plain.data[0] == 't' ? "1" : "0", .len = 1,
+		    .kind = WM_VALUE_TEXT };
+	if (out->padded && plain.kind == WM_VALUE_TEXT)
+		v->len = (uint32_t)wm_type_unpadded(plain.data, plain.len);
 	if (out->lookup != NULL)
 		*v = wm_lookup_find(out->lookup, v);
 	return out->mask.kind == WM_MASK_NONE ||

@@ -91,6 +91,29 @@ def test_append_tells_what_the_event_said(db, start):
     assert daemon.rows("SELECT n, length(doc) FROM t ORDER BY _walmill_lsn") == [(n, 5000) for n in (1, 2, 3, 4)]
 
 
+def test_fixed_width_text_counts_without_its_blanks(db, start):
+    """As in PostgreSQL: char(5) 'on' is equal to 'on' and two characters long."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, state char(5), word char(9)); "
+               "INSERT INTO t VALUES (1, 'on', 'one'), (2, 'off', 'two'), (3, 'on', NULL)")
+    daemon = start("""
+        - {name: kept, table: public.t, view: kept, where: "state = 'on'"}
+        - table: public.t
+          columns: {compute: {n: length(state)}, translate: {state: {on: 1, off: 0, "*": what}}, mask: {word: last2}}
+        """)
+    db.execute("INSERT INTO t VALUES (4, 'on', 'four'); UPDATE t SET state = 'off' WHERE id = 3")
+    daemon.same("t", view="kept", where="state = 'on'")
+    assert [(i, s, w, str(n)) for i, s, w, n in daemon.rows("SELECT id, state, word, n FROM t ORDER BY id")] == [
+        (1, "1", "*ne", "2"), (2, "0", "*wo", "3"), (3, "0", None, "3"), (4, "1", "**ur", "2")]
+
+
+def test_boolean_as_a_number(db, start):
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, a bool, b bool); INSERT INTO t VALUES (1, true, NULL)")
+    daemon = start("- {table: public.t, columns: {type: {a: integer, b: numeric}}}")
+    db.execute("INSERT INTO t VALUES (2, false, true)")
+    daemon.wait()
+    assert daemon.rows("SELECT id, a, b FROM t ORDER BY id") == [(1, 1, None), (2, 0, 1)]
+
+
 def test_compute(db, start):
     db.execute(ORDERS)
     daemon = start("""
