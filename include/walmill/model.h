@@ -57,6 +57,8 @@ struct wm_relation {
 	char			*schema, *name;
 	unsigned		 ncolumns;
 	struct wm_column	*columns;
+	uint16_t		 last_number;	/* attnums, from the catalog: the highest ever */
+	uint16_t		 last_dropped;	/* the highest of a dropped column; 0 none */
 };
 
 void wm_relation_free(struct wm_relation *rel);			/* NULL is a no-op */

@@ -54,6 +54,8 @@ wm_relation_dup(const struct wm_relation *rel)
 	copy->oid = rel->oid;
 	copy->identity = rel->identity;
 	copy->ncolumns = rel->ncolumns;
+	copy->last_number = rel->last_number;
+	copy->last_dropped = rel->last_dropped;
 	copy->schema = strdup(rel->schema);
 	copy->name = strdup(rel->name);
 	if (copy->schema == NULL || copy->name == NULL || !dup_columns(copy, rel->columns))

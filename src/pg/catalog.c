@@ -25,7 +25,8 @@ static const char tables_sql[] =
     "pg_catalog.has_schema_privilege(n.oid, 'USAGE') "
     "AND pg_catalog.has_any_column_privilege(c.oid, 'SELECT'), "
     "pg_catalog.row_security_active(c.oid), "
-    "CASE WHEN c.relispartition THEN c.relfilenode ELSE 0 END "
+    "CASE WHEN c.relispartition THEN c.relfilenode ELSE 0 END, c.relnatts, "
+    "coalesce((SELECT max(a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attisdropped), 0) "
     "FROM " USER_TABLES
     "LEFT JOIN pg_catalog.pg_inherits h ON c.relispartition AND h.inhrelid = c.oid "
     "ORDER BY c.oid";
@@ -74,6 +75,8 @@ read_table(const PGresult *res, int row, struct wm_table *t)
 	t->readable = wm_pg_bool(res, row, 11);
 	t->row_security = wm_pg_bool(res, row, 12);
 	t->node = wm_pg_oid(res, row, 13);
+	t->rel->last_number = (uint16_t)wm_pg_int(res, row, 14);
+	t->rel->last_dropped = (uint16_t)wm_pg_int(res, row, 15);
 	return t->rel->schema != NULL && t->rel->name != NULL;
 }
 

@@ -111,6 +111,7 @@ bookmark_unit(const struct unit *u)
 	cJSON_AddStringToObject(o, "fingerprint", fingerprint);
 	cJSON_AddStringToObject(o, "columns", u->columns == NULL ? "" : u->columns);
 	cJSON_AddStringToObject(o, "numbers", u->numbers == NULL ? "" : u->numbers);
+	cJSON_AddNumberToObject(o, "last_number", u->last_number);
 	cJSON_AddStringToObject(o, "state", unit_states[u->state]);
 	add_lsn(o, "catchup", u->catchup);
 	add_lsn(o, "strayed", u->strayed);
@@ -177,6 +178,7 @@ bookmark_apply(struct worker *w, struct unit *u)
 	u->columns = *get_text(o, "columns") == '\0' ? NULL : strdup(get_text(o, "columns"));
 	free(u->numbers);
 	u->numbers = *get_text(o, "numbers") == '\0' ? NULL : strdup(get_text(o, "numbers"));
+	u->last_number = (uint16_t)get_number(o, "last_number");
 	if ((uint32_t)get_number(o, "oid") != u->oid || strcmp(get_text(o, "fingerprint"), fingerprint) != 0) {
 		/* Another table of this name, or another rule: what the view holds is of before.  The seed meets
 		 * the rows that the source has; those that only the former rule kept have to go first. */

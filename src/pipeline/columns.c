@@ -134,11 +134,17 @@ columns_replaced(struct unit *u, const struct wm_relation *rel, const bool *need
 		size_t whole = (size_t)(strchr(p, ',') - p);
 		const char *was = signature_find(u->numbers, p, (size_t)(strchr(p, ':') - p));
 
-		replaced |= was != NULL && strncmp(p, was, whole + 1) != 0;
+		/*
+		 * A column that is younger than the last look: the stream may have meant another of its name when
+		 * one of those that were added since is gone already.
+		 */
+		replaced |= was != NULL ? strncmp(p, was, whole + 1) != 0 :
+		    u->last_number != 0 && rel->last_dropped > u->last_number;
 	}
-	u->dirty |= u->numbers == NULL || strcmp(u->numbers, now) != 0;
+	u->dirty |= u->numbers == NULL || strcmp(u->numbers, now) != 0 || u->last_number != rel->last_number;
 	free(u->numbers);
 	u->numbers = now;
+	u->last_number = rel->last_number;
 	return replaced;
 }
 

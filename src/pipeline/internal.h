@@ -173,6 +173,7 @@ struct unit {
 	char			*visible;	/* append: snapshot of the seed; transactions it sees are skipped */
 	char			*columns;	/* signature of the columns last seen: "name:oid:typmod,..." */
 	char			*numbers;	/* signature of their numbers in the catalog: "name:attnum:0,..." */
+	uint16_t		 last_number;	/* the table's highest number at that time; 0 unknown */
 	uint64_t		 fingerprint;	/* of the rule that seeded it */
 	size_t			 nleaves;
 	struct leaf_progress	*leaves;
@@ -399,7 +400,7 @@ enum wm_status route_ensure(struct worker *w, struct route_plan *rp, struct wm_e
 
 /* The signature of the columns that a rule reads; malloc'd, NULL when memory is out. */
 char *columns_signature(const struct wm_relation *rel, const bool *needed);
-/* Notes the catalog's numbers of the columns; true when a name stands for another column than before. */
+/* Notes the catalog's numbers of the columns; true when a name may stand for another column than before. */
 bool columns_replaced(struct unit *u, const struct wm_relation *rel, const bool *needed);
 /* The signature now, and what of old (or NULL) is gone; malloc'd, NULL when memory is out. */
 char *columns_merge(const char *old, const char *now);

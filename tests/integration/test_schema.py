@@ -215,6 +215,25 @@ def test_column_replaced_by_another_of_the_same_name_and_type(db, start, down):
     daemon_sees(daemon, "t")
 
 
+@pytest.mark.parametrize("replace", [
+    "ALTER TABLE t DROP c; ALTER TABLE t ADD c text DEFAULT 'new'",
+    "ALTER TABLE t DROP c; ALTER TABLE t RENAME d TO c",
+], ids=["added again", "renamed"])
+def test_young_column_replaced(db, start, replace):
+    """The catalog was last looked at before there was such a column, so that its number is not known."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5) i")
+    daemon = start(RULE, sources={"shop": f"uri: {db.uri}\ndiscover: 1h"})
+    daemon.same("t")
+    db.execute("ALTER TABLE t ADD c text; ALTER TABLE t ADD d text DEFAULT 'd'")
+    db.execute("UPDATE t SET c = 'old' WHERE id = 1")
+    daemon.same("t")
+    daemon.sigterm()
+    db.execute(replace)
+    db.execute("UPDATE t SET v = 'w' WHERE id = 2")
+    daemon.start()
+    daemon_sees(daemon, "t")
+
+
 @pytest.mark.parametrize("down", [False, True], ids=["running", "down"])
 def test_column_replaced_and_renamed_while_older_changes_are_under_way(db, start, down):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text, c text DEFAULT 'old'); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5) i")
