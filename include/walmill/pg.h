@@ -142,9 +142,12 @@ struct wm_leaves {
 enum wm_status wm_catalog_leaves(
     struct wm_pg *c, uint32_t oid, struct wm_leaves *ret, struct wm_error *err) WM_MUST_CHECK;
 void wm_leaves_free(struct wm_leaves *l);
-/* Columns of table oid whose existing rows got a value without a row change in the stream: ADD COLUMN ... DEFAULT. */
-enum wm_status wm_catalog_has_default(struct wm_pg *c, uint32_t oid, const char *column, bool *ret,
-    struct wm_error *err) WM_MUST_CHECK;
+/*
+ * Whether rows of table oid may have got a value of this new column without a row change in the stream: ADD COLUMN
+ * ... DEFAULT, or DROP EXPRESSION of a generated one.  last_number: the table's highest attnum before; 0 unknown.
+ */
+enum wm_status wm_catalog_has_default(struct wm_pg *c, uint32_t oid, const char *column, unsigned last_number,
+    bool *ret, struct wm_error *err) WM_MUST_CHECK;
 /*
  * Whether the table never holds two rows that are the same in these columns (indexes into rel's, numbers known),
  * not even within a transaction: there is a unique index over them or some of them, valid, whole and not deferrable.

@@ -107,11 +107,12 @@ wm_catalog_leaves(struct wm_pg *c, uint32_t oid, struct wm_leaves *ret, struct w
 
 /*
  * A default that is computed once is kept beside the column (atthasmissing); any other, an
- * identity or a generated column, rewrote the table.
+ * identity or a generated column, rewrote the table.  A column that is older than it seems was a
+ * generated one (DROP EXPRESSION), which the stream left out.
  */
 enum wm_status
 wm_catalog_has_default(
-    struct wm_pg *c, uint32_t oid, const char *column, bool *ret, struct wm_error *err)
+    struct wm_pg *c, uint32_t oid, const char *column, unsigned last_number, bool *ret, struct wm_error *err)
 {
 	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
 	WM_AUTO(wm_buf_free) struct wm_buf sql;
@@ -119,9 +120,9 @@ wm_catalog_has_default(
 
 	wm_buf_init(&sql, 4096);
 	wm_buf_addf(&sql,
-	    "SELECT a.atthasmissing OR a.atthasdef OR a.attidentity <> '' "
+	    "SELECT a.atthasmissing OR a.atthasdef OR a.attidentity <> '' OR a.attnum <= %u "
 	    "FROM pg_catalog.pg_attribute a WHERE a.attrelid = %u AND a.attnum > 0 AND a.attname = ",
-	    (unsigned)oid);
+	    last_number, (unsigned)oid);
 	wm_pg_quote_literal(&sql, column);
 	status = wm_pg_query_sql(c, &sql, "could not read a column's default", &res, err);
 	if (status == WM_OK)

@@ -103,7 +103,7 @@ needs_backfill(struct worker *w, const struct unit *u, const struct wm_relation 
 				return wm_oom(err, "a column");
 			st = worker_sql_now(w, err);
 			if (st == WM_OK)
-				st = wm_catalog_has_default(w->sql, rel->oid, name, ret, err);
+				st = wm_catalog_has_default(w->sql, rel->oid, name, u->last_number, ret, err);
 			if (st != WM_OK)
 				return st;
 		} else if (strncmp(p, was, whole + 1) != 0) {

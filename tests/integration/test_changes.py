@@ -316,6 +316,17 @@ def test_generated_column(db, start, pg_version):
     daemon.same("t", columns=["id", "a", "b"] + (["twice"] if pg_version >= 18 else []))
 
 
+def test_generated_column_that_becomes_an_ordinary_one(db, start):
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, a int, g int GENERATED ALWAYS AS (a * 2) STORED); "
+               "INSERT INTO t VALUES (1, 1), (2, 2)")
+    daemon = start("- table: public.t")
+    daemon.same("t", columns=["id", "a"])
+    db.execute("ALTER TABLE t ALTER g DROP EXPRESSION")
+    db.execute("INSERT INTO t VALUES (3, 3, 3)")
+    wait_until(lambda: "g" in daemon.reader().columns("t") and not daemon.differences("t"), "values of before", 20)
+    daemon.same("t")
+
+
 def test_logical_messages_and_other_tables_do_no_harm(db, start):
     db.execute(TABLE + "; CREATE TABLE elsewhere (id int PRIMARY KEY)")
     daemon = start(RULE)

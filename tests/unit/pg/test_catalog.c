@@ -258,7 +258,7 @@ columns_filled_without_a_change_are_known(void **state WM_UNUSED)
 		bool filled = !cases[i].filled;
 
 		assert_int_equal(
-		    wm_catalog_has_default(sql, oid_of("d"), cases[i].column, &filled, &err),
+		    wm_catalog_has_default(sql, oid_of("d"), cases[i].column, 0, &filled, &err),
 		    WM_OK);
 		assert_int_equal(filled, cases[i].filled);
 	}
