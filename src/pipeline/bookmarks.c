@@ -125,7 +125,8 @@ bookmark_unit(const struct unit *u)
 	cJSON_AddNumberToObject(o, "filtered", (double)u->filtered);
 	cJSON_AddNumberToObject(o, "dead", (double)u->dead);
 	leaves = cJSON_AddArrayToObject(o, "leaves");
-	for (size_t i = 0; i < u->nleaves; i++) {
+	/* Changes pass a failed one by: what it has seeded counts no more. */
+	for (size_t i = 0; u->state != UNIT_FAILED && i < u->nleaves; i++) {
 		const double leaf[] = { u->leaves[i].oid, u->leaves[i].node, u->leaves[i].next, u->leaves[i].done };
 
 		cJSON_AddItemToArray(leaves, cJSON_CreateDoubleArray(leaf, 4));
@@ -202,6 +203,8 @@ bookmark_apply(struct worker *w, struct unit *u)
 	u->filtered = (uint64_t)get_number(o, "filtered");
 	u->dead = (uint64_t)get_number(o, "dead");
 	u->resumed = u->state == UNIT_SEEDING;
+	if (u->state == UNIT_SEEDING && u->rule->seed_mode == WM_SEED_NEVER)
+		unit_restart(u);	/* it had failed */
 	return read_leaves(u, cJSON_GetObjectItemCaseSensitive(o, "leaves"));
 }
 

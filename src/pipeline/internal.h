@@ -440,6 +440,10 @@ bool units_settled(const struct worker *w);
 enum wm_status unit_take_relation(struct unit *u, const struct wm_relation *rel, wm_lsn lsn, struct wm_error *err);
 /* From the start again, over a view that holds rows. */
 void unit_restart(struct unit *u);
+/* A part of the rows has been seeded. */
+bool unit_has_progress(const struct unit *u);
+/* Changes pass it by from now on: a view that holds rows (left_rows: of this batch) is emptied before it comes back. */
+void unit_fail(struct unit *u, bool left_rows);
 /* Seeds all units side by side; only before the worker streams. */
 enum wm_status seed_bulk(struct worker *w, struct wm_error *err);
 /* One batch of one late unit, between two source transactions; *ret_did false: none is due. */

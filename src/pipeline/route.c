@@ -50,9 +50,10 @@ unit_stops(struct worker *w, struct unit *u, struct wm_error *err)
 {
 	wm_error_prefix(err, "table %s.%s under rule \"%s\"", u->schema, u->name, u->rule->name);
 	stats_set_error(u->stats, err->text);
-	if (u->state == UNIT_SEEDING)
-		u->state = UNIT_FAILED;
-	else
+	if (u->state == UNIT_SEEDING) {
+		unit_fail(u, false);
+		w->bookmarks = true;
+	} else
 		w->delivery.failed_rule = u->rule->name;
 	wm_log(WM_LOG_ERROR, "rule_failed", "%s", err->text);
 	err->status = WM_REJECT;

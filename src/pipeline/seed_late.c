@@ -89,8 +89,10 @@ seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
 		wm_pg_close(w->sql);	/* in the middle of a transaction, perhaps of a COPY */
 		w->sql = NULL;
 	}
-	if (st == WM_REJECT)
+	if (st == WM_REJECT) {
 		st = seeder_fail_unit(&s, err);
+		w->bookmarks = true;
+	}
 	if (seeder_was_altered(s.unit, st, err))
 		st = WM_OK;
 	worker_show_rules(w);

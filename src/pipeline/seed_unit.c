@@ -204,15 +204,6 @@ seeder_match_leaves(struct unit *u, const struct wm_leaves *leaves, struct wm_er
 	return WM_OK;
 }
 
-static bool
-has_progress(const struct unit *u)
-{
-	for (size_t i = 0; i < u->nleaves; i++)
-		if (u->leaves[i].next != 0 || u->leaves[i].done)
-			return true;
-	return false;
-}
-
 /* A seed ends with the columns it began with: other columns are another seed. */
 static enum wm_status
 note_columns(struct seeder *s, struct wm_error *err)
@@ -227,7 +218,7 @@ note_columns(struct seeder *s, struct wm_error *err)
 		(void)columns_replaced(u, u->rel, wm_plan_needed(s->plan));
 	if (u->columns != NULL && strcmp(u->columns, now) == 0)
 		return WM_OK;
-	if (u->columns != NULL && has_progress(u))
+	if (u->columns != NULL && unit_has_progress(u))
 		unit_restart(u);
 	free(u->columns);
 	u->columns = now;
@@ -246,6 +237,7 @@ seeder_compile(struct seeder *s, struct unit *u, struct wm_error *err)
 	s->plan = NULL;
 	s->ensured = 0;
 	s->unit = u;
+	s->read = s->written = s->filtered = s->dead = 0;
 	st = wm_plan_compile(u->rule, u->rel, &env, &s->plan, err);
 	return st == WM_OK ? note_columns(s, err) : st;
 }
@@ -256,7 +248,7 @@ seeder_restart_append(struct unit *u)
 {
 	if (u->rule->mode != WM_MODE_APPEND)
 		return;
-	if (has_progress(u))
+	if (unit_has_progress(u))
 		unit_restart(u);
 }
 
@@ -407,7 +399,7 @@ seeder_fail_unit(struct seeder *s, struct wm_error *err)
 	wm_log(WM_LOG_ERROR, "seed_failed", "the seed of %s.%s under rule \"%s\" stops: %s",
 	    s->unit->schema, s->unit->name, s->unit->rule->name, err->text);
 	pthread_mutex_lock(&s->unit->lock);
-	s->unit->state = UNIT_FAILED;
+	unit_fail(s->unit, s->written > 0);
 	pthread_mutex_unlock(&s->unit->lock);
 	batcher_reset(s->batcher);
 	return WM_OK;

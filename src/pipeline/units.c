@@ -70,6 +70,23 @@ unit_restart(struct unit *u)
 		u->empty_view = true;	/* a log begins with its seed */
 }
 
+bool
+unit_has_progress(const struct unit *u)
+{
+	for (size_t i = 0; i < u->nleaves; i++)
+		if (u->leaves[i].next != 0 || u->leaves[i].done)
+			return true;
+	return false;
+}
+
+void
+unit_fail(struct unit *u, bool left_rows)
+{
+	u->empty_view |= left_rows || u->reseed || unit_has_progress(u);
+	u->state = UNIT_FAILED;
+	u->dirty = true;
+}
+
 struct unit *
 units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid, const char *schema, const char *name)
 {
@@ -172,12 +189,11 @@ refuse_unit(struct worker *w, struct unit *u, const char *why)
 {
 	/* While it is refused its changes are not published: it has to be seeded when it comes back. */
 	if (u->state != UNIT_FAILED) {
-		unit_restart(u);
+		unit_fail(u, u->state != UNIT_SEEDING);
 		w->bookmarks = true;
 		wm_log(WM_LOG_ERROR, "table_refused", "rule \"%s\" cannot take table %s.%s: %s",
 		    u->rule->name, u->schema, u->name, why);
 	}
-	u->state = UNIT_FAILED;
 	stats_set_error(u->stats, why);
 }
 

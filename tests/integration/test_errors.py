@@ -187,3 +187,56 @@ def test_value_that_the_target_type_cannot_hold(db, dw, daemon):
     assert sorted(d.rows("SELECT id FROM t")) == [(1,), (3,)]
     assert len(d.errors()) == 1
     d.sigterm()
+
+
+@pytest.mark.parametrize("again", ["resume", "restart"])
+def test_what_a_failed_seed_missed_does_not_stay(db, dw, daemon, again):
+    """Changes pass by a table whose seed failed: rows that were deleted meanwhile must go when it comes back."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, a text); INSERT INTO t SELECT i, 'a' FROM generate_series(1, 5) i")
+    running = daemon("- {table: public.t, on_error: stop}", targets={"dw": f"type: postgres\nuri: {dw.uri}"},
+                     sources={"shop": f"uri: {db.uri}\ndiscover: 200ms"}).start()
+    running.same("t")
+    dw.execute("ALTER TABLE t ADD d int CHECK (id <> 4 OR d IS NULL)")
+    db.execute("ALTER TABLE t ADD d int NOT NULL DEFAULT 6")
+    wait_until(lambda: running.rule("t")["state"] == "failed", "the seed failed")
+    db.execute("DELETE FROM t WHERE id = 5; UPDATE t SET id = 30 WHERE id = 3")
+    dw.execute("ALTER TABLE t DROP CONSTRAINT t_check")
+    wait_until(lambda: running.target("dw")["lag_bytes"] == 0, "the changes have passed by")
+    if again == "resume":
+        running.run("resume", "t")
+    else:
+        running.restart()
+    wait_until(lambda: not running.differences("t"), "the view equals the table")
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["running", "down"])
+def test_table_that_was_refused_a_while(db, start, down):
+    """Without a replica identity its updates and deletes are not sent: nothing of them may be missing later."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, a text); INSERT INTO t SELECT i, 'a' FROM generate_series(1, 5) i")
+    daemon = start("- table: public.t", sources={"shop": f"uri: {db.uri}\ndiscover: 200ms"})
+    daemon.same("t")
+    db.execute("ALTER TABLE t REPLICA IDENTITY NOTHING")
+    wait_until(lambda: daemon.rule("t")["state"] == "failed", "the table is refused")
+    db.execute("DELETE FROM t WHERE id = 1; UPDATE t SET a = 'b' WHERE id = 2; INSERT INTO t VALUES (6, 'c')")
+    if down:
+        daemon.restart()
+    db.execute("ALTER TABLE t REPLICA IDENTITY DEFAULT")
+    wait_until(lambda: not daemon.differences("t"), "the view equals the table", 20)
+    daemon.same("t")
+
+
+def test_table_that_one_of_two_rules_refused_a_while(db, start):
+    """Its changes were published for the other rule: those that passed the refused one by are missing there."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, a text, x int); "
+               "INSERT INTO t SELECT i, 'a', i FROM generate_series(1, 5) i")
+    daemon = start("""
+        - {name: all, table: public.t, view: all_of_it}
+        - {name: some, table: public.t, view: some_of_it, columns: {include: [id, x]}}
+        """, sources={"shop": f"uri: {db.uri}\ndiscover: 200ms"})
+    daemon.same("t", view="some_of_it", columns=["id", "x"])
+    db.execute("ALTER TABLE t DROP x")
+    wait_until(lambda: daemon.rule("some")["state"] == "failed", "the table is refused")
+    db.execute("DELETE FROM t WHERE id = 1; INSERT INTO t VALUES (6, 'c')")
+    wait_until(lambda: not daemon.differences("t", view="all_of_it", columns=["id", "a"]), "the changes have come")
+    db.execute("ALTER TABLE t ADD x int")
+    wait_until(lambda: not daemon.differences("t", view="some_of_it", columns=["id", "x"]), "equal again", 20)
