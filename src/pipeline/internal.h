@@ -280,6 +280,8 @@ struct worker {
 	size_t			 napplied;	/* ever */
 	struct wm_position	 at;
 	wm_usec			 commit_time;
+	wm_usec			 stream_until;	/* a late seed reads its next batch then */
+	bool			 seeds;		/* it read one at the last opportunity, and may have more */
 	bool			 pending;	/* the batcher holds something */
 	bool			 uncommitted;	/* something was written in the target's open transaction */
 	bool			 bookmarks;	/* a bookmark is to be written with the next commit */
@@ -446,7 +448,7 @@ bool unit_has_progress(const struct unit *u);
 void unit_fail(struct unit *u, bool left_rows);
 /* Seeds all units side by side; only before the worker streams. */
 enum wm_status seed_bulk(struct worker *w, struct wm_error *err);
-/* One batch of one late unit, between two source transactions; *ret_did false: none is due. */
+/* One batch of one late unit, between two source transactions; *ret_did false: none is due, or it has to wait. */
 enum wm_status seed_step(struct worker *w, bool *ret_did, struct wm_error *err);
 
 /* ---- bookmarks ---- */

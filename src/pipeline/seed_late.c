@@ -17,13 +17,15 @@ due_unit(struct worker *w)
 	return NULL;
 }
 
+/* *ret_did false: the batch has to be read later. */
 static enum wm_status
-late_batch(struct seeder *s, struct wm_error *err)
+late_batch(struct seeder *s, bool *ret_did, struct wm_error *err)
 {
 	struct unit *u = s->unit;
 	struct wm_leaves leaves = { 0 };
 	enum wm_status st;
 
+	*ret_did = false;
 	seeder_restart_append(u);
 	st = seeder_compile(s, u, err);
 	if (st == WM_OK)
@@ -59,6 +61,7 @@ late_batch(struct seeder *s, struct wm_error *err)
 		break;
 	}
 	wm_leaves_free(&leaves);
+	*ret_did = st == WM_OK;
 	if (st == WM_OK)
 		seeder_unit_done(s);
 	return st == WM_OK ? wm_seed_end(s->sql, err) : st;
@@ -72,14 +75,14 @@ seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
 	enum wm_status st;
 
 	s.opened = &s.own_opened;
-	*ret_did = s.unit != NULL;
+	*ret_did = false;
 	if (s.unit == NULL)
 		return WM_OK;
 	st = worker_sql(w, err);
 	if (st != WM_OK)
 		return st;
 	s.sql = w->sql;
-	st = late_batch(&s, err);
+	st = late_batch(&s, ret_did, err);
 	w->bookmarks |= s.unit->dirty;
 	wm_plan_free(s.plan);
 	free(s.visible);

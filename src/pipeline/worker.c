@@ -386,15 +386,18 @@ idle(struct worker *w, struct wm_error *err)
 	if (w->p->once && once != 0 && atomic_load(&w->end_lsn) >= once && atomic_load(&w->settled) &&
 	    !atomic_exchange(&w->caught_up, true))
 		pipeline_notice(w->p);
-	(void)wm_journal_wait(w->reader, IDLE_WAIT);
+	if (w->seeds)
+		w->stream_until = 0;		/* nothing is kept waiting by the next batch */
+	else
+		(void)wm_journal_wait(w->reader, IDLE_WAIT);
 	return WM_OK;
 }
 
 /* What can only be done between two transactions. */
 static enum wm_status
-between_transactions(struct worker *w, wm_usec *stream_until, struct wm_error *err)
+between_transactions(struct worker *w, struct wm_error *err)
 {
-	bool changed, did;
+	bool changed;
 	enum wm_status st = WM_OK;
 
 	if (atomic_load(&w->commands)) {
@@ -418,14 +421,17 @@ between_transactions(struct worker *w, wm_usec *stream_until, struct wm_error *e
 		if (st == WM_OK)
 			st = apply_commit(w, err);
 	}
-	if (st != WM_OK || atomic_load(&w->settled) || wm_clock_mono() < *stream_until)
+	if (st != WM_OK || wm_clock_mono() < w->stream_until)
 		return st;
+	w->seeds = false;
+	if (atomic_load(&w->settled))
+		return WM_OK;
 	st = apply_commit(w, err);
 	if (st == WM_OK)
-		st = seed_step(w, &did, err);
-	if (st == WM_OK && did)
+		st = seed_step(w, &w->seeds, err);
+	if (st == WM_OK)
 		st = apply_commit(w, err);
-	*stream_until = wm_clock_mono() + STREAM_SLICE;
+	w->stream_until = wm_clock_mono() + STREAM_SLICE;
 	return st;
 }
 
@@ -455,15 +461,15 @@ rule_stops(struct worker *w, const struct wm_error *why, struct wm_error *err)
 static enum wm_status
 follow(struct worker *w, struct wm_error *err)
 {
-	wm_usec stream_until = 0;
-
+	w->stream_until = 0;
+	w->seeds = false;
 	while (!worker_stopping(w)) {
 		struct wm_record rec;
 		enum wm_status st = WM_OK;
 
 		atomic_store_explicit(&w->alive, wm_clock_mono(), memory_order_relaxed);
 		if (!w->in_transaction && !w->await_restart)
-			st = between_transactions(w, &stream_until, err);
+			st = between_transactions(w, err);
 		for (unsigned i = 0; st == WM_OK && i < 256; i++) {
 			bool found = false;
 

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import re
+import time
 
 import pytest
 from walmill_testing import wait_until
@@ -355,6 +356,19 @@ def test_a_users_own_table_and_columns_stay(db, start):
     db.execute("UPDATE t SET v = 'b'; INSERT INTO t VALUES (2, 'c'); ALTER TABLE t ADD w int; UPDATE t SET w = 5")
     daemon.same("t")
     assert sorted(daemon.rows("SELECT id, remark FROM t")) == [(1, "mine"), (2, None)]
+
+
+def test_a_late_seed_does_not_wait_for_the_stream(db, start):
+    db.execute("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, v text); "
+               "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 2000) i")
+    daemon = start("- table: public.a")
+    daemon.wait()
+    began = time.monotonic()
+    daemon.write_rules("- table: public.a\n- {table: public.t, seed: {batch_rows: 10}}")
+    daemon.sighup()
+    wait_until(lambda: (daemon.rule("t") or {}).get("state") == "streaming", "t is seeded", 60)
+    assert time.monotonic() - began < 20, "200 batches, each for a moment"
+    daemon.same("t")
 
 
 def test_fresh_changes_are_not_held_back(db, start):
