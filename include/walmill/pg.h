@@ -100,6 +100,7 @@ struct wm_table {
 	bool			 partition;	/* a partition of another table */
 	uint32_t		 root;		/* of a partition that holds rows: the table above all; else 0 */
 	uint32_t		 node;		/* of such a partition: its file, another one after TRUNCATE or a rewrite */
+	uint32_t		 link;		/* and what ties it to the root: changes when it is attached anew */
 	double			 rows;		/* estimate; -1 unknown */
 	int64_t			 bytes;
 	bool			 has_generated;	/* stored generated columns that the stream leaves out */
@@ -130,6 +131,7 @@ enum wm_status wm_catalog_complete(struct wm_pg *c, struct wm_relation *rel, str
 struct wm_leaf {			/* what a seed reads: an ordinary table, or a leaf partition */
 	uint32_t	oid;
 	uint32_t	node;		/* relfilenode: changes when the table is rewritten or truncated */
+	uint32_t	link;		/* of a partition: changes when it, or one above it, is attached anew; else 0 */
 	char		*schema, *name;
 	double		 rows;		/* estimate; -1 unknown */
 	uint32_t	 blocks;	/* current length */

@@ -26,7 +26,8 @@ static const char tables_sql[] =
     "AND pg_catalog.has_any_column_privilege(c.oid, 'SELECT'), "
     "pg_catalog.row_security_active(c.oid), "
     "CASE WHEN c.relispartition THEN c.relfilenode ELSE 0 END, c.relnatts, "
-    "coalesce((SELECT max(a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attisdropped), 0) "
+    "coalesce((SELECT max(a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attisdropped), 0), "
+    WM_PARTITION_LINK " "
     "FROM " USER_TABLES
     "LEFT JOIN pg_catalog.pg_inherits h ON c.relispartition AND h.inhrelid = c.oid "
     "ORDER BY c.oid";
@@ -77,6 +78,7 @@ read_table(const PGresult *res, int row, struct wm_table *t)
 	t->node = wm_pg_oid(res, row, 13);
 	t->rel->last_number = (uint16_t)wm_pg_int(res, row, 14);
 	t->rel->last_dropped = (uint16_t)wm_pg_int(res, row, 15);
+	t->link = (uint32_t)wm_pg_int(res, row, 16);
 	return t->rel->schema != NULL && t->rel->name != NULL;
 }
 
@@ -268,7 +270,7 @@ wm_catalog_version(struct wm_pg *c, uint64_t *ret, struct wm_error *err)
 	    "UNION ALL SELECT pg_catalog.concat_ws(' ', 'i', i.indexrelid, i.indrelid, i.indisprimary, "
 	    "i.indisreplident, i.indisvalid, i.indkey) FROM t JOIN pg_catalog.pg_index i ON i.indrelid = t.oid "
 	    "WHERE i.indisprimary OR i.indisreplident "
-	    "UNION ALL SELECT pg_catalog.concat_ws(' ', 'h', h.inhrelid, h.inhparent) "
+	    "UNION ALL SELECT pg_catalog.concat_ws(' ', 'h', h.inhrelid, h.inhparent, h.xmin) "
 	    "FROM t JOIN pg_catalog.pg_inherits h ON h.inhrelid = t.oid) v(what)";
 	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
 	enum wm_status status;

@@ -33,6 +33,14 @@ int64_t wm_pg_int(const PGresult *res, int row, int col);
 uint32_t wm_pg_oid(const PGresult *res, int row, int col);
 wm_lsn wm_pg_lsn(const PGresult *res, int row, int col);
 
+/* ---- table.c ---- */
+
+/* Of a partition c: who made the links up to the root, which tells whether they were ever cut; else 0. */
+#define WM_PARTITION_LINK \
+	"CASE WHEN c.relispartition THEN (SELECT coalesce(sum(l.xmin::text::int8), 0)::int8 & 4294967295 " \
+	"FROM pg_catalog.pg_partition_ancestors(c.oid) p JOIN pg_catalog.pg_inherits l ON l.inhrelid = p.relid) " \
+	"ELSE 0 END"
+
 /* ---- types.c ---- */
 
 /* Resolves every type of these relations that is not built in. */

@@ -70,6 +70,7 @@ read_leaves(const PGresult *res, struct wm_leaves *ret, struct wm_error *err)
 		leaf->name = strdup(PQgetvalue(res, i, 3));
 		leaf->rows = (double)wm_pg_int(res, i, 4);
 		leaf->blocks = (uint32_t)wm_pg_int(res, i, 5);
+		leaf->link = (uint32_t)wm_pg_int(res, i, 6);
 		ret->n++;
 		if (leaf->schema == NULL || leaf->name == NULL)
 			return wm_oom(err, "a table's partitions");
@@ -83,14 +84,15 @@ wm_catalog_leaves(struct wm_pg *c, uint32_t oid, struct wm_leaves *ret, struct w
 {
 	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
 	WM_AUTO(wm_leaves_free) struct wm_leaves leaves = { .n = 0 };
-	char sql[1000];
+	char sql[1400];
 	enum wm_status status;
 
 	/* pg_partition_tree knows only tables that are partitioned or partitions. */
 	snprintf(sql, sizeof(sql),
 	    "SELECT c.oid, pg_catalog.pg_relation_filenode(c.oid), n.nspname, c.relname, "
 	    "greatest(c.reltuples::float8, nullif(pg_catalog.pg_stat_get_live_tuples(c.oid), 0)::float8)::int8, "
-	    "pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8 "
+	    "pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8, "
+	    WM_PARTITION_LINK " "
 	    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
 	    "WHERE c.relkind = 'r' AND c.oid IN (SELECT %u UNION "
 	    "SELECT p.relid FROM pg_catalog.pg_partition_tree(%u) p WHERE p.isleaf) ORDER BY c.oid",

@@ -287,7 +287,7 @@ apply_change(struct worker *w, struct route *r, struct route_plan *rp, const str
 		    keyed ? &row : NULL, err->code, err);
 	}
 	if (outcome == WM_PLAN_TRUNCATE) {
-		rp->unit->truncated = true;
+		rp->unit->truncated = w->at.commit_lsn;
 		w->pending = true;
 		return batcher_truncate(w->batcher, wm_plan_view(rp->plan), err);
 	}

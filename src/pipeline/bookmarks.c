@@ -127,9 +127,10 @@ bookmark_unit(const struct unit *u)
 	leaves = cJSON_AddArrayToObject(o, "leaves");
 	/* Changes pass a failed one by: what it has seeded counts no more. */
 	for (size_t i = 0; u->state != UNIT_FAILED && i < u->nleaves; i++) {
-		const double leaf[] = { u->leaves[i].oid, u->leaves[i].node, u->leaves[i].next, u->leaves[i].done };
+		const double leaf[] = { u->leaves[i].oid, u->leaves[i].node, u->leaves[i].next, u->leaves[i].done,
+			u->leaves[i].link };
 
-		cJSON_AddItemToArray(leaves, cJSON_CreateDoubleArray(leaf, 4));
+		cJSON_AddItemToArray(leaves, cJSON_CreateDoubleArray(leaf, (int)WM_ARRAY_SIZE(leaf)));
 	}
 	return cJSON_PrintUnformatted(o);
 }
@@ -151,12 +152,12 @@ read_leaves(struct unit *u, const cJSON *leaves)
 	if (u->leaves == NULL)
 		return false;
 	cJSON_ArrayForEach(leaf, leaves) {
-		double v[4] = { 0 };
+		double v[5] = { 0 };
 
-		for (int i = 0; i < 4; i++)
+		for (int i = 0; i < 5; i++)
 			v[i] = cJSON_GetArrayItem(leaf, i) == NULL ? 0 : cJSON_GetArrayItem(leaf, i)->valuedouble;
 		u->leaves[u->nleaves++] = (struct leaf_progress){ .oid = (uint32_t)v[0], .node = (uint32_t)v[1],
-			.next = (uint32_t)v[2], .done = v[3] != 0 };
+			.next = (uint32_t)v[2], .done = v[3] != 0, .link = (uint32_t)v[4] };
 	}
 	return true;
 }

@@ -126,7 +126,8 @@ add_leaves(struct matched *m, const struct wm_tables *tables, struct wm_error *e
 	for (size_t i = 0; i < tables->n; i++)
 		if (tables->list[i].root == m->rel->oid)
 			m->leaves[m->nleaves++] = (struct leaf_progress){
-				.oid = tables->list[i].rel->oid, .node = tables->list[i].node
+				.oid = tables->list[i].rel->oid, .node = tables->list[i].node,
+				.link = tables->list[i].link
 			};
 	return WM_OK;
 }

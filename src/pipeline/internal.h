@@ -43,7 +43,7 @@ struct rule_stats {
 /* ---- tables that rules take ---- */
 
 struct leaf_progress {		/* a table's file, or one of a partitioned table's */
-	uint32_t	oid, node;
+	uint32_t	oid, node, link;
 	uint32_t	next;		/* first block not seeded yet */
 	bool		done;
 };
@@ -177,7 +177,7 @@ struct unit {
 	uint64_t		 fingerprint;	/* of the rule that seeded it */
 	size_t			 nleaves;
 	struct leaf_progress	*leaves;
-	bool			 truncated;	/* by the stream: its partitions have new files */
+	wm_lsn			 truncated;	/* by this commit of the stream: its partitions have new files; 0 not lately */
 	size_t			 nseen;		/* partitions as the catalog had them when it was last looked at */
 	struct leaf_progress	*seen;
 	uint64_t		 read, written, filtered, dead;	/* rows of the seed; written: the target took them */
@@ -435,6 +435,9 @@ enum wm_status units_check_columns(struct worker *w, struct wm_error *err);
 /* Partitions that came or went, as a tableset read before lsn has them; the stream has passed that. */
 enum wm_status partitions_follow(struct worker *w, struct unit *u, const struct matched *m, wm_lsn lsn,
     struct wm_error *err);
+/* Whether rows that a seed has read are not among the leaves' any more, as those are now; the stream does not say so. */
+bool partitions_lost(const struct unit *u, const struct leaf_progress *list, size_t n);
+void partitions_begin_again(struct unit *u);
 struct unit *units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid,
     const char *schema, const char *name);
 bool units_settled(const struct worker *w);

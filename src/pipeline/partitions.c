@@ -21,17 +21,30 @@ find_leaf(const struct leaf_progress *list, size_t n, uint32_t oid)
 	return NULL;
 }
 
-/* Whether a partition of old is none any more, or (but for files) has been truncated or rewritten. */
+/* Whether it hangs where it hung, all the time; a bookmark of before may not know where that was. */
 static bool
-has_lost(const struct leaf_progress *old, size_t n, const struct matched *m, bool files)
+is_tied(const struct leaf_progress *was, const struct leaf_progress *now)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct leaf_progress *now = find_leaf(m->leaves, m->nleaves, old[i].oid);
+	return now != NULL && (was->link == 0 || now->link == was->link);
+}
 
-		if (now == NULL || (files && now->node != old[i].node))
+/* Whether a partition of old is none any more, was one not all the time, or (but for files) is another file. */
+static bool
+has_lost(const struct leaf_progress *old, size_t nold, const struct leaf_progress *list, size_t n, bool files)
+{
+	for (size_t i = 0; i < nold; i++) {
+		const struct leaf_progress *now = find_leaf(list, n, old[i].oid);
+
+		if (!is_tied(&old[i], now) || (files && now->node != old[i].node))
 			return true;
 	}
 	return false;
+}
+
+static bool
+follows(const struct wm_rule *rule)
+{
+	return rule->on_truncate == WM_TRUNCATE_TRUNCATE && (rule->events & WM_EVENT_TRUNCATE) != 0;
 }
 
 static struct leaf_progress *
@@ -51,7 +64,9 @@ take_leaves(struct unit *u, struct leaf_progress *list, size_t n)
 	bool fresh = false;
 
 	for (size_t i = 0; i < n; i++) {
-		list[i].done = find_leaf(u->leaves, u->nleaves, list[i].oid) != NULL;
+		const struct leaf_progress *was = find_leaf(u->leaves, u->nleaves, list[i].oid);
+
+		list[i].done = was != NULL && is_tied(was, &list[i]);
 		fresh |= !list[i].done;
 	}
 	pthread_mutex_lock(&u->lock);
@@ -62,20 +77,46 @@ take_leaves(struct unit *u, struct leaf_progress *list, size_t n)
 	return fresh;
 }
 
+bool
+partitions_lost(const struct unit *u, const struct leaf_progress *list, size_t n)
+{
+	bool lost = false;
+
+	for (size_t i = 0; i < u->nleaves; i++) {
+		const struct leaf_progress *was = &u->leaves[i];
+
+		/* A table without partitions streams its own truncation. */
+		if (was->oid != u->oid && (was->next != 0 || was->done))
+			lost |= has_lost(was, 1, list, n, u->truncated == 0);
+	}
+	return lost && u->rule->mode == WM_MODE_UPSERT && follows(u->rule);
+}
+
+void
+partitions_begin_again(struct unit *u)
+{
+	wm_log(WM_LOG_WARNING, "partition_gone",
+	    "a partition of table %s.%s was detached, dropped, truncated or rewritten: its view under rule "
+	    "\"%s\" begins again (`on_truncate: ignore` keeps such rows)", u->schema, u->name, u->rule->name);
+	u->empty_view = true;
+	unit_restart(u);
+}
+
 enum wm_status
 partitions_follow(struct worker *w, struct unit *u, const struct matched *m, wm_lsn lsn, struct wm_error *err)
 {
 	struct leaf_progress *seen, *list;
-	bool lost, files = !u->truncated;
+	bool lost;
 
 	/* A log keeps its events; a seed that is newer than the catalog was read waits for the next look. */
 	if (u->rule->mode != WM_MODE_UPSERT || u->rule->seed_mode != WM_SEED_AUTO || u->catchup > lsn)
 		return WM_OK;
-	lost = has_lost(u->leaves, u->nleaves, m, files) || has_lost(u->seen, u->nseen, m, files);
-	if (has_lost(u->leaves, u->nleaves, m, true)) {
-		u->truncated = false;
-		u->dirty = true;
-	}
+	/* Files that a seed read after it are those of after it. */
+	lost = has_lost(u->leaves, u->nleaves, m->leaves, m->nleaves, u->truncated <= u->catchup) ||
+	    has_lost(u->seen, u->nseen, m->leaves, m->nleaves, u->truncated == 0);
+	if (u->truncated <= lsn)
+		u->truncated = 0;
+	u->dirty |= has_lost(u->leaves, u->nleaves, m->leaves, m->nleaves, true);
 	seen = copy_leaves(m);
 	list = copy_leaves(m);
 	if (seen == NULL || list == NULL) {
@@ -86,13 +127,9 @@ partitions_follow(struct worker *w, struct unit *u, const struct matched *m, wm_
 	free(u->seen);
 	u->seen = seen;
 	u->nseen = m->nleaves;
-	if (lost && u->rule->on_truncate == WM_TRUNCATE_TRUNCATE && (u->rule->events & WM_EVENT_TRUNCATE) != 0) {
+	if (lost && follows(u->rule)) {
 		free(list);
-		wm_log(WM_LOG_WARNING, "partition_gone",
-		    "a partition of table %s.%s was detached, dropped, truncated or rewritten: its view under rule "
-		    "\"%s\" begins again (`on_truncate: ignore` keeps such rows)", u->schema, u->name, u->rule->name);
-		u->empty_view = true;
-		unit_restart(u);
+		partitions_begin_again(u);
 	} else if (take_leaves(u, list, m->nleaves)) {
 		wm_log(WM_LOG_INFO, "partition_added",
 		    "table %s.%s under rule \"%s\" has a new partition, whose rows are read",

@@ -48,6 +48,10 @@ late_batch(struct seeder *s, bool *ret_did, struct wm_error *err)
 		st = wm_catalog_leaves(s->sql, u->oid, &leaves, err);
 	if (st == WM_OK)
 		st = seeder_match_leaves(u, &leaves, err);
+	if (st == WM_OK && u->empty_view) {
+		wm_leaves_free(&leaves);
+		return wm_seed_end(s->sql, err);	/* the next batch empties it */
+	}
 	if (st == WM_OK)
 		st = seeder_number_rows(s, err);
 	for (size_t i = 0; st == WM_OK && i < u->nleaves; i++) {

@@ -189,14 +189,18 @@ seeder_match_leaves(struct unit *u, const struct wm_leaves *leaves, struct wm_er
 
 	if (list == NULL)
 		return wm_oom(err, "a table");
+	for (size_t i = 0; i < leaves->n; i++)
+		list[i] = (struct leaf_progress){ .oid = leaves->list[i].oid, .node = leaves->list[i].node,
+			.link = leaves->list[i].link };
+	if (partitions_lost(u, list, leaves->n))
+		partitions_begin_again(u);
 	pthread_mutex_lock(&u->lock);
-	for (size_t i = 0; i < leaves->n; i++) {
-		list[i] = (struct leaf_progress){ .oid = leaves->list[i].oid, .node = leaves->list[i].node };
+	for (size_t i = 0; i < leaves->n; i++)
 		for (size_t k = 0; k < u->nleaves; k++)
-			/* Rewritten or truncated: blocks mean something else now. */
-			if (u->leaves[k].oid == list[i].oid && u->leaves[k].node == list[i].node)
+			/* Else rewritten, truncated, or away a while: blocks mean something else now. */
+			if (u->leaves[k].oid == list[i].oid && u->leaves[k].node == list[i].node &&
+			    u->leaves[k].link == list[i].link)
 				list[i] = u->leaves[k];
-	}
 	free(u->leaves);
 	u->leaves = list;
 	u->nleaves = leaves->n;

@@ -266,11 +266,21 @@ INSERT INTO p SELECT i, CASE WHEN i % 2 = 0 THEN 'north' ELSE 'south' END, 'v' F
 """
 
 
+AWAY_A_WHILE = """
+ALTER TABLE p DETACH PARTITION p2;
+DELETE FROM p2 WHERE id < 10;
+UPDATE p2 SET v = 'changed' WHERE id < 20;
+ALTER TABLE p ATTACH PARTITION p2 FOR VALUES IN ('south');
+"""
+
+
 @pytest.mark.parametrize("when, what", [
     ("running", "ALTER TABLE p ATTACH PARTITION alone FOR VALUES IN ('west')"),
     ("running", "ALTER TABLE p DETACH PARTITION p1"),
     ("running", "TRUNCATE p2a; INSERT INTO p VALUES (9, 'south', 'after')"),
     ("running", "TRUNCATE p; INSERT INTO p VALUES (1, 'south', 'after')"),
+    ("running", AWAY_A_WHILE),
+    ("down", AWAY_A_WHILE),
     ("down", "ALTER TABLE p2 DETACH PARTITION p2b; ALTER TABLE p ATTACH PARTITION alone FOR VALUES IN ('west')"),
     ("down", "TRUNCATE p1"),
     ("paused", "DROP TABLE p2"),
@@ -297,6 +307,35 @@ def test_partitions_that_come_and_go(db, start, what, when):
     db.execute("UPDATE p SET v = 'later'")
     daemon.wait()
     wait_until(rows, "the view still equals the table", 30)
+
+
+@pytest.mark.parametrize("what", [
+    "DROP TABLE p1",
+    "TRUNCATE p1; INSERT INTO p VALUES (1, 'north', 'after')",
+    "TRUNCATE p; INSERT INTO p SELECT i, 'south', 'after' FROM generate_series(1, 9) i",
+])
+@pytest.mark.parametrize("down", [False, True], ids=["running", "down"])
+def test_partition_that_goes_in_the_middle_of_its_seed(db, start, what, down):
+    db.execute(PARTITIONS + "ALTER TABLE p1 SET (fillfactor = 10); "
+               "INSERT INTO p1 SELECT i, 'north', repeat('x', 500) FROM generate_series(1001, 4000) i")
+    daemon = start("- table: public.alone", sources={"shop": f"uri: {db.uri}\ndiscover: 300ms"})
+    daemon.same("alone")
+    daemon.write_rules("- table: public.alone\n- {table: public.p, seed: {batch_rows: 1}}")
+    daemon.sighup()
+    wait_until(lambda: (daemon.rule("p") or {"rows_seeded": 0})["rows_seeded"] > 30, "the seed has begun")
+    daemon.run("pause", "p")
+    rows = daemon.rows("SELECT count(*) FROM p")[0][0]
+    assert rows < 3000, "the seed must not be at its end yet"
+    if down:
+        daemon.sigterm()
+    db.execute(what)
+    if down:
+        daemon.start()
+    daemon.run("resume", "p")
+    wait_until(lambda: daemon.rule("p")["state"] == "streaming", "p is seeded", 60)
+    daemon.same("p")
+    db.execute("TRUNCATE p2a; INSERT INTO p VALUES (2, 'south', 'later')")
+    wait_until(lambda: not daemon.differences("p"), "the view follows again")
 
 
 def test_rows_of_partitions_that_went_are_kept_where_truncates_are_ignored(db, start):
