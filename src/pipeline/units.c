@@ -324,9 +324,14 @@ check_columns(struct worker *w, const struct matched *m, const struct tableset *
 	struct wm_plan *plan = NULL;
 	enum wm_status st;
 
-	if (u == NULL || u->rel_lsn > tables->lsn_after || (u->state != UNIT_STREAMING && u->state != UNIT_CATCHING) ||
-	    worker_hold(w, u->rule) != NULL)
+	if (u == NULL || (u->state != UNIT_STREAMING && u->state != UNIT_CATCHING) || worker_hold(w, u->rule) != NULL)
 		return WM_OK;
+	if (u->rel_lsn > tables->lsn) {
+		/* Of a change while the catalog was read nobody knows which of the two is the later one. */
+		if (u->rel_lsn <= tables->lsn_after)
+			source_look_again(w->source);
+		return WM_OK;
+	}
 	u->rel_lsn = tables->lsn_after;
 	if (m->partitioned && (st = partitions_follow(w, u, m, tables->lsn_after, err)) != WM_OK)
 		return st;
