@@ -8,7 +8,7 @@ import threading
 import psycopg2
 import psycopg2.extras
 import pytest
-from walmill_testing import wait_until
+from walmill_testing import cannot_decode, wait_until
 
 TABLES = ("plain", "pairs", "evolving", "parts")
 SCHEMA = """
@@ -214,19 +214,7 @@ def assert_exact(d, when):
         wait_until(lambda: {r["state"] for r in d.status()["rules"]} == {"streaming"}, "every rule streams", 30)
         d.same(*TABLES)
     except AssertionError as failure:
-        skip_when_the_server_cannot_decode(d)
+        undecodable = cannot_decode(d)
+        if undecodable:
+            pytest.skip(undecodable)
         raise AssertionError(f"{when}: {failure}") from failure
-
-
-def skip_when_the_server_cannot_decode(d):
-    """PostgreSQL at times cannot read its own WAL (of a table rewritten in a subtransaction): nor can anybody else."""
-    if "could not map filenode" not in d.log():
-        return
-    d.sigkill()
-    try:
-        wait_until(lambda: not d.source_db.slot()["active"], "the slot is free")
-        d.source_db.rows("SELECT count(*) FROM pg_logical_slot_peek_binary_changes('walmill_shop', NULL, NULL, "
-                         "'proto_version', '1', 'publication_names', 'walmill_shop')")
-    except psycopg2.Error as failure:
-        if "could not map filenode" in str(failure):
-            pytest.skip(f"this PostgreSQL cannot decode its own WAL: {str(failure).splitlines()[0]}")

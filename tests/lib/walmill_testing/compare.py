@@ -26,9 +26,9 @@ def _columns(connection, table):
         return cursor.fetchall()
 
 
-def _select(connection, relation, columns, where=None):
+def _select(connection, relation, expressions, where=None):
     """Every value as its type's output function writes it: what the stream and COPY carry."""
-    parts = [f"CASE WHEN num_nulls({c}) = 0 THEN format('%s', {c}) END" for c in map(_quote, columns)]
+    parts = [f"CASE WHEN num_nulls({e}) = 0 THEN format('%s', {e}) END" for e in expressions]
     with connection.cursor() as cursor:
         cursor.execute("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; "
                        "SET bytea_output = 'hex'; SET extra_float_digits = 1")
@@ -41,13 +41,16 @@ def _quote(name):
     return '"' + name.replace('"', '""') + '"'
 
 
-def source_rows(connection, table, columns=None, where=None):
-    """([(name, type, typmod)], rows of texts) of a source's table."""
+def source_rows(connection, table, columns=None, where=None, computed=None):
+    """([(name, type, typmod)], rows of texts) of a source's table; computed: {name: (expression, type)}, in its SQL."""
     described = _columns(connection, table)
     if columns is not None:
         by_name = {c[0]: c for c in described}
         described = [by_name[name] for name in columns]
-    return described, _select(connection, table, [c[0] for c in described], where)
+    computed = computed or {}
+    described = [c for c in described if c[0] not in computed] + [(n, c[1], -1) for n, c in computed.items()]
+    expressions = [f"({computed[c[0]][0]})" if c[0] in computed else _quote(c[0]) for c in described]
+    return described, _select(connection, table, expressions, where)
 
 
 class SqliteTarget:
@@ -81,11 +84,12 @@ class SqliteTarget:
     def tables(self):
         return {row[0] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
-    def view_rows(self, view, columns):
+    def view_rows(self, view, columns, where=None):
         # SQLite takes a quoted name of no column for a text.
         missing = set(columns) - set(self.columns(view))
         assert not missing, f"view {view} has no column {sorted(missing)}"
-        return self.rows("SELECT " + ", ".join(map(_quote, columns)) + f" FROM {_quote(view)}")
+        return self.rows("SELECT " + ", ".join(map(_quote, columns)) + f" FROM {_quote(view)}"
+                         + (f" WHERE {where}" if where else ""))
 
     @staticmethod
     def expected(text, kind, typmod):
@@ -146,11 +150,11 @@ class PostgresTarget:
     def tables(self):
         return {row[0] for row in self._run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
 
-    def view_rows(self, view, columns):
+    def view_rows(self, view, columns, where=None):
         connection = psycopg2.connect(self.dsn)
         connection.autocommit = True
         try:
-            return _select(connection, ".".join(map(_quote, view.split("."))), columns)
+            return _select(connection, ".".join(map(_quote, view.split("."))), map(_quote, columns), where)
         finally:
             connection.close()
 
@@ -178,12 +182,16 @@ def _counted(rows, described, convert):
     return collections.Counter(zip(*columns))
 
 
-def differences(connection, table, target, view=None, columns=None, where=None, rename=None):
-    """A list of texts, empty when the view equals the table: no row more, less or different."""
-    described, rows = source_rows(connection, table, columns, where)
+def differences(connection, table, target, view=None, columns=None, where=None, rename=None, computed=None,
+                view_where=None):
+    """A list of texts, empty when the view equals the table: no row more, less or different.
+
+    where, computed: in the source's SQL; view_where: which of the view's rows count, in the target's.
+    """
+    described, rows = source_rows(connection, table, columns, where, computed)
     names = [(rename or {}).get(c[0], c[0]) for c in described]
     want = _counted(rows, described, target.expected)
-    have = _counted(target.view_rows(view or table.rpartition(".")[2], names), described, target.actual)
+    have = _counted(target.view_rows(view or table.rpartition(".")[2], names, view_where), described, target.actual)
     return _diff(want, have, names)
 
 
