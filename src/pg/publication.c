@@ -391,11 +391,14 @@ add_change(struct wm_buf *sql, const struct sync *s, bool members, struct wm_err
 	return WM_OK;
 }
 
-/* What was read may be out of date by now: then the next try reads anew. */
+/*
+ * What was read may be out of date by now: then the next try reads anew.  (23505: two make the publication at
+ * once; the other may be a session of ours that a kill left at the server.)
+ */
 static enum wm_status
 judge(enum wm_status status, struct wm_error *err)
 {
-	static const char *const stale[] = { "42P01", "42703", "42704", "42710", "3F000", "XX000" };
+	static const char *const stale[] = { "42P01", "42703", "42704", "42710", "23505", "3F000", "XX000" };
 
 	for (size_t i = 0; i < WM_ARRAY_SIZE(stale); i++) {
 		if (strcmp(err->code, stale[i]) == 0)

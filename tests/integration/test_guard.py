@@ -179,3 +179,16 @@ def test_slot_that_somebody_else_uses(stopped, db, pg):
     wait_until(stopped.ready, "it goes on by itself", 60)
     stopped.same("t")
     stopped.sigterm()
+
+
+def test_publication_that_another_session_makes_at_the_same_time(db, daemon):
+    """A start that was killed leaves such a session at the server for a while."""
+    db.execute(TABLE)
+    other = db.connect(autocommit=False)
+    other.cursor().execute("CREATE PUBLICATION walmill_shop")
+    d = daemon("- table: public.t").launch()
+    wait_until(lambda: db.value("SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))",
+                                other.info.backend_pid), "walmill waits for the other session")
+    other.commit()
+    wait_until(d.ready, "the daemon streams")
+    d.same("t")
