@@ -10,9 +10,8 @@
 
 #include "internal.h"
 
-/* Whether the rule has this transaction still to come. */
-static bool
-wants(struct worker *w, const struct unit *u)
+bool
+apply_wants(struct worker *w, const struct unit *u)
 {
 	const struct hold *h = worker_hold(w, u->rule);
 
@@ -316,7 +315,7 @@ apply_dml(struct worker *w, const struct wm_message *m, enum wm_event_kind kind,
 	bool full = false;
 
 	for (size_t i = 0; st == WM_OK && i < r->nplans; i++) {
-		if (!wants(w, r->plans[i].unit))
+		if (!apply_wants(w, r->plans[i].unit))
 			continue;
 		st = apply_change(w, r, &r->plans[i], &change, err);
 		full |= is_full(w, &r->plans[i]);
@@ -336,7 +335,7 @@ apply_truncate(struct worker *w, const struct wm_message *m, struct wm_error *er
 		enum wm_status st = route_get(w, m->relations[i], &r, err);
 
 		for (size_t k = 0; st == WM_OK && k < r->nplans; k++)
-			if (wants(w, r->plans[k].unit))
+			if (apply_wants(w, r->plans[k].unit))
 				st = apply_change(w, r, &r->plans[k], &change, err);
 		if (st != WM_OK)
 			return st;

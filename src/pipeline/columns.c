@@ -148,17 +148,45 @@ columns_replaced(struct unit *u, const struct wm_relation *rel, const bool *need
 	return replaced;
 }
 
+/* The signature of the columns that the plan reads, and it with what the unit's table had before. */
+static enum wm_status
+signatures(const struct unit *u, const struct wm_plan *plan, char **ret_listed, char **ret_now, struct wm_error *err)
+{
+	char *listed = columns_signature(wm_plan_relation(plan), wm_plan_needed(plan));
+	char *now = listed == NULL ? NULL : columns_merge(u->columns, listed);
+
+	if (now == NULL) {
+		free(listed);
+		return wm_oom(err, "a table");
+	}
+	*ret_listed = listed;
+	*ret_now = now;
+	return WM_OK;
+}
+
+enum wm_status
+columns_differ(const struct unit *u, const struct wm_plan *plan, bool *ret, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *listed = NULL;
+	WM_AUTO(wm_freep) char *now = NULL;
+	enum wm_status st = signatures(u, plan, &listed, &now, err);
+
+	if (st == WM_OK)
+		*ret = u->columns != NULL && strcmp(u->columns, now) != 0;
+	return st;
+}
+
 enum wm_status
 columns_follow(struct worker *w, struct unit *u, const struct wm_plan *plan, struct wm_error *err)
 {
 	const struct wm_relation *rel = wm_plan_relation(plan);
-	WM_AUTO(wm_freep) char *listed = columns_signature(rel, wm_plan_needed(plan));
-	WM_AUTO(wm_freep) char *now = listed == NULL ? NULL : columns_merge(u->columns, listed);
+	WM_AUTO(wm_freep) char *listed = NULL;
+	WM_AUTO(wm_freep) char *now = NULL;
 	bool backfill = false;
-	enum wm_status st;
+	enum wm_status st = signatures(u, plan, &listed, &now, err);
 
-	if (now == NULL)
-		return wm_oom(err, "a table");
+	if (st != WM_OK)
+		return st;
 	if (u->columns != NULL && strcmp(u->columns, now) == 0)
 		return WM_OK;
 	/*

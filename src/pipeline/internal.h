@@ -168,6 +168,7 @@ struct unit {
 	bool			 empty_view;	/* truncate the view before the first batch */
 	bool			 dirty;		/* its bookmark goes with the next commit */
 	wm_lsn			 catchup;	/* UNIT_CATCHING: until the position is here */
+	wm_lsn			 await;		/* its seed begins when the position is here: what came before was left to it */
 	wm_lsn			 strayed;	/* last commit that changed the table under another name; 0 none */
 	uint64_t		 settle_xid;	/* a seed's snapshot must see every transaction before this one ended */
 	char			*visible;	/* append: snapshot of the seed; transactions it sees are skipped */
@@ -384,6 +385,7 @@ struct route {
 	uint32_t		 oid;
 	const struct wm_relation *announced;	/* the decoder's, until it announces the relation again */
 	struct wm_relation	*rel;		/* as the stream announced it, completed */
+	wm_lsn			 only;		/* good for this transaction: a rule that skips it has no plan; 0 for all */
 	size_t			 nplans;
 	struct route_plan	*plans;
 	UT_hash_handle		 hh;
@@ -406,6 +408,8 @@ char *columns_signature(const struct wm_relation *rel, const bool *needed);
 bool columns_replaced(struct unit *u, const struct wm_relation *rel, const bool *needed);
 /* The signature now, and what of old (or NULL) is gone; malloc'd, NULL when memory is out. */
 char *columns_merge(const char *old, const char *now);
+/* Whether the plan's relation has other columns than were seen last; false when none were. */
+enum wm_status columns_differ(const struct unit *u, const struct wm_plan *plan, bool *ret, struct wm_error *err);
 /*
  * The columns of a unit's table are the plan's relation's now: notes them, and has the rows read again
  * when the view may lack values that the stream does not bring.
@@ -413,6 +417,8 @@ char *columns_merge(const char *old, const char *now);
 enum wm_status columns_follow(struct worker *w, struct unit *u, const struct wm_plan *plan, struct wm_error *err);
 /* ---- applying (apply.c) ---- */
 
+/* Whether the unit has the transaction at work still to come. */
+bool apply_wants(struct worker *w, const struct unit *u);
 /* One decoded message.  WM_REJECT: the rule w->delivery.failed_rule stops. */
 enum wm_status apply_message(struct worker *w, const struct wm_message *m, struct wm_error *err);
 /* Writes what is pending, within the open transaction. */

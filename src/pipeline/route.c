@@ -6,6 +6,11 @@
  * relation with other columns, types or another name: rules are matched by name, so a renamed
  * table may fall under another rule.  Should it have its old name back when the catalog is read next, the
  * changes in between are missing, and the unit begins again.
+ *
+ * The catalog, and with it a rule that is new or was changed, may be ahead of the stream: older changes may lack
+ * columns that the rule reads, or have them in types that the view left behind.  They are left to the rule's seed,
+ * which begins (again) once the stream has passed what the catalog showed.  In the same way a rule that has come
+ * further than the transaction at work, which comes again for another rule, has no plan for what the table was then.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -75,22 +80,57 @@ complete(struct worker *w, struct wm_relation *rel, struct wm_error *err)
 	return st == WM_OK ? wm_catalog_complete(w->sql, rel, err) : st;
 }
 
+/* Where a unit's table is known from that the stream has not passed; 0 when no seed is to come. */
+static wm_lsn
+known_until(const struct worker *w, const struct unit *u)
+{
+	if (u->rule->mode != WM_MODE_UPSERT || u->rule->seed_mode != WM_SEED_AUTO ||
+	    (u->state != UNIT_SEEDING && u->state != UNIT_CATCHING))
+		return 0;
+	return u->rel_lsn > w->check_columns ? u->rel_lsn : w->check_columns;
+}
+
+static void
+leave_to_seed(struct worker *w, struct unit *u)
+{
+	wm_log(WM_LOG_INFO, "left_to_seed", "table %s.%s looked different before rule \"%s\" came: older changes are "
+	    "left to its seed, which begins when the stream has passed them", u->schema, u->name, u->rule->name);
+	u->await = known_until(w, u);
+	/* Rows that those changes took out of the table may be in the view. */
+	u->empty_view = true;
+	unit_restart(u);
+	w->bookmarks = true;
+	worker_show_rules(w);
+}
+
 static enum wm_status
 add_plan(struct worker *w, struct route *r, struct unit *u, struct wm_error *err)
 {
 	struct wm_plan_env env = pipeline_plan_env(w->p, w->source->config->name);
 	struct route_plan *plans = realloc(r->plans, (r->nplans + 1) * sizeof(*plans));
 	struct wm_plan *plan = NULL;
+	bool differ = false;
 	enum wm_status st;
 
 	if (plans == NULL)
 		return wm_oom(err, "a plan");
 	r->plans = plans;
 	st = wm_plan_compile(u->rule, r->rel, &env, &plan, err);
+	if (st == WM_OK)
+		st = columns_differ(u, plan, &differ, err);
+	if ((st == WM_REJECT || differ) && (!apply_wants(w, u) || w->at.commit_lsn < known_until(w, u))) {
+		if (apply_wants(w, u))
+			leave_to_seed(w, u);
+		wm_plan_free(plan);
+		r->only = w->at.commit_lsn;
+		return WM_OK;
+	}
 	if (st == WM_REJECT)
 		return unit_stops(w, u, err);
-	if (st != WM_OK)
+	if (st != WM_OK) {
+		wm_plan_free(plan);
 		return st;
+	}
 	plans[r->nplans++] = (struct route_plan){ .plan = plan, .unit = u };
 	return columns_follow(w, u, plan, err);
 }
@@ -132,6 +172,8 @@ make(struct worker *w, const struct wm_relation *announced, struct route **ret, 
 		u = units_find(w, rule, r->oid, r->rel->schema, r->rel->name);
 		if (u == NULL)
 			note_stray(w, rule, r->oid);
+		else if (w->at.commit_lsn < u->await)
+			r->only = w->at.commit_lsn;
 		else if (u->state != UNIT_FAILED)
 			st = add_plan(w, r, u, err);
 	}
@@ -150,7 +192,8 @@ route_get(struct worker *w, const struct wm_relation *announced, struct route **
 	enum wm_status st;
 
 	HASH_FIND(hh, w->routes, &announced->oid, sizeof(announced->oid), r);
-	if (r != NULL && (r->announced == announced || wm_relation_same(r->rel, announced))) {
+	if (r != NULL && (r->only == 0 || r->only == w->at.commit_lsn) &&
+	    (r->announced == announced || wm_relation_same(r->rel, announced))) {
 		r->announced = announced;
 		*ret = r;
 		return WM_OK;

@@ -12,7 +12,8 @@ static struct unit *
 due_unit(struct worker *w)
 {
 	for (size_t i = 0; i < w->nunits; i++)
-		if (w->units[i]->state == UNIT_SEEDING && worker_hold(w, w->units[i]->rule) == NULL)
+		if (w->units[i]->state == UNIT_SEEDING && w->units[i]->await <= atomic_load(&w->end_lsn) &&
+		    worker_hold(w, w->units[i]->rule) == NULL)
 			return w->units[i];
 	return NULL;
 }

@@ -139,6 +139,8 @@ class Stage:
         self.rules = rules
         self.version += 1
         self.daemon.write_rules(to_yaml(rules, self.version))
+        if self.checks == 0:
+            self.do_settle()        # the slot's creation waits for transactions, and a reload waits for that
         if self._answers():
             self.daemon.sighup()
 
