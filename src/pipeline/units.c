@@ -315,7 +315,10 @@ units_refresh(struct worker *w, struct wm_error *err)
 	return WM_OK;
 }
 
-/* One table that the catalog shows; the stream may have shown a later state of it. */
+/*
+ * One table that the catalog shows.  The stream may have shown a later state of it, but tells neither partitions
+ * nor which column a name stands for.
+ */
 static enum wm_status
 check_columns(struct worker *w, const struct matched *m, const struct tableset *tables, struct wm_error *err)
 {
@@ -323,20 +326,20 @@ check_columns(struct worker *w, const struct matched *m, const struct tableset *
 	struct unit *u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
 	struct wm_plan *plan = NULL;
 	enum wm_status st;
+	bool newest;
 
 	if (u == NULL || (u->state != UNIT_STREAMING && u->state != UNIT_CATCHING) || worker_hold(w, u->rule) != NULL)
 		return WM_OK;
-	if (u->rel_lsn > tables->lsn) {
-		/* Of a change while the catalog was read nobody knows which of the two is the later one. */
-		if (u->rel_lsn <= tables->lsn_after)
-			source_look_again(w->source);
-		return WM_OK;
-	}
-	u->rel_lsn = tables->lsn_after;
+	newest = u->rel_lsn <= tables->lsn;
+	if (newest)
+		u->rel_lsn = tables->lsn_after;
+	/* Of a change while the catalog was read nobody knows which of the two is the later one. */
+	else if (u->rel_lsn <= tables->lsn_after)
+		source_look_again(w->source);
 	if (m->partitioned && (st = partitions_follow(w, u, m, tables->lsn_after, err)) != WM_OK)
 		return st;
 	st = wm_plan_compile(u->rule, m->rel, &env, &plan, err);
-	if (st == WM_OK)
+	if (st == WM_OK && newest)
 		st = columns_follow(w, u, plan, err);
 	if (st == WM_OK && columns_replaced(u, m->rel, wm_plan_needed(plan))) {
 		wm_log(WM_LOG_INFO, "columns_changed",

@@ -276,3 +276,23 @@ def test_renamed_schema(db, start):
     daemon_sees(daemon, "z.t", view="z_t")
     db.execute("INSERT INTO z.t VALUES (5); DELETE FROM z.t WHERE id = 2")
     daemon_sees(daemon, "z.t", view="z_t")
+
+
+def test_column_replaced_and_told_by_a_change_before_the_catalog_counts(db, dw, daemon):
+    """The stream shows the same names and types in another order, and is ahead of the look at the catalog."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, c text, v text); "
+               "INSERT INTO t SELECT i, 'old', 'v' FROM generate_series(1, 5) i")
+    d = daemon("- table: public.t\n- table: public.fresh", targets={"dw": f"type: postgres\nuri: {dw.uri}"},
+               sources={"shop": f"uri: {db.uri}\ndiscover: 100ms"}).start()
+    d.same("t")
+    blocker = dw.connect(autocommit=False)
+    blocker.cursor().execute("LOCK TABLE t")
+    db.execute("INSERT INTO t VALUES (6, 'old', 'blocked')")
+    wait_until(lambda: dw.value("SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))",
+                                blocker.info.backend_pid), "the target is stuck")
+    db.execute("ALTER TABLE t DROP c; ALTER TABLE t ADD c text DEFAULT 'new'; CREATE TABLE fresh (id int PRIMARY KEY)")
+    wait_until(lambda: db.value("SELECT count(*) FROM pg_publication_tables WHERE tablename = 'fresh'"),
+               "the catalog was looked at")
+    db.execute("INSERT INTO t VALUES (7, 'after')")
+    blocker.rollback()
+    daemon_sees(d, "t")
