@@ -27,12 +27,18 @@ struct bulk {
 	atomic_uint	 running;
 };
 
+/*
+ * In a subtransaction, whose end gives up its locks and keeps the snapshot: other tables may take long, and whoever
+ * alters several tables meanwhile would wait for one seeder and be waited for by another, unseen by the server.
+ */
 static enum wm_status
 run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 {
 	struct wm_leaves leaves = { 0 };
-	enum wm_status st = seeder_compile(s, t->unit, err);
+	enum wm_status st = wm_pg_exec(s->sql, "SAVEPOINT walmill", "could not begin reading", err);
 
+	if (st == WM_OK)
+		st = seeder_compile(s, t->unit, err);
 	if (st == WM_OK)
 		st = wm_catalog_leaves(s->sql, t->unit->oid, &leaves, err);
 	if (st == WM_OK && t->leaf == SIZE_MAX) {
@@ -42,6 +48,9 @@ run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 	} else if (st == WM_OK)
 		st = seeder_leaf(s, &leaves, t->leaf, err);
 	wm_leaves_free(&leaves);
+	if (st == WM_OK)
+		st = wm_pg_exec(s->sql, "ROLLBACK TO SAVEPOINT walmill; RELEASE SAVEPOINT walmill",
+		    "could not end reading", err);
 	if (st == WM_OK)
 		seeder_unit_done(s);
 	return st;

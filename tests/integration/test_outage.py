@@ -352,3 +352,28 @@ def test_nothing_is_acknowledged_before_every_target_has_it(db, other_pg, daemon
             other_pg.start()
         d.destroy()
         target.drop()
+
+
+def test_seeded_table_is_not_locked_while_another_still_seeds(db, dw, daemon):
+    """Whoever alters both would wait for the seed, and the seed for him, and the server does not see it."""
+    for table in ("a", "b"):
+        db.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, v text); INSERT INTO {table} VALUES (1, 'v')")
+    dw.execute("CREATE TABLE b (id int PRIMARY KEY, v text)")
+    dw.execute("CREATE FUNCTION stuck() RETURNS trigger LANGUAGE plpgsql AS "
+               "'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END'")
+    dw.execute("CREATE TRIGGER stuck BEFORE INSERT ON b FOR EACH ROW EXECUTE FUNCTION stuck()")
+    dw.execute("SELECT pg_advisory_lock(1)")
+    d = daemon("- table: public.a\n- table: public.b", targets={"dw": f"type: postgres\nuri: {dw.uri}"}).launch()
+    wait_until(lambda: dw.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"), "b is stuck")
+    d.wait_log("seeded: table public.a")
+
+    def altered():
+        try:
+            return db.execute("SET LOCAL lock_timeout = '100ms'; ALTER TABLE a ADD n int") is not None
+        except psycopg2.errors.LockNotAvailable:
+            return False
+
+    wait_until(altered, "a is altered")
+    dw.execute("SELECT pg_advisory_unlock(1)")
+    db.execute("INSERT INTO a VALUES (2, 'w', 3)")
+    d.same("a", "b")

@@ -52,6 +52,7 @@ class Stage:
         self.paused = set()         # as we asked
         self.perhaps = set()        # paused once, then the rule was taken out
         self.checks = 0
+        self.answered = False       # since it was started
 
     def __enter__(self):
         self.db = self.pg.create_database()
@@ -139,13 +140,12 @@ class Stage:
         self.rules = rules
         self.version += 1
         self.daemon.write_rules(to_yaml(rules, self.version))
-        if self.checks == 0:
-            self.do_settle()        # the slot's creation waits for transactions, and a reload waits for that
         if self._answers():
             self.daemon.sighup()
 
     def do_start(self):
         if self.daemon.process is None:
+            self.answered = False
             self.daemon.launch()
 
     def do_kill(self):
@@ -219,11 +219,13 @@ class Stage:
                    f"the rules, version {self.version}", 30)
 
     def _answers(self):
-        """Whether it runs; it has its signals in hand before it answers."""
+        """Whether it runs; it has its signals in hand before it answers first (and a reload may wait for us)."""
         if self.daemon.process is None:
             return False
-        wait_until(lambda: self.daemon.process.poll() is not None or self.daemon.try_status() is not None,
-                   "the daemon answers", 30)
+        if not self.answered:
+            wait_until(lambda: self.daemon.process.poll() is not None or self.daemon.try_status() is not None,
+                       "the daemon answers", 30)
+            self.answered = True
         return True
 
     def _in_force(self, rule):

@@ -206,7 +206,7 @@ def _diff(want, have, names):
     for row in missing[:4]:
         other = by_first.pop(row[0], None)
         out.append(f"missing: {_short(names, row)}" if other is None else
-                   f"row {row[0]!r} wanted, then there: {_short(*_differing(names, row, other))}, "
+                   f"row {_cut(repr(row[0]))} wanted, then there: {_short(*_differing(names, row, other))}, "
                    f"{_short(*_differing(names, other, row))}")
     out += [f"extra: {_short(names, row)}" for row in list(by_first.values())[:4]]
     return out
@@ -219,5 +219,8 @@ def _differing(names, row, other):
 
 def _short(names, row):
     texts = [cell[1] if isinstance(cell, tuple) else repr(cell) for cell in row]
-    texts = [t if len(t) < 90 else f"{t[:60]}... ({len(t)} characters)" for t in texts]
-    return "{" + ", ".join(f"{n}: {t}" for n, t in zip(names, texts)) + "}"
+    return "{" + ", ".join(f"{n}: {_cut(t)}" for n, t in zip(names, texts)) + "}"
+
+
+def _cut(text):
+    return text if len(text) < 90 else f"{text[:60]}... ({len(text)} characters)"
