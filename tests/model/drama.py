@@ -10,7 +10,7 @@ from rulebook import draw_rules
 from stage import CONNECTIONS
 from tables import NAMES, Statements, kind_of
 
-SETTINGS = ("", "", "", "journal: off", "memory: 1MiB")
+SETTINGS = ("", "", "journal: off", "journal: off", "journal: {max_bytes: 1MiB}", "memory: 1MiB")
 
 
 def header(seed):
