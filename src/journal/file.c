@@ -229,6 +229,8 @@ take_relations(struct wm_buf *b, uint32_t n, struct prelude *ret)
 {
 	size_t at = sizeof(struct head);
 
+	if (n > b->len / sizeof(uint32_t))
+		return false;
 	ret->list = calloc((size_t)n + 1, sizeof(*ret->list));
 	if (ret->list == NULL)
 		return false;
@@ -306,6 +308,22 @@ file_head(const struct wm_journal *j, uint64_t number, struct segment_head *ret,
 	return WM_OK;
 }
 
+/* Readers trust lengths: records must fill the frame. */
+static bool
+holds_records(const uint8_t *bytes, size_t len)
+{
+	size_t at = 0;
+
+	while (len - at >= sizeof(struct header)) {
+		const struct header *h = (const struct header *)(const void *)(bytes + at);
+
+		if (ALIGN8((size_t)h->len) > len - at - sizeof(*h))
+			return false;
+		at += sizeof(*h) + ALIGN8((size_t)h->len);
+	}
+	return at == len;
+}
+
 /* The frames behind the head, one behind the other without their headers. */
 static enum wm_status
 read_frames(const struct wm_journal *j, int fd, uint64_t number, uint64_t at, uint64_t size, uint8_t *bytes,
@@ -324,7 +342,8 @@ read_frames(const struct wm_journal *j, int fd, uint64_t number, uint64_t at, ui
 		got = read_at(fd, bytes + len, f.len, at + sizeof(f));
 		if (got < 0)
 			return io_failed(j, number, "read it", err);
-		if ((size_t)got < f.len || crc_of(number, bytes + len, f.len) != f.crc)
+		if ((size_t)got < f.len || crc_of(number, bytes + len, f.len) != f.crc ||
+		    !holds_records(bytes + len, f.len))
 			break;
 		len += f.len;
 		at += sizeof(f) + f.len;
@@ -355,7 +374,10 @@ file_read(const struct wm_journal *j, uint64_t number, struct prelude *ret_prelu
 	if (st == WM_OK && (bytes = malloc((size_t)info.st_size + 1)) == NULL)
 		st = wm_oom(err, "a journal segment");
 	if (st == WM_OK && !take_relations(&b, head.nrelations, &prelude))
-		st = wm_oom(err, "a journal file's relations");
+		st = wm_fail(err, WM_OPERATOR,
+		    "journal file %016" PRIx64
+		    " in \"%s\": the relations in its head cannot be read",
+		    number, j->folder);
 	if (st == WM_OK)
 		st = read_frames(j, fd, number, b.len, (uint64_t)info.st_size, bytes, ret_len, ret_end, err);
 	close(fd);

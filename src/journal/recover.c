@@ -165,11 +165,9 @@ recover_end(struct wm_journal *j, wm_lsn *complete, struct wm_error *err)
 		st = file_cut(j, s->number, end, err);
 	}
 	*complete = s->base;
-	for (size_t at = 0; at + sizeof(struct header) <= len;) {
+	for (size_t at = 0; at < len;) {
 		const struct header *h = (const struct header *)(const void *)(bytes + at);
 
-		if (h->len > len - at - sizeof(*h))
-			break;
 		track((enum wm_record_kind)h->kind, h->lsn, h + 1, h->len, complete, &in_transaction);
 		at += sizeof(*h) + ALIGN8((size_t)h->len);
 	}

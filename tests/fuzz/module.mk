@@ -27,3 +27,16 @@ tests_fuzz_fuzz_pgoutput_SOURCES = %D%/fuzz_pgoutput.c
 tests_fuzz_fuzz_pgoutput_LDADD = $(tests_fuzz_replay_pgoutput_LDADD)
 tests_fuzz_fuzz_pgoutput_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 endif
+
+check_PROGRAMS += %D%/replay_journal
+UNIT_TESTS += %D%/replay_journal
+tests_fuzz_replay_journal_SOURCES = %D%/fuzz_journal.c %D%/standalone.c
+tests_fuzz_replay_journal_CPPFLAGS = $(AM_CPPFLAGS) -DWM_CORPUS='"%D%/corpus/journal"'
+tests_fuzz_replay_journal_LDADD = libwm-journal.a libwm-base.a $(ZLIB_LIBS) $(PTHREAD_LIBS)
+
+if FUZZING
+EXTRA_PROGRAMS += %D%/fuzz_journal
+tests_fuzz_fuzz_journal_SOURCES = %D%/fuzz_journal.c
+tests_fuzz_fuzz_journal_LDADD = $(tests_fuzz_replay_journal_LDADD)
+tests_fuzz_fuzz_journal_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+endif
