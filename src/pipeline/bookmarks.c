@@ -5,6 +5,7 @@
  *	checkpoint		which slot, and up to where the stream has been applied
  *	hold/RULE		a rule that does not go along, and up to where it has come
  *	table/RULE/SCHEMA.TABLE	how far the seed of one table has come, and which columns it had
+ *	view/VIEW		whose rows the view holds, or that nobody goes on writing it
  *
  * Positions are written as text ("0/16B3748"): JSON's numbers do not hold 64 bits.
  */
@@ -18,6 +19,7 @@
 #define CHECKPOINT "checkpoint"
 #define HOLD "hold/"
 #define TABLE "table/"
+#define VIEW "view/"
 #define UNIT_GONE "{\"oid\":0}"
 
 static void
@@ -87,8 +89,7 @@ hold_json(const struct hold *h)
 static const char *const unit_states[] = { [UNIT_SEEDING] = "seeding", [UNIT_CATCHING] = "catching up",
 	[UNIT_STREAMING] = "done", [UNIT_FAILED] = "seeding" };
 
-/* How many rows that the source no longer has a rule leaves in its view: none, marked ones, any. */
-static int
+int
 leaves_behind(const struct wm_rule *rule)
 {
 	const unsigned removing = WM_EVENT_UPDATE | WM_EVENT_DELETE | WM_EVENT_TRUNCATE;
@@ -209,6 +210,71 @@ bookmark_apply(struct worker *w, struct unit *u)
 	return read_leaves(u, cJSON_GetObjectItemCaseSensitive(o, "leaves"));
 }
 
+/* ---- views ---- */
+
+/* Who writes the view: an object, as the other bookmarks are. */
+static char *
+owner_json(const struct unit *u)
+{
+	WM_AUTO(json_free) cJSON *o = cJSON_CreateObject();
+	WM_AUTO(wm_freep) char *name = bookmark_unit_name(u);
+
+	if (name == NULL)
+		return NULL;
+	cJSON_AddNumberToObject(o, "oid", u->oid);
+	cJSON_AddStringToObject(o, "unit", name);
+	return cJSON_PrintUnformatted(o);
+}
+
+/* NULL: memory out, or (unless make) there is none. */
+static struct saved *
+find_view(struct worker *w, const struct unit *u, bool make)
+{
+	WM_AUTO(wm_freep) char *view = wm_rule_view_name(u->rule, u->schema, u->name);
+	WM_AUTO(wm_freep) char *name = view == NULL ? NULL : wm_asprintf(VIEW "%s", view);
+	struct saved *s = NULL;
+
+	if (name == NULL)
+		return NULL;
+	HASH_FIND_STR(w->saved, name, s);
+	if (s != NULL || !make || (s = calloc(1, sizeof(*s))) == NULL)
+		return s;
+	s->name = name;
+	name = NULL;
+	HASH_ADD_KEYPTR(hh, w->saved, s->name, strlen(s->name), s);
+	return s;
+}
+
+enum wm_status
+bookmark_claim_view(struct worker *w, const struct unit *u, bool *ret_foreign, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *owner = owner_json(u);
+	struct saved *s = owner == NULL ? NULL : find_view(w, u, true);
+
+	if (s == NULL)
+		return wm_oom(err, "a bookmark");
+	s->claimed = true;
+	*ret_foreign = s->value != NULL && strcmp(s->value, owner) != 0;
+	if (s->value != NULL && !*ret_foreign)
+		return WM_OK;
+	free(s->value);
+	s->value = owner;
+	owner = NULL;
+	s->dirty = w->bookmarks = true;
+	return WM_OK;
+}
+
+void
+bookmark_leave_view(struct worker *w, const struct unit *u)
+{
+	WM_AUTO(wm_freep) char *owner = owner_json(u);
+	struct saved *s = find_view(w, u, false);
+
+	/* Another one may have it by now. */
+	if (s != NULL && owner != NULL && s->value != NULL && strcmp(s->value, owner) == 0)
+		s->claimed = false;
+}
+
 /* ---- reading ---- */
 
 struct loading {
@@ -247,7 +313,7 @@ load_one(void *arg, const char *name, const char *value)
 		o = NULL;
 	} else if (strncmp(name, HOLD, strlen(HOLD)) == 0)
 		load_hold(l->w, name + strlen(HOLD), o);
-	else if (strncmp(name, TABLE, strlen(TABLE)) == 0) {
+	else if (strncmp(name, TABLE, strlen(TABLE)) == 0 || strncmp(name, VIEW, strlen(VIEW)) == 0) {
 		s = calloc(1, sizeof(*s));
 		if (s == NULL || (s->name = strdup(name)) == NULL || (s->value = strdup(value)) == NULL) {
 			l->oom = true;
@@ -442,8 +508,8 @@ list_units(struct worker *w, struct list *l)
 			list_add(l, source, bookmark_unit_name(w->units[i]), bookmark_unit(w->units[i]), false);
 	/* A table that comes back under its rule finds here that the view's rows are of before. */
 	for (s = w->saved; s != NULL; s = s->hh.next)
-		if (!s->claimed)
-			list_add(l, source, strdup(s->name), strdup(UNIT_GONE), false);
+		if (!s->claimed || s->dirty)
+			list_add(l, source, strdup(s->name), strdup(s->claimed ? s->value : UNIT_GONE), false);
 }
 
 /* What is written has been written: later commits need not repeat it. */
@@ -457,6 +523,7 @@ settle_units(struct worker *w)
 	HASH_ITER(hh, w->saved, s, tmp) {
 		WM_AUTO(wm_freep) char *value = s->claimed ? NULL : strdup(UNIT_GONE);
 
+		s->dirty = false;
 		if (value == NULL)
 			continue;
 		free(s->value);

@@ -185,9 +185,10 @@ struct unit {
 	pthread_mutex_t		 lock;		/* state, leaves and counters while seeders run */
 };
 
-struct saved {			/* a unit's bookmark, by name */
+struct saved {			/* a unit's bookmark, or a view's, by name */
 	char		*name, *value;
 	bool		 claimed;	/* a unit stands for it */
+	bool		 dirty;		/* a view's: it goes with the next commit */
 	UT_hash_handle	 hh;
 };
 
@@ -471,6 +472,11 @@ char *bookmark_unit_name(const struct unit *u);
  */
 enum wm_status bookmarks_load(struct worker *w, struct wm_error *err);
 void bookmarks_forget(struct worker *w);
+/* The unit writes its view from now on; *ret_foreign: over rows of another unit, or of its own from another time. */
+enum wm_status bookmark_claim_view(struct worker *w, const struct unit *u, bool *ret_foreign, struct wm_error *err);
+void bookmark_leave_view(struct worker *w, const struct unit *u);
+/* How many rows that the source no longer has a rule leaves in its view: none, marked ones, any. */
+int leaves_behind(const struct wm_rule *rule);
 /* Gives a unit what its bookmark says; false when there is none that fits. */
 bool bookmark_apply(struct worker *w, struct unit *u);
 /* Commits the target's transaction with these bookmarks (or stores them for a target that keeps none). */

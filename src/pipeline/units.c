@@ -230,6 +230,7 @@ drop_unlisted(struct worker *w)
 		wm_log(WM_LOG_INFO, "table_gone",
 		    "table %s.%s does not fall under rule \"%s\" any more", u->schema, u->name,
 		    u->rule->name);
+		bookmark_leave_view(w, u);
 		/* Should it come back, it is a new one. */
 		name = namesake(w, u) != NULL ? NULL : bookmark_unit_name(u);
 		if (name != NULL)
@@ -250,6 +251,24 @@ drop_unlisted(struct worker *w)
 			unit_destroy(w->units[i]);
 	}
 	w->nunits = kept;
+}
+
+/* Rows that another rule or table left in the view are not this one's; those of a log, or that a rule keeps, stay. */
+static enum wm_status
+claim_view(struct worker *w, struct unit *u, const struct tableset *tables, struct wm_error *err)
+{
+	bool foreign;
+	enum wm_status st = bookmark_claim_view(w, u, &foreign, err);
+
+	if (st != WM_OK || !foreign || u->rule->mode != WM_MODE_UPSERT || u->rule->seed_mode != WM_SEED_AUTO)
+		return st;
+	wm_log(WM_LOG_INFO, "view_taken_over",
+	    "the view of table %s.%s under rule \"%s\" holds rows of another rule, table or time: it begins again",
+	    u->schema, u->name, u->rule->name);
+	u->empty_view |= leaves_behind(u->rule) == 0;
+	unit_restart(u);
+	u->settle_xid = tables->xid;
+	return WM_OK;
 }
 
 enum wm_status
@@ -289,6 +308,8 @@ units_refresh(struct worker *w, struct wm_error *err)
 			u->settle_xid = tables->xid;
 		if (u->strayed != 0 && tables->lsn >= u->strayed)
 			recover_strayed(w, u, tables);
+		if (m->refused == NULL && (st = claim_view(w, u, tables, err)) != WM_OK)
+			break;
 		if (m->refused != NULL)
 			refuse_unit(w, u, m->refused);
 		else if (u->state == UNIT_FAILED) {

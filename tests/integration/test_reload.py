@@ -207,3 +207,65 @@ def test_what_cannot_change_while_running_is_refused(db, pg, start):
     db.execute("INSERT INTO t VALUES (9000, 'goes on', 1)")
     daemon.same("t")
     assert daemon.rule("u") is None
+
+
+HANDS = "- {name: r, table: public.t, view: x, where: id <= 20}\n- {name: s, table: public.u, view: y}"
+
+
+@pytest.mark.parametrize("how", ["running", "down", "after a while"])
+@pytest.mark.parametrize("rules, table, view, where", [
+    ("- {name: r2, table: public.t, view: x, where: id > 10}", "t", "x", "id > 10"),
+    ("- {name: r, table: public.t, view: y}\n- {name: s, table: public.u, view: x}", "t", "y", "true"),
+    ("- {name: q, table: public.u, view: x}", "u", "x", "true"),
+    ("- {name: r, table: public.u, view: x}", "u", "x", "true"),
+    ("- {name: r, table: public.t, view: x}", "t", "x", "true"),
+], ids=["rule renamed", "views swapped", "another rule", "another table", "as it was"])
+def test_views_that_change_hands(db, start, rules, table, view, where, how):
+    """What another rule, or another table, left in a view must not stay in it."""
+    db.execute(TABLES)
+    daemon = start(HANDS)
+    daemon.same("t", view="x", where="id <= 20")
+    daemon.same("u", view="y")
+    if how == "down":
+        daemon.sigterm()
+    elif how == "after a while":
+        daemon.write_rules("- {name: other, table: public.u, view: z}")
+        daemon.sighup()
+        wait_until(lambda: daemon.rule("r") is None, "the rule is gone")
+        db.execute("DELETE FROM t WHERE id = 15; DELETE FROM u WHERE id = 15")
+        daemon.wait()
+    daemon.write_rules(rules)
+    if how == "down":
+        daemon.start()
+    else:
+        daemon.sighup()
+    columns = {"t": ["id", "v", "n"], "u": ["id", "v"]}[table]
+    wait_until(lambda: set(columns) <= set(daemon.reader().columns(view)) and
+               not daemon.differences(table, view=view, where=where), "the view equals the table")
+
+
+def test_view_that_a_rule_left_and_takes_again(db, start):
+    db.execute(TABLES)
+    daemon = start("- {table: public.t, view: x}")
+    daemon.same("t", view="x")
+    daemon.write_rules("- {table: public.t, view: y}")
+    daemon.sighup()
+    wait_until(lambda: "y" in daemon.reader().tables(), "the other view")
+    db.execute("DELETE FROM t WHERE id < 20")
+    daemon.same("t", view="y")
+    daemon.write_rules("- {table: public.t, view: x}")
+    daemon.sighup()
+    wait_until(lambda: not daemon.differences("t", view="x"), "the view equals the table")
+
+
+@pytest.mark.parametrize("keeps", ["on_delete: ignore", "on_delete: soft", "mode: append"])
+def test_rows_that_a_rule_keeps_stay_when_it_gets_another_name(db, start, keeps):
+    db.execute(TABLES)
+    daemon = start(f"- {{name: r, table: public.t, view: x, {keeps}}}")
+    daemon.wait()
+    db.execute("DELETE FROM t WHERE id <= 20")
+    daemon.wait()
+    daemon.write_rules(f"- {{name: r2, table: public.t, view: x, {keeps}}}")
+    daemon.sighup()
+    wait_until(lambda: (daemon.rule("r2") or {}).get("state") == "streaming", "the rule by its other name")
+    assert daemon.rows("SELECT count(*) FROM x WHERE id <= 20")[0][0] >= 20
