@@ -55,6 +55,9 @@ enum wm_status wm_admin_render_letters(struct wm_state *state, const struct wm_d
 enum wm_status wm_admin_render_letter(struct wm_state *state, int64_t id, bool *ret_found, struct wm_buf *out,
     struct wm_error *err) WM_MUST_CHECK;
 
+/* {"last": ID, "processed": 1, "failed": 0, "end": true, "failures": [{"id": ID, "message": "..."}]} */
+void wm_admin_render_retry(const struct wm_retry *retry, struct wm_buf *out);
+
 /* ---- client ---- */
 
 /* Adds "?name=value" or "&name=value", encoded, to the path of a call. */

@@ -32,6 +32,8 @@ void wm_buf_adds(struct wm_buf *b, const char *s);
 void wm_buf_addc(struct wm_buf *b, char c);
 void wm_buf_addf(struct wm_buf *b, const char *fmt, ...) WM_PRINTF(2, 3);
 void wm_buf_vaddf(struct wm_buf *b, const char *fmt, va_list ap) WM_PRINTF(2, 0);
+/* s as a JSON string; false when bytes that are no UTF-8 were replaced. */
+bool wm_buf_add_json(struct wm_buf *b, const char *s, size_t n);
 /* Makes room for n more bytes and returns where they go (advance len yourself); NULL when failed. */
 char *wm_buf_reserve(struct wm_buf *b, size_t n);
 /* Hands the string over to the caller (free()); the buffer is empty afterwards.  NULL when failed. */

@@ -116,6 +116,7 @@ struct wm_view_column {
 struct wm_view {
 	char			*name;		/* placeholders filled in; may hold "schema.table" */
 	char			*rule;		/* rule's name, for messages */
+	char			*table;		/* "schema.table" at the source, for messages; or NULL */
 	unsigned		 ncolumns;
 	struct wm_view_column	*columns;
 	unsigned		 nkeys;

@@ -74,6 +74,24 @@ enum wm_status wm_pipeline_reload(struct wm_pipeline *p, struct wm_setup *setup,
 /* WM_REJECT: no such rule. Durable: a paused rule stays paused over a restart. */
 enum wm_status wm_pipeline_pause(struct wm_pipeline *p, const char *rule, struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_pipeline_resume(struct wm_pipeline *p, const char *rule, struct wm_error *err) WM_MUST_CHECK;
+/* One dead letter that was tried again. */
+struct wm_retry_result {
+	int64_t		 id;
+	char		*why;		/* why it failed, or NULL: its row is in the target */
+};
+struct wm_retry {
+	const int64_t		*ids;	/* these, or, when NULL, those that the filter takes */
+	size_t			 nids;
+	struct wm_dead_letter_filter filter;
+	/* the answer */
+	int64_t			 last, processed, failed;
+	bool			 end;	/* no more behind the last */
+	size_t			 nfailures;
+	struct wm_retry_result	*failures;
+};
+/* Tries dead letters again, oldest first.  What failed is in the answer; other trouble in err. */
+enum wm_status wm_pipeline_retry(struct wm_pipeline *p, struct wm_retry *retry, struct wm_error *err) WM_MUST_CHECK;
+void wm_retry_free(struct wm_retry *retry);		/* the answer's memory */
 /*
  * Until all that the sources had committed by now (or, lsn not 0, up to lsn) is visible in all targets and
  * no rule seeds.  WM_RETRY: time-out (microseconds), the text says what is behind; WM_FATAL: it

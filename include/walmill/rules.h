@@ -45,6 +45,13 @@ struct wm_translate {		/* one column's value table */
 	struct wm_settings	 values;	/* column: from, value: to; "*" is the rest */
 };
 
+/* When dead letters are tried again without being asked. */
+struct wm_retry_policy {
+	struct wm_names	 codes;		/* globs of codes and classes; empty: every letter */
+	int64_t		 every;		/* microseconds; 0: not at all */
+	int64_t		 at_most;	/* times for each letter */
+};
+
 struct wm_rule {
 	char			*name;
 	struct wm_mark		 mark;
@@ -63,6 +70,7 @@ struct wm_rule {
 	enum wm_on_truncate	 on_truncate;
 	enum wm_mode		 mode;
 	enum wm_on_error	 on_error;
+	struct wm_retry_policy	 retry;
 	enum wm_seed_mode	 seed_mode;
 	int64_t			 seed_batch_rows, seed_workers;
 	int64_t			 batch_rows;
@@ -114,6 +122,12 @@ const struct wm_rule *wm_plan_rule(const struct wm_plan *plan);
 const struct wm_relation *wm_plan_relation(const struct wm_plan *plan);	/* the plan's own copy */
 /* Indexes, in the relation, of the columns that identify a source row for a read-back; n in *ret_n. */
 const unsigned *wm_plan_source_key(const struct wm_plan *plan, unsigned *ret_n);
+/*
+ * The source's key of a row of the view, for a read-back: a tuple whose other columns are NULL.  False when the
+ * view does not hold that key as it is (masked, translated, left out), or memory is out.
+ */
+bool wm_plan_source_row(const struct wm_plan *plan, const struct wm_value *values, struct wm_arena *arena,
+    struct wm_tuple *ret) WM_MUST_CHECK;
 /* rel->ncolumns flags: what the rule reads of a row. */
 const bool *wm_plan_needed(const struct wm_plan *plan);
 
@@ -154,10 +168,11 @@ enum wm_outcome wm_plan_apply(struct wm_plan *plan, const struct wm_change *chan
 enum wm_outcome wm_plan_vanished(struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena,
     struct wm_plan_rows *ret, struct wm_error *err) WM_MUST_CHECK;
 /*
- * The row that a change concerns by its key in the view alone, whatever the rule says of it, for
- * dead letters: a WM_ROW_UPDATE whose other values are unchanged.  False when the key is not known.
+ * The row of a change that was bad, as far as the rule can shape it, for dead letters: masked and translated, values
+ * that cannot be made unchanged.  WM_ROW_UPSERT when all of it is known, WM_ROW_DELETE for a row that is to go.
+ * False: nothing is known of it.
  */
-bool wm_plan_key_row(struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena,
+bool wm_plan_salvage(struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena,
     struct wm_row *ret) WM_MUST_CHECK;
 
 #endif

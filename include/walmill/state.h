@@ -87,28 +87,39 @@ enum wm_status wm_state_mask_key(struct wm_state *s, uint8_t ret[32], struct wm_
 
 /* ---- dead letters ---- */
 
+/*
+ * A row of a view that is not as the source's last change of it would have it, because that change was refused.
+ * One for each row: a later change of the same row takes its place, or makes it void.
+ */
 struct wm_dead_letter {
 	int64_t		 id;		/* given by the state */
 	const char	*source, *target, *rule, *table, *view;
 	wm_lsn		 commit_lsn;
 	uint32_t	 index;		/* in the transaction */
 	const char	*op;		/* "upsert", "update", "delete" */
+	const char	*origin;	/* "stream", "seed" */
+	const char	*identity;	/* what tells rows of the view apart: the key, or the position when it is not known */
 	const char	*key;		/* JSON object, as the target sees it (masked) */
-	const char	*row;		/* JSON object, as the target sees it (masked); null: unchanged values left out */
-	const char	*class;		/* "row", "check", "expression" */
+	const char	*row;		/* JSON object, as the target sees it (masked); null: values not known left out */
+	const char	*numbers;	/* JSON array: columns of row whose text is a number that an expression gave */
+	bool		 replay;	/* row is all there is to write, and nothing but the target refused it */
+	const char	*class;		/* "row", "check", "expression", "key" */
 	const char	*code;		/* SQLSTATE, ...; "" */
 	const char	*message;	/* what the target said */
 	wm_usec		 first_time, last_time;	/* wall clock */
 	int64_t		 attempts;
+	wm_lsn		 superseded;	/* void as soon as the target's checkpoint has come here; 0 not */
 };
 /*
- * Stores (or, for the same source, target, rule, position and key: counts one more attempt of) a
- * dead letter.  Durable before the change it stands for is acknowledged.
+ * Stores a dead letter in place of an older one of the same row (same source, target, rule, view and identity); of
+ * the same change: counts one more attempt.  Durable before the change it stands for is acknowledged.
  */
 enum wm_status wm_state_dead_letter_add(
     struct wm_state *s, const struct wm_dead_letter *letter, struct wm_error *err) WM_MUST_CHECK;
 struct wm_dead_letter_filter {
 	const char	*rule, *class;	/* NULL: any */
+	wm_usec		 tried_before;	/* last tried then or earlier; 0: any */
+	int64_t		 attempts_max;	/* 0: any */
 	int64_t		 after;		/* ids greater than this */
 	int64_t		 limit;		/* 0: 100 */
 };
@@ -119,7 +130,31 @@ enum wm_status wm_state_dead_letters(struct wm_state *s, const struct wm_dead_le
 /* *ret_found false when there is none with this id. */
 enum wm_status wm_state_dead_letter_get(struct wm_state *s, int64_t id, wm_dead_letter_fn *fn,
     void *arg, bool *ret_found, struct wm_error *err) WM_MUST_CHECK;
+/* The letter of one row; row gives source, target, rule, view and identity. */
+enum wm_status wm_state_dead_letter_find(struct wm_state *s, const struct wm_dead_letter *row, wm_dead_letter_fn *fn,
+    void *arg, bool *ret_found, struct wm_error *err) WM_MUST_CHECK;
+/* All letters between a source and a target. */
+enum wm_status wm_state_dead_letters_between(struct wm_state *s, const char *source, const char *target,
+    wm_dead_letter_fn *fn, void *arg, struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_state_dead_letter_count(
     struct wm_state *s, const char *rule, int64_t *ret, struct wm_error *err) WM_MUST_CHECK;
+
+struct wm_letter_mark {
+	int64_t		id;
+	wm_lsn		superseded;
+};
+/* All or nothing; ids that are not there are skipped. */
+enum wm_status wm_state_dead_letters_supersede(struct wm_state *s, const struct wm_letter_mark *list, size_t n,
+    struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_dead_letters_drop(struct wm_state *s, const struct wm_letter_mark *list, size_t n,
+    int64_t *ret_dropped, struct wm_error *err) WM_MUST_CHECK;
+/* The same by ids alone, for an operator. */
+enum wm_status wm_state_dead_letters_forget(struct wm_state *s, const int64_t *ids, size_t n, int64_t *ret_dropped,
+    struct wm_error *err) WM_MUST_CHECK;
+enum wm_status wm_state_dead_letters_drop_view(struct wm_state *s, const char *source, const char *target,
+    const char *rule, const char *view, struct wm_error *err) WM_MUST_CHECK;
+/* One more attempt that failed, now, for the reason given. */
+enum wm_status wm_state_dead_letter_tried(
+    struct wm_state *s, int64_t id, const struct wm_error *why, struct wm_error *err) WM_MUST_CHECK;
 
 #endif

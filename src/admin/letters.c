@@ -51,7 +51,8 @@ fill(cJSON *o, const struct wm_dead_letter *l)
 	    cJSON_AddStringToObject(o, "view", l->view) != NULL &&
 	    cJSON_AddStringToObject(o, "commit_lsn", wm_lsn_format(l->commit_lsn, lsn)) != NULL &&
 	    cJSON_AddNumberToObject(o, "index", l->index) != NULL &&
-	    cJSON_AddStringToObject(o, "op", l->op) != NULL && add_json(o, "key", l->key) &&
+	    cJSON_AddStringToObject(o, "op", l->op) != NULL &&
+	    cJSON_AddStringToObject(o, "origin", l->origin) != NULL && add_json(o, "key", l->key) &&
 	    add_json(o, "row", l->row) && cJSON_AddStringToObject(o, "class", l->class) != NULL &&
 	    cJSON_AddStringToObject(o, "code", l->code) != NULL &&
 	    cJSON_AddStringToObject(o, "message", l->message) != NULL &&
@@ -75,7 +76,7 @@ add_letter(void *arg, const struct wm_dead_letter *letter)
 }
 
 static void
-print(cJSON *json, struct wm_buf *out)
+render(cJSON *json, struct wm_buf *out)
 {
 	char *text = cJSON_PrintUnformatted(json);
 
@@ -108,7 +109,7 @@ wm_admin_render_letters(struct wm_state *state, const struct wm_dead_letter_filt
 	if (list.failed || cJSON_AddNumberToObject(root, "last", (double)list.last) == NULL ||
 	    cJSON_AddBoolToObject(root, "end", end) == NULL)
 		return wm_oom(err, "the list of dead letters");
-	print(root, out);
+	render(root, out);
 	return out->failed ? wm_oom(err, "the list of dead letters") : WM_OK;
 }
 
@@ -125,9 +126,39 @@ wm_admin_render_letter(struct wm_state *state, int64_t id, bool *ret_found, stru
 	if ((status = wm_state_dead_letter_get(state, id, add_letter, &list, &found, err)) != WM_OK)
 		return status;
 	if (found)
-		print(cJSON_GetArrayItem(array, 0), out);
+		render(cJSON_GetArrayItem(array, 0), out);
 	if (list.failed || out->failed)
 		return wm_oom(err, "a dead letter");
 	*ret_found = found;
 	return WM_OK;
+}
+
+static bool
+add_failure(cJSON *array, const struct wm_retry_result *failure)
+{
+	cJSON *item = cJSON_CreateObject();
+
+	if (item != NULL && cJSON_AddItemToArray(array, item))
+		return cJSON_AddNumberToObject(item, "id", (double)failure->id) != NULL &&
+		    cJSON_AddStringToObject(item, "message", failure->why) != NULL;
+	cJSON_Delete(item);
+	return false;
+}
+
+void
+wm_admin_render_retry(const struct wm_retry *retry, struct wm_buf *out)
+{
+	WM_AUTO(deletep) cJSON *root = cJSON_CreateObject();
+	cJSON *failures;
+	bool good = cJSON_AddNumberToObject(root, "last", (double)retry->last) != NULL &&
+	    cJSON_AddNumberToObject(root, "processed", (double)retry->processed) != NULL &&
+	    cJSON_AddNumberToObject(root, "failed", (double)retry->failed) != NULL &&
+	    cJSON_AddBoolToObject(root, "end", retry->end) != NULL &&
+	    (failures = cJSON_AddArrayToObject(root, "failures")) != NULL;
+
+	for (size_t i = 0; good && i < retry->nfailures; i++)
+		good = add_failure(failures, &retry->failures[i]);
+	if (good)
+		render(root, out);
+	out->failed |= !good;
 }

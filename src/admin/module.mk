@@ -1,6 +1,8 @@
 noinst_LIBRARIES += libwm-admin.a
 libwm_admin_a_SOURCES = \
+	%D%/answer.c \
 	%D%/client.c \
+	%D%/letter_routes.c \
 	%D%/letters.c \
 	%D%/listen.c \
 	%D%/listen.h \

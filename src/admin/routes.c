@@ -14,10 +14,6 @@
 #define WAITS_MAX 32		/* each holds a thread for as long as its caller wishes */
 #define WAIT_DEFAULT_S 30.0
 #define WAIT_MAX_S 86400.0
-#define LETTERS_MAX 1000
-
-typedef void handler(struct wm_admin_context *context, const struct wm_admin_request *request,
-    struct wm_admin_answer *answer);
 
 static void
 deletep(cJSON **json)
@@ -31,38 +27,6 @@ snapshot_freep(struct wm_snapshot *s)
 	wm_snapshot_free(s);
 }
 
-/* {"name": value} */
-static void
-answer_object(struct wm_admin_answer *answer, unsigned status, cJSON *object)
-{
-	char *text = object == NULL ? NULL : cJSON_PrintUnformatted(object);
-
-	wm_buf_reset(&answer->body);
-	answer->status = status;
-	answer->type = "application/json";
-	wm_buf_adds(&answer->body, text == NULL ?
-	    "{\"error\":{\"code\":\"internal\",\"message\":\"out of memory\"}}" : text);
-	if (text == NULL)
-		answer->status = 500;
-	cJSON_free(text);
-}
-
-void
-wm_admin_refuse(struct wm_admin_answer *answer, unsigned status, const char *code, const char *fmt, ...)
-{
-	WM_AUTO(deletep) cJSON *root = cJSON_CreateObject();
-	cJSON *error = cJSON_AddObjectToObject(root, "error");
-	struct wm_error err;
-	va_list ap;
-
-	va_start(ap, fmt);
-	wm_vfail(&err, WM_REJECT, fmt, ap);
-	va_end(ap);
-	cJSON_AddStringToObject(error, "code", code);
-	cJSON_AddStringToObject(error, "message", err.text);
-	answer_object(answer, status, root);
-}
-
 /* ---- health ---- */
 
 static void
@@ -71,7 +35,7 @@ answer_health(struct wm_admin_answer *answer, bool good, const char *word)
 	WM_AUTO(deletep) cJSON *root = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(root, "status", word);
-	answer_object(answer, good ? 200 : 503, root);
+	wm_admin_answer(answer, good ? 200 : 503, root);
 }
 
 static void
@@ -131,89 +95,7 @@ get_metrics(struct wm_admin_context *context, const struct wm_admin_request *req
 	answer_snapshot(context, answer, "text/plain; version=0.0.4; charset=utf-8", wm_admin_render_metrics);
 }
 
-/* ---- dead letters ---- */
-
-/* A query parameter that is a number of at least min; false after an error answer. */
-static bool
-query_number(const struct wm_admin_request *request, const char *name, int64_t min, int64_t *value,
-    struct wm_admin_answer *answer)
-{
-	const char *text = request->query(request->query_arg, name);
-
-	if (text == NULL || text[0] == '\0')
-		return true;
-	if (!wm_parse_i64(text, value) || *value < min) {
-		wm_admin_refuse(answer, 400, "bad_request", "query parameter \"%s\" must be a number of at least %lld",
-		    name, (long long)min);
-		return false;
-	}
-	return true;
-}
-
-static const char *
-query_word(const struct wm_admin_request *request, const char *name)
-{
-	const char *text = request->query(request->query_arg, name);
-
-	return text == NULL || text[0] == '\0' ? NULL : text;
-}
-
-static void
-get_errors(struct wm_admin_context *context, const struct wm_admin_request *request, struct wm_admin_answer *answer)
-{
-	struct wm_dead_letter_filter filter = {
-		.rule = query_word(request, "rule"), .class = query_word(request, "class"),
-	};
-	struct wm_error err;
-
-	if (!query_number(request, "after", 0, &filter.after, answer) ||
-	    !query_number(request, "limit", 1, &filter.limit, answer))
-		return;
-	if (filter.limit > LETTERS_MAX)
-		filter.limit = LETTERS_MAX;
-	answer->status = 200;
-	answer->type = "application/json";
-	if (wm_admin_render_letters(context->state, &filter, &answer->body, &err) != WM_OK)
-		wm_admin_refuse(answer, 500, "internal", "%s", err.text);
-}
-
-static void
-get_error(struct wm_admin_context *context, const struct wm_admin_request *request, struct wm_admin_answer *answer)
-{
-	const char *text = strrchr(request->path, '/') + 1;
-	struct wm_error err;
-	bool found;
-	int64_t id;
-
-	if (!wm_parse_i64(text, &id)) {
-		wm_admin_refuse(answer, 404, "not_found", "\"%s\" is no id of a dead letter", text);
-		return;
-	}
-	answer->status = 200;
-	answer->type = "application/json";
-	if (wm_admin_render_letter(context->state, id, &found, &answer->body, &err) != WM_OK)
-		wm_admin_refuse(answer, 500, "internal", "%s", err.text);
-	else if (!found)
-		wm_admin_refuse(answer, 404, "not_found", "there is no dead letter %lld", (long long)id);
-}
-
 /* ---- requests with a body ---- */
-
-/* The body as an object (an empty one when there is none); NULL after an error answer. */
-static cJSON *
-parse_body(const struct wm_admin_request *request, struct wm_admin_answer *answer)
-{
-	cJSON *json;
-
-	if (request->len == 0)
-		return cJSON_CreateObject();
-	json = cJSON_ParseWithLength(request->body, request->len);
-	if (cJSON_IsObject(json))
-		return json;
-	cJSON_Delete(json);
-	wm_admin_refuse(answer, 400, "bad_request", "the body must be a JSON object");
-	return NULL;
-}
 
 static bool
 wait_arguments(const cJSON *body, wm_lsn *lsn, double *timeout, struct wm_admin_answer *answer)
@@ -246,7 +128,7 @@ do_wait(struct wm_admin_context *context, wm_lsn lsn, double timeout, struct wm_
 	case WM_OK:
 		done = cJSON_CreateObject();
 		cJSON_AddTrueToObject(done, "reached");
-		answer_object(answer, 200, done);
+		wm_admin_answer(answer, 200, done);
 		return;
 	case WM_RETRY:
 		wm_admin_refuse(answer, 504, "timeout", "%s", err.text);
@@ -259,7 +141,7 @@ do_wait(struct wm_admin_context *context, wm_lsn lsn, double timeout, struct wm_
 static void
 post_wait(struct wm_admin_context *context, const struct wm_admin_request *request, struct wm_admin_answer *answer)
 {
-	WM_AUTO(deletep) cJSON *body = parse_body(request, answer);
+	WM_AUTO(deletep) cJSON *body = wm_admin_parse_body(request, answer);
 	double timeout = WAIT_DEFAULT_S;
 	wm_lsn lsn = 0;
 
@@ -277,7 +159,7 @@ static void
 with_rule(struct wm_admin_context *context, const struct wm_admin_request *request, struct wm_admin_answer *answer,
     enum wm_status (*fn)(struct wm_pipeline *p, const char *rule, struct wm_error *err), const char *state)
 {
-	WM_AUTO(deletep) cJSON *body = parse_body(request, answer);
+	WM_AUTO(deletep) cJSON *body = wm_admin_parse_body(request, answer);
 	const cJSON *rule = cJSON_GetObjectItemCaseSensitive(body, "rule");
 	WM_AUTO(deletep) cJSON *done = NULL;
 	struct wm_error err;
@@ -298,7 +180,7 @@ with_rule(struct wm_admin_context *context, const struct wm_admin_request *reque
 	done = cJSON_CreateObject();
 	cJSON_AddStringToObject(done, "rule", rule->valuestring);
 	cJSON_AddStringToObject(done, "state", state);
-	answer_object(answer, 200, done);
+	wm_admin_answer(answer, 200, done);
 }
 
 static void
@@ -318,14 +200,16 @@ post_resume(struct wm_admin_context *context, const struct wm_admin_request *req
 static const struct {
 	const char	*method, *path;		/* a path that ends in / takes one more word */
 	bool		 open;			/* needs no key */
-	handler		*fn;
+	wm_admin_handler	*fn;
 } routes[] = {
 	{ "GET", "/healthz", true, healthz },
 	{ "GET", "/readyz", true, readyz },
 	{ "GET", "/metrics", false, get_metrics },
 	{ "GET", "/v1/status", false, get_status },
-	{ "GET", "/v1/errors", false, get_errors },
-	{ "GET", "/v1/errors/", false, get_error },
+	{ "GET", "/v1/errors", false, wm_admin_get_letters },
+	{ "GET", "/v1/errors/", false, wm_admin_get_letter },
+	{ "POST", "/v1/errors/retry", false, wm_admin_retry_letters },
+	{ "POST", "/v1/errors/drop", false, wm_admin_drop_letters },
 	{ "POST", "/v1/wait", false, post_wait },
 	{ "POST", "/v1/pause", false, post_pause },
 	{ "POST", "/v1/resume", false, post_resume },

@@ -13,6 +13,8 @@
 #include "walmill/pipeline.h"
 #include "walmill/state.h"
 
+struct cJSON;
+
 /* What the routes work on; shared by all threads. */
 struct wm_admin_context {
 	struct wm_pipeline	*pipeline;
@@ -42,5 +44,14 @@ void wm_admin_route(struct wm_admin_context *context, const struct wm_admin_requ
 /* Makes answer the error object of the interface. */
 void wm_admin_refuse(struct wm_admin_answer *answer, unsigned status, const char *code, const char *fmt, ...)
     WM_PRINTF(4, 5);
+
+/* The object as the answer's body; NULL: memory was out. */
+void wm_admin_answer(struct wm_admin_answer *answer, unsigned status, struct cJSON *object);
+/* The body as an object (an empty one when there is none); NULL after an error answer. */
+struct cJSON *wm_admin_parse_body(const struct wm_admin_request *request, struct wm_admin_answer *answer);
+
+typedef void wm_admin_handler(struct wm_admin_context *context, const struct wm_admin_request *request,
+    struct wm_admin_answer *answer);
+wm_admin_handler wm_admin_get_letters, wm_admin_get_letter, wm_admin_retry_letters, wm_admin_drop_letters;
 
 #endif

@@ -93,64 +93,6 @@ wm_log_context(const char *kind, const char *name)
 	context.name = name;
 }
 
-/* Length of the well-formed UTF-8 character at s (RFC 3629), or 0. */
-static size_t
-utf8_length(const unsigned char *s)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t n;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		n = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		n = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	if (s[0] == 0xe0)		/* overlong */
-		low = 0xa0;
-	else if (s[0] == 0xed)		/* surrogates */
-		high = 0x9f;
-	else if (s[0] == 0xf0)		/* overlong */
-		low = 0x90;
-	else if (s[0] == 0xf4)		/* over U+10FFFF */
-		high = 0x8f;
-	for (size_t i = 1; i < n; i++) {
-		if (s[i] < low || s[i] > high)
-			return 0;
-		low = 0x80;
-		high = 0xbf;
-	}
-	return n;
-}
-
-static void
-add_json(struct wm_buf *b, const char *s)
-{
-	const unsigned char *p = (const unsigned char *)s;
-	size_t n;
-
-	wm_buf_addc(b, '"');
-	for (; *p != '\0'; p += n) {
-		n = utf8_length(p);
-		if (n == 0) {
-			wm_buf_adds(b, "\\ufffd");
-			n = 1;
-		} else if (*p == '"' || *p == '\\') {
-			wm_buf_addc(b, '\\');
-			wm_buf_addc(b, (char)*p);
-		} else if (*p < 0x20) {
-			wm_buf_addf(b, "\\u%04x", *p);
-		} else {
-			wm_buf_add(b, p, n);
-		}
-	}
-	wm_buf_addc(b, '"');
-}
-
 static void
 add_json_line(struct wm_buf *b, enum wm_log_level level, const char *event, const char *message,
     const char *name)
@@ -159,14 +101,14 @@ add_json_line(struct wm_buf *b, enum wm_log_level level, const char *event, cons
 
 	wm_buf_addf(b, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":",
 	    wm_clock_format(wm_clock_wall(), now, sizeof(now)), levels[level].json);
-	add_json(b, event);
+	(void)wm_buf_add_json(b, event, strlen(event));
 	wm_buf_adds(b, ",\"message\":");
-	add_json(b, message);
+	(void)wm_buf_add_json(b, message, strlen(message));
 	if (name != NULL) {
 		wm_buf_addc(b, ',');
-		add_json(b, context.kind);
+		(void)wm_buf_add_json(b, context.kind, strlen(context.kind));
 		wm_buf_addc(b, ':');
-		add_json(b, name);
+		(void)wm_buf_add_json(b, name, strlen(name));
 	}
 	wm_buf_adds(b, "}\n");
 }

@@ -2,6 +2,7 @@ noinst_LIBRARIES += libwm-base.a
 libwm_base_a_SOURCES = \
 	%D%/arena.c \
 	%D%/buf.c \
+	%D%/bufjson.c \
 	%D%/clock.c \
 	%D%/diag.c \
 	%D%/error.c \

@@ -106,6 +106,7 @@ wm_parse_duration(const char *s, int64_t *ret_usec)
 		{ "ms", 1000ull },
 		{ "s", 1000000ull },
 		{ "min", 60 * 1000000ull },
+		{ "m", 60 * 1000000ull },
 		{ "h", 3600 * 1000000ull },
 		{ "d", 86400 * 1000000ull },
 	};

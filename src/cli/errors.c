@@ -15,6 +15,7 @@
 #include "walmill/strutil.h"
 
 #define CALL_TIMEOUT (60 * WM_SEC)
+#define RETRY_TIMEOUT (600 * WM_SEC)
 #define ANSWER_MAX ((size_t)256 * 1024 * 1024)
 #define PAGE_MAX 1000
 
@@ -146,7 +147,7 @@ static void
 print_letter(const char *answer)
 {
 	static const char *const fields[] = { "id", "source", "target", "rule", "table", "view", "commit_lsn", "index",
-		"op", "key", "row", "class", "code", "message", "first_time", "last_time", "attempts" };
+		"op", "origin", "key", "row", "class", "code", "message", "first_time", "last_time", "attempts" };
 	WM_AUTO(wm_grid_free) struct wm_grid grid;
 
 	wm_grid_init(&grid, "FIELD,VALUE");
@@ -168,7 +169,7 @@ list_letters(int argc, char **argv)
 	const struct wm_flag flags[] = {
 		WM_FLAG_CONFIG(reach.config), WM_FLAG_SOCKET(reach.socket), WM_FLAG_STATE(reach.state),
 		{ "rule", 0, WM_FLAG_TEXT, &q.filter.rule, "RULE", "of this rule only" },
-		{ "class", 0, WM_FLAG_TEXT, &q.filter.class, "CLASS", "of this class only: row, check or expression" },
+		{ "class", 0, WM_FLAG_TEXT, &q.filter.class, "CLASS", "of this class only: row, check, expression or key" },
 		{ "after", 0, WM_FLAG_NUMBER, &q.filter.after, "ID", "only those behind this one" },
 		{ "limit", 0, WM_FLAG_NUMBER, &q.filter.limit, "N", "at most so many (default 100)" },
 		WM_FLAG_JSON(json), WM_FLAG_END,
@@ -222,13 +223,166 @@ show_letter(int argc, char **argv)
 	return WM_EXIT_OK;
 }
 
-static int
-not_yet(int argc, char **argv)
+/* ---- commands that change something ---- */
+
+/* The ids that were given, as a JSON array in body; false after printing what is wrong with them. */
+static bool
+add_ids(const char *command, cJSON *body, int argc, char **argv)
 {
-	(void)argc;
-	fprintf(stderr, "walmill errors %s: not in this version; dead letters are kept until a version that has it\n",
-	    argv[0]);
-	return WM_EXIT_USAGE;
+	cJSON *ids = argc == 0 ? NULL : cJSON_AddArrayToObject(body, "ids");
+
+	for (int i = 0; i < argc; i++) {
+		int64_t id;
+
+		if (!wm_parse_i64(argv[i], &id) || id < 1) {
+			(void)wm_args_mistake(command, "\"%s\" is no id; \"walmill errors list\" shows them", argv[i]);
+			return false;
+		}
+		(void)cJSON_AddItemToArray(ids, cJSON_CreateNumber((double)id));
+	}
+	return true;
+}
+
+static void
+add_filter(cJSON *body, const struct wm_dead_letter_filter *filter)
+{
+	if (filter->rule != NULL)
+		(void)cJSON_AddStringToObject(body, "rule", filter->rule);
+	if (filter->class != NULL)
+		(void)cJSON_AddStringToObject(body, "class", filter->class);
+	(void)cJSON_AddNumberToObject(body, "after", (double)filter->after);
+	(void)cJSON_AddNumberToObject(body, "limit", (double)filter->limit);
+}
+
+/* The member's number, 0 when it is not there. */
+static int64_t
+number_of(const cJSON *answer, const char *name)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(answer, name);
+
+	return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : 0;
+}
+
+/* The answer in a line, and what failed, each with its reason.  The exit code. */
+static int
+print_retry(const char *text, bool json)
+{
+	WM_AUTO(wm_cli_free_jsonp) cJSON *answer = cJSON_Parse(text);
+	const cJSON *failures = cJSON_GetObjectItemCaseSensitive(answer, "failures"), *item;
+	int64_t failed = number_of(answer, "failed");
+
+	if (json)
+		puts(text);
+	else
+		printf("last %" PRId64 ", processed %" PRId64 ", failed %" PRId64 ", end %s\n",
+		    number_of(answer, "last"), number_of(answer, "processed"), failed,
+		    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "end")) ? "yes" : "no");
+	cJSON_ArrayForEach(item, failures) {
+		const char *why = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "message"));
+
+		fprintf(stderr, "walmill: dead letter %" PRId64 ": %s\n", number_of(item, "id"),
+		    why == NULL ? "" : why);
+	}
+	return failed > 0 ? WM_EXIT_FAILED : WM_EXIT_OK;
+}
+
+static int
+retry_letters(int argc, char **argv)
+{
+	struct wm_cli_reach reach = { 0 };
+	struct wm_dead_letter_filter filter = { .limit = 100 };
+	bool json = false;
+	const struct wm_flag flags[] = {
+		WM_FLAG_CONFIG(reach.config), WM_FLAG_SOCKET(reach.socket), WM_FLAG_STATE(reach.state),
+		{ "rule", 0, WM_FLAG_TEXT, &filter.rule, "RULE", "those of this rule" },
+		{ "class", 0, WM_FLAG_TEXT, &filter.class, "CLASS",
+		    "those of this class: row, check, expression or key" },
+		{ "after", 0, WM_FLAG_NUMBER, &filter.after, "ID", "only those behind this one" },
+		{ "limit", 0, WM_FLAG_NUMBER, &filter.limit, "N", "at most so many (default 100)" },
+		WM_FLAG_JSON(json), WM_FLAG_END,
+	};
+	const struct wm_usage usage = { "errors retry", "[ID...]",
+		"Tries dead letters again: the ones named, or, oldest first, those that the options take.\n"
+		"Prints the last one looked at, how many were taken (processed) and refused again (failed),\n"
+		"and whether that was the end; \"--after LAST\" goes on.  Exit status 1 when any failed.",
+		0, PAGE_MAX };
+	WM_AUTO(wm_cli_free_jsonp) cJSON *body = cJSON_CreateObject();
+	WM_AUTO(wm_freep) char *answer = NULL;
+	int first, code = wm_args_parse(&usage, flags, argc, argv, &first);
+
+	if (code != -1)
+		return code;
+	if (filter.limit < 1 || filter.limit > PAGE_MAX)
+		return wm_args_mistake("errors retry", "option --limit: from 1 to %d", PAGE_MAX);
+	if (first < argc && (filter.rule != NULL || filter.class != NULL || filter.after != 0))
+		return wm_args_mistake("errors retry", "give ids, or options that choose, not both");
+	if (!add_ids("errors retry", body, argc - first, argv + first))
+		return WM_EXIT_USAGE;
+	add_filter(body, &filter);
+	code = wm_cli_call(&reach, "POST", "/v1/errors/retry", body, RETRY_TIMEOUT, &answer);
+	return code == -1 ? print_retry(answer, json) : code;
+}
+
+/* Without a daemon: its lock on the state is free. */
+static int
+drop_in_state(const struct wm_cli_reach *reach, const cJSON *body, const struct wm_error *why, int64_t *ret)
+{
+	const cJSON *array = cJSON_GetObjectItemCaseSensitive(body, "ids"), *item;
+	WM_AUTO(wm_freep) char *folder = strcmp(why->code, WM_ADMIN_NO_DAEMON) == 0 ? wm_cli_state(reach) : NULL;
+	WM_AUTO(wm_freep) int64_t *ids = calloc((size_t)cJSON_GetArraySize(array) + 1, sizeof(*ids));
+	WM_AUTO(wm_cli_free_statep) struct wm_state *state = NULL;
+	struct wm_error err;
+	size_t n = 0;
+
+	if (folder == NULL || ids == NULL)
+		return wm_cli_fail(why);
+	cJSON_ArrayForEach(item, array)
+		ids[n++] = (int64_t)item->valuedouble;
+	/* Reading first: opening to write would make a state where there is none. */
+	if (wm_state_open_readonly(folder, &state, &err) != WM_OK)
+		return wm_cli_fail(&err);
+	wm_state_close(state);
+	state = NULL;
+	if (wm_state_open(folder, &state, &err) != WM_OK ||
+	    wm_state_dead_letters_forget(state, ids, n, ret, &err) != WM_OK)
+		return wm_cli_fail(&err);
+	return -1;
+}
+
+static int
+drop_letters(int argc, char **argv)
+{
+	struct wm_cli_reach reach = { 0 };
+	const struct wm_flag flags[] = {
+		WM_FLAG_CONFIG(reach.config), WM_FLAG_SOCKET(reach.socket), WM_FLAG_STATE(reach.state), WM_FLAG_END,
+	};
+	const struct wm_usage usage = { "errors drop", "ID...",
+		"Forgets dead letters.  Their rows stay at the target as they are, until the source changes them\n"
+		"again or the rule is seeded.", 1, PAGE_MAX };
+	WM_AUTO(wm_cli_free_jsonp) cJSON *body = cJSON_CreateObject();
+	WM_AUTO(wm_cli_free_jsonp) cJSON *done = NULL;
+	WM_AUTO(wm_freep) char *answer = NULL;
+	WM_AUTO(wm_freep) char *socket = NULL;
+	int first, code = wm_args_parse(&usage, flags, argc, argv, &first);
+	int64_t dropped = 0;
+	struct wm_error err;
+
+	if (code != -1)
+		return code;
+	if (!add_ids("errors drop", body, argc - first, argv + first))
+		return WM_EXIT_USAGE;
+	if ((socket = wm_cli_socket(&reach)) == NULL)
+		return WM_EXIT_USAGE;
+	if (wm_admin_call(socket, "POST", "/v1/errors/drop", body, CALL_TIMEOUT, &answer, &err) == WM_OK) {
+		done = cJSON_Parse(answer);
+		dropped = number_of(done, "dropped");
+	} else if ((code = drop_in_state(&reach, body, &err, &dropped)) != -1)
+		return code;
+	if (dropped == argc - first)
+		return WM_EXIT_OK;
+	fprintf(stderr, "walmill: %" PRId64 " of %d dead letters dropped; the others are not there\n", dropped,
+	    argc - first);
+	return WM_EXIT_FAILED;
 }
 
 static const struct {
@@ -237,8 +391,8 @@ static const struct {
 } actions[] = {
 	{ "list", "list dead letters, oldest first", list_letters },
 	{ "show", "show one with its row", show_letter },
-	{ "retry", "not in this version", not_yet },
-	{ "drop", "not in this version", not_yet },
+	{ "retry", "try again what was refused", retry_letters },
+	{ "drop", "forget dead letters", drop_letters },
 };
 
 static void
@@ -257,7 +411,7 @@ wm_cli_errors(int argc, char **argv)
 	const char *names[WM_ARRAY_SIZE(actions)], *nearest;
 
 	if (argc < 2)
-		return wm_args_mistake("errors", "an action is missing: list, show");
+		return wm_args_mistake("errors", "an action is missing: list, show, retry, drop");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		print_usage(stdout);
 		return WM_EXIT_OK;

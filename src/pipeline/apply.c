@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "internal.h"
+#include "letters.h"
 
 bool
 apply_wants(struct worker *w, const struct unit *u)
@@ -63,6 +63,7 @@ apply_rollback(struct worker *w)
 	w->nwaiting = 0;
 	w->gather_since = 0;
 	w->in_transaction = false;
+	letters_forget(w->delivery.letters);
 	w->boundary_commit = atomic_load(&w->commit_lsn);
 	w->boundary_end = atomic_load(&w->end_lsn);
 	/* Where the stream stands when a rule's changes come again is known at the next boundary only. */
@@ -157,7 +158,11 @@ apply_commit(struct worker *w, struct wm_error *err)
 		end = w->boundary_end;
 	advance_holds(w);
 	if (w->uncommitted || w->bookmarks) {
-		st = bookmarks_commit_all(w, commit, end, err);
+		st = letters_before_commit(w->delivery.letters, err);
+		if (st == WM_OK)
+			st = bookmarks_commit_all(w, commit, end, err);
+		if (st == WM_OK)
+			st = letters_remove(w->delivery.letters, err);
 		if (st != WM_OK)
 			return st;
 		note_latency(w);
@@ -184,6 +189,17 @@ count(struct rule_stats *s, enum wm_event_kind kind)
 	    kind == WM_EVENT_DELETE ? &s->deletes : &s->truncates, 1, memory_order_relaxed);
 }
 
+/* What waits is written; values in the batcher's arena stay. */
+static enum wm_status
+write_waiting(struct worker *w, struct wm_error *err)
+{
+	enum wm_status st = w->pending ? write_pending(w, err) : WM_OK;
+
+	if (st == WM_OK)
+		batcher_clear_rows(w->batcher);
+	return st;
+}
+
 static enum wm_status
 put_row(struct worker *w, struct route_plan *rp, const struct wm_row *row, struct wm_error *err)
 {
@@ -191,12 +207,9 @@ put_row(struct worker *w, struct route_plan *rp, const struct wm_row *row, struc
 	enum wm_status st = batcher_add(w->batcher, view, row, err);
 
 	if (st == WM_RETRY) {
-		/* The row's own values live in the batcher's arena: write what waits, keep them. */
-		st = write_pending(w, err);
-		if (st != WM_OK)
-			return st;
-		batcher_clear_rows(w->batcher);
-		st = batcher_add(w->batcher, view, row, err);
+		st = write_waiting(w, err);
+		if (st == WM_OK)
+			st = batcher_add(w->batcher, view, row, err);
 	}
 	if (st != WM_OK)
 		return st;
@@ -278,13 +291,8 @@ apply_change(struct worker *w, struct route *r, struct route_plan *rp, const str
 	if (st != WM_OK)
 		return st;
 	count(rp->unit->stats, change->kind);
-	if (outcome == WM_PLAN_BAD) {
-		struct wm_row row;
-		bool keyed = wm_plan_key_row(rp->plan, change, batcher_arena(w->batcher), &row);
-
-		st = deliver_bad(&w->delivery, rp->unit->rule, wm_plan_view(rp->plan),
-		    keyed ? &row : NULL, err->code, err);
-	}
+	if (outcome == WM_PLAN_BAD)
+		st = deliver_refused(&w->delivery, rp->plan, change, batcher_arena(w->batcher), err);
 	if (outcome == WM_PLAN_TRUNCATE) {
 		rp->unit->truncated = w->at.commit_lsn;
 		w->pending = true;
@@ -340,7 +348,8 @@ apply_truncate(struct worker *w, const struct wm_message *m, struct wm_error *er
 		if (st != WM_OK)
 			return st;
 	}
-	return WM_OK;
+	/* Letters of what comes behind it must not be taken for letters of before. */
+	return apply_flush(w, err);
 }
 
 static void

@@ -6,67 +6,20 @@
  * A refused batch has had no effect, so its parts can be written one by one: halves, unless the
  * target named the row.  Rows are one per key, so the order of the parts does not matter.
  */
-#include <cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "letters.h"
 #include "walmill/strutil.h"
-
-static void
-json_free(cJSON **json)
-{
-	cJSON_Delete(*json);
-}
-
-static void
-json_add(cJSON *object, const struct wm_view_column *column, const struct wm_value *v)
-{
-	WM_AUTO(wm_freep) char *text = NULL;
-
-	if (v->kind == WM_VALUE_NULL)
-		cJSON_AddNullToObject(object, column->name);
-	else if (v->kind == WM_VALUE_TEXT && (text = strndup(v->data, v->len)) != NULL)
-		cJSON_AddStringToObject(object, column->name, text);
-}
-
-/* The row, or only its key, as a JSON object of text values; malloc'd. */
-static char *
-row_json(const struct wm_view *view, const struct wm_row *row, bool key_only)
-{
-	WM_AUTO(json_free) cJSON *object = cJSON_CreateObject();
-
-	for (unsigned i = 0; i < view->ncolumns && row != NULL; i++)
-		if (view->columns[i].key || (!key_only && row->op != WM_ROW_DELETE))
-			json_add(object, &view->columns[i], &row->values[i]);
-	return cJSON_PrintUnformatted(object);
-}
 
 static enum wm_status
 bury(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view, const struct wm_row *row,
     const char *class, struct wm_error *err)
 {
-	static const char *const ops[] = { [WM_ROW_UPSERT] = "upsert", [WM_ROW_UPDATE] = "update",
-		[WM_ROW_DELETE] = "delete" };
-	WM_AUTO(wm_freep) char *key = row_json(view, row, true);
-	WM_AUTO(wm_freep) char *json = row_json(view, row, false);
 	struct rule_stats *stats = pipeline_stats(d->p, rule->name);
 	struct wm_error why = *err;
-	struct wm_dead_letter letter = {
-		.source = d->source, .target = rule->target, .rule = rule->name, .view = view->name,
-		.table = rule->tables.list[0], .op = row == NULL ? "" : ops[row->op], .class = class,
-		.key = key, .row = json, .code = why.code, .message = why.text,
-		.first_time = wm_clock_wall(), .last_time = wm_clock_wall(), .attempts = 1,
-	};
-	enum wm_status st;
+	enum wm_status st = letters_bury(d->letters, rule, view, row, d->seed, class, &why, err);
 
-	if (key == NULL || json == NULL)
-		return wm_oom(err, "a dead letter");
-	if (row != NULL) {
-		letter.commit_lsn = row->at.commit_lsn;
-		letter.index = row->at.index;
-	}
-	st = wm_state_dead_letter_add(d->p->state, &letter, err);
 	if (st != WM_OK)
 		return wm_error_prefix(err, "could not store a dead letter of rule \"%s\"", rule->name);
 	wm_log(WM_LOG_WARNING, "dead_letter",
@@ -79,7 +32,8 @@ bury(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view,
 	return WM_OK;
 }
 
-enum wm_status
+/* What the rule says of a row that was refused; row may be NULL. */
+static enum wm_status
 deliver_bad(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view, const struct wm_row *row,
     const char *class, struct wm_error *err)
 {
@@ -100,6 +54,16 @@ deliver_bad(struct delivery *d, const struct wm_rule *rule, const struct wm_view
 	return wm_error_prefix(err, "rule \"%s\": a row was refused and is tried again (on_error: retry)", rule->name);
 }
 
+enum wm_status
+deliver_refused(struct delivery *d, struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena,
+    struct wm_error *err)
+{
+	struct wm_row row;
+	bool known = err->status == WM_REJECT && wm_plan_salvage(plan, change, arena, &row);
+
+	return deliver_bad(d, wm_plan_rule(plan), wm_plan_view(plan), known ? &row : NULL, err->code, err);
+}
+
 static enum wm_status
 judge(struct delivery *d, const struct wm_view *view, const struct wm_row *row, struct wm_error *err)
 {
@@ -108,28 +72,6 @@ judge(struct delivery *d, const struct wm_view *view, const struct wm_row *row, 
 	if (rule == NULL)
 		return wm_fail(err, WM_FATAL, "view \"%s\" belongs to no rule", view->name);
 	return deliver_bad(d, rule, view, row, "row", err);
-}
-
-/* One row that the target refused.  What it was known by before is gone at the source, whatever becomes of the rest. */
-static enum wm_status
-refuse(struct delivery *d, const struct wm_view *view, const struct wm_row *row, struct wm_error *err)
-{
-	WM_AUTO(wm_freep) struct wm_value *values = NULL;
-	struct wm_row gone = { .op = WM_ROW_DELETE, .at = row->at, .commit_time = row->commit_time };
-	struct wm_view_batch part = { .view = view, .nrows = 1, .rows = &gone };
-	struct wm_batch batch = { .nviews = 1, .views = &part, .nrows = 1 };
-	enum wm_status st = judge(d, view, row, err);
-	size_t bad;
-
-	if (st != WM_OK || row->old_key == NULL)
-		return st;
-	gone.values = values = calloc(view->ncolumns, sizeof(*values));
-	if (values == NULL)
-		return wm_oom(err, "a row");
-	for (unsigned i = 0; i < view->nkeys; i++)
-		values[view->keys[i]] = row->old_key[i];
-	st = d->target->ops->write(d->target, &batch, &bad, err);
-	return st == WM_REJECT ? judge(d, view, &gone, err) : st;
 }
 
 /* Rows from..to (counted over all views) as a batch of their own; parts has batch->nviews entries. */
@@ -157,6 +99,43 @@ slice(const struct wm_batch *batch, size_t from, size_t to, struct wm_view_batch
 	return part;
 }
 
+/* A part whose rows were found and written, or not. */
+static enum wm_status
+write_part(struct delivery *d, const struct wm_batch *part, size_t *bad, struct wm_error *err)
+{
+	enum wm_status st = d->target->ops->write(d->target, part, bad, err);
+
+	return st == WM_OK ? letters_settle(d->letters, part, err) : st;
+}
+
+/* The source has no row of the old key any more, whatever became of the new one. */
+static enum wm_status
+delete_old(struct delivery *d, const struct wm_view *view, const struct wm_row *moved, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) struct wm_value *values = calloc(view->ncolumns, sizeof(*values));
+	struct wm_row row = { .op = WM_ROW_DELETE, .values = values, .at = moved->at,
+		.commit_time = moved->commit_time };
+	struct wm_view_batch rows = { .view = view, .nrows = 1, .rows = &row };
+	struct wm_batch part = { .nviews = 1, .views = &rows, .nrows = 1 };
+	size_t bad;
+	enum wm_status st;
+
+	if (values == NULL)
+		return wm_oom(err, "a row");
+	for (unsigned i = 0; i < view->nkeys; i++)
+		values[view->keys[i]] = moved->old_key[i];
+	st = write_part(d, &part, &bad, err);
+	return st == WM_REJECT ? judge(d, view, &row, err) : st;
+}
+
+static enum wm_status
+refuse_row(struct delivery *d, const struct wm_view *view, const struct wm_row *row, struct wm_error *err)
+{
+	enum wm_status st = judge(d, view, row, err);
+
+	return st == WM_OK && row->old_key != NULL ? delete_old(d, view, row, err) : st;
+}
+
 /* Rows from..to of a batch that was refused as a whole. */
 static enum wm_status
 deliver_parts(struct delivery *d, const struct wm_batch *batch, size_t from, size_t to, struct wm_error *err)
@@ -171,11 +150,11 @@ deliver_parts(struct delivery *d, const struct wm_batch *batch, size_t from, siz
 	part = slice(batch, from, to, parts);
 	if (part.nrows == 0)
 		return WM_OK;
-	st = d->target->ops->write(d->target, &part, &bad, err);
+	st = write_part(d, &part, &bad, err);
 	if (st != WM_REJECT)
 		return st;
 	if (part.nrows == 1)
-		return refuse(d, parts[0].view, &parts[0].rows[0], err);
+		return refuse_row(d, parts[0].view, &parts[0].rows[0], err);
 	if (bad >= part.nrows) {
 		cut = from + part.nrows / 2;
 		st = deliver_parts(d, batch, from, cut, err);
@@ -198,7 +177,7 @@ deliver_truncates(struct delivery *d, const struct wm_batch *batch, struct wm_er
 
 		if (!batch->views[i].truncate)
 			continue;
-		st = d->target->ops->write(d->target, &part, &bad, err);
+		st = write_part(d, &part, &bad, err);
 		if (st == WM_REJECT)
 			st = judge(d, view.view, NULL, err);
 		if (st != WM_OK)
@@ -211,7 +190,7 @@ enum wm_status
 deliver(struct delivery *d, const struct wm_batch *batch, struct wm_error *err)
 {
 	size_t bad = WM_BAD_UNKNOWN;
-	enum wm_status st = d->target->ops->write(d->target, batch, &bad, err);
+	enum wm_status st = write_part(d, batch, &bad, err);
 
 	d->failed_rule = NULL;
 	if (st != WM_REJECT)

@@ -207,6 +207,7 @@ struct hold {
 /* ---- batches ---- */
 
 struct batcher;
+struct letters;
 
 struct batcher *batcher_create(void);
 void batcher_destroy(struct batcher *b);
@@ -227,6 +228,8 @@ struct delivery {
 	const char		*source;
 	struct wm_target	*target;
 	const char		*failed_rule;	/* WM_REJECT: the rule that stops, borrowed from the setup */
+	struct letters		*letters;	/* of rows that were refused before */
+	bool			 seed;		/* rows come from a seed */
 	uint64_t		 buried;	/* rows that became dead letters, ever */
 };
 
@@ -235,11 +238,24 @@ struct delivery {
  * WM_FATAL as the target; WM_REJECT when a rule stops (failed_rule), the transaction must be rolled back.
  */
 enum wm_status deliver(struct delivery *d, const struct wm_batch *batch, struct wm_error *err);
-/* The same for a row that the rule itself refused; row may be NULL. */
-enum wm_status deliver_bad(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view,
-    const struct wm_row *row, const char *class, struct wm_error *err);
+/* The same for a change that the rule itself refused, for the reason in err. */
+enum wm_status deliver_refused(struct delivery *d, struct wm_plan *plan, const struct wm_change *change,
+    struct wm_arena *arena, struct wm_error *err);
 
 /* ---- workers ---- */
+
+enum request_kind { REQUEST_PAUSE, REQUEST_RESUME, REQUEST_RETRY };
+
+/* What a worker is asked to do between two transactions.  It owns the contents until it is done. */
+struct request {
+	enum request_kind	 kind;
+	char			*rule;
+	size_t			 n;		/* REQUEST_RETRY: letters of the rule */
+	struct wm_retry_result	*letters;
+	bool			 done;
+	enum wm_status		 st;
+	struct wm_error		 err;
+};
 
 enum worker_state { WORKER_OK, WORKER_RETRYING, WORKER_FAILED };
 
@@ -288,6 +304,7 @@ struct worker {
 	bool			 uncommitted;	/* something was written in the target's open transaction */
 	bool			 bookmarks;	/* a bookmark is to be written with the next commit */
 	wm_lsn			 boundary_commit, boundary_end;	/* last transaction read whole */
+	wm_usec			 retry_at;	/* mono: when to look for letters that are to be tried again */
 	wm_usec			 gather_since;	/* of the oldest change not yet committed; 0 none */
 	size_t			 unreleased;	/* journal bytes read since the last release */
 
@@ -306,7 +323,7 @@ struct worker {
 	pthread_mutex_t		 lock;		/* guards all below */
 	char			*last_error;
 	enum wm_status		 failed;
-	struct { char *rule; bool pause; bool done; enum wm_status st; struct wm_error err; } wanted;
+	struct request		 wanted;
 	unsigned		 askers;	/* those who wait for an answer: the worker is not destroyed under them */
 	pthread_cond_t		 changed;	/* a request was answered, an asker left, or the worker is to stop */
 	wm_usec			 latency[LATENCY_SAMPLES];
@@ -347,6 +364,8 @@ struct rule_stats *pipeline_stats(struct wm_pipeline *p, const char *rule);	/* N
 void stats_set_error(struct rule_stats *stats, const char *text);		/* NULL clears it */
 struct wm_plan_env pipeline_plan_env(const struct wm_pipeline *p, const char *source);
 
+/* Frees what it holds. */
+void request_clear(struct request *r);
 enum wm_status worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *model,
     struct worker **ret, struct wm_error *err);
 enum wm_status worker_start(struct worker *w, struct wm_error *err);
@@ -460,6 +479,17 @@ void unit_fail(struct unit *u, bool left_rows);
 enum wm_status seed_bulk(struct worker *w, struct wm_error *err);
 /* One batch of one late unit, between two source transactions; *ret_did false: none is due, or it has to wait. */
 enum wm_status seed_step(struct worker *w, bool *ret_did, struct wm_error *err);
+
+/* ---- dead letters again (retry.c) ---- */
+
+/*
+ * Tries letters of a rule again, between two transactions, and commits what was taken.  The results say what
+ * became of each; another status than WM_OK is the session's, and the letters are as they were.
+ */
+enum wm_status retry_letters(struct worker *w, const char *rule, struct wm_retry_result *letters, size_t n,
+    struct wm_error *err);
+/* Those that rules have tried again by themselves, as far as they are due. */
+enum wm_status retry_due(struct worker *w, struct wm_error *err);
 
 /* ---- bookmarks ---- */
 

@@ -9,8 +9,12 @@ libwm_pipeline_a_SOURCES = \
 	%D%/guard.c \
 	%D%/internal.h \
 	%D%/keeper.c \
+	%D%/letters.c \
+	%D%/letters.h \
 	%D%/partitions.c \
 	%D%/pipeline.c \
+	%D%/request.c \
+	%D%/retry.c \
 	%D%/route.c \
 	%D%/seed_bulk.c \
 	%D%/seed_late.c \

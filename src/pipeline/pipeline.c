@@ -16,7 +16,6 @@
 #include "walmill/strutil.h"
 
 #define ALIVE_FOR (120 * WM_SEC)
-#define ANSWER_FOR (30 * WM_SEC)
 #define WAIT_STEP (100 * WM_MSEC)
 
 void
@@ -420,88 +419,6 @@ wm_pipeline_alive(struct wm_pipeline *p)
 }
 
 /* ---- requests ---- */
-
-static enum wm_status
-ask_worker(struct worker *w, const char *rule, bool pause, struct wm_error *err)
-{
-	wm_usec until = wm_clock_mono() + ANSWER_FOR;
-	struct timespec ts = { .tv_sec = until / WM_SEC, .tv_nsec = until % WM_SEC * 1000 };
-	enum wm_status st = WM_OK;
-
-	pthread_mutex_lock(&w->lock);
-	if (atomic_load(&w->commands) || atomic_load(&w->stop))
-		st = wm_fail(err, WM_RETRY, "target \"%s\" %s; try again", w->model->name,
-		    atomic_load(&w->stop) ? "is stopping" : "is serving another request");
-	if (st == WM_OK) {
-		free(w->wanted.rule);
-		w->wanted.rule = strdup(rule);
-		w->wanted.pause = pause;
-		w->wanted.done = w->wanted.rule == NULL;
-		w->wanted.st = w->wanted.rule == NULL ? wm_oom(&w->wanted.err, "a request") : WM_OK;
-		atomic_store(&w->commands, !w->wanted.done);
-		wm_journal_wake(w->reader);
-	}
-	while (st == WM_OK && !w->wanted.done)
-		if (pthread_cond_timedwait(&w->changed, &w->lock, &ts) == ETIMEDOUT)
-			st = wm_fail(err, WM_RETRY,
-			    "target \"%s\" is busy (seeding, or out of reach: %s); rule \"%s\" is %s as soon as it "
-			    "can",
-			    w->model->name, w->last_error == NULL ? "no error" : w->last_error,
-			    rule, pause ? "paused" : "resumed");
-	if (st == WM_OK && (st = w->wanted.st) != WM_OK)
-		*err = w->wanted.err;
-	w->askers--;
-	pthread_cond_broadcast(&w->changed);
-	pthread_mutex_unlock(&w->lock);
-	return st;
-}
-
-/* The worker of a rule, which stays until ask_worker has returned; NULL: there is no such rule. */
-static struct worker *
-worker_of(struct wm_pipeline *p, const char *name)
-{
-	const struct wm_rule *rule;
-	struct worker *ret = NULL;
-
-	pthread_mutex_lock(&p->lock);
-	rule = wm_ruleset_find(p->setup->rules, name);
-	for (size_t i = 0; rule != NULL && ret == NULL && i < p->nworkers; i++) {
-		struct worker *w = p->workers[i];
-
-		if (strcmp(w->source->config->name, rule->source) == 0 && strcmp(w->model->name, rule->target) == 0)
-			ret = w;
-	}
-	if (ret != NULL) {
-		pthread_mutex_lock(&ret->lock);
-		ret->askers++;
-		pthread_mutex_unlock(&ret->lock);
-	}
-	pthread_mutex_unlock(&p->lock);
-	return ret;
-}
-
-static enum wm_status
-ask(struct wm_pipeline *p, const char *name, bool pause, struct wm_error *err)
-{
-	struct worker *w = worker_of(p, name);
-
-	if (w == NULL)
-		return wm_fail(err, WM_REJECT, "there is no rule \"%s\"", name);
-	/* Without the pipeline's lock: a busy worker must not hold up status and watchdog. */
-	return ask_worker(w, name, pause, err);
-}
-
-enum wm_status
-wm_pipeline_pause(struct wm_pipeline *p, const char *rule, struct wm_error *err)
-{
-	return ask(p, rule, true, err);
-}
-
-enum wm_status
-wm_pipeline_resume(struct wm_pipeline *p, const char *rule, struct wm_error *err)
-{
-	return ask(p, rule, false, err);
-}
 
 /* Where each source stands now; without the lock, because a source may take long to answer. */
 static enum wm_status

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "letters.h"
 #include "seeder.h"
 #include "walmill/strutil.h"
 
@@ -151,6 +152,7 @@ seeder_clear(struct seeder *s)
 	wm_pg_close(s->sql);
 	wm_plan_free(s->plan);
 	batcher_destroy(s->batcher);
+	letters_destroy(s->delivery.letters);
 	free(s->visible);
 }
 
@@ -165,9 +167,14 @@ seeder_init(struct seeder *s, struct bulk *b, struct wm_error *err)
 	s->broken = &b->failed;
 	s->instance_lock = &b->lock;
 	s->delivery = b->w->delivery;
+	s->delivery.seed = true;
 	s->batcher = batcher_create();
-	if (s->batcher == NULL)
+	s->delivery.letters = letters_create(b->w->p, b->w->delivery.source, b->w->model->name);
+	if (s->batcher == NULL || s->delivery.letters == NULL)
 		return wm_oom(err, "a batch");
+	st = letters_load(s->delivery.letters, NULL, err);
+	if (st != WM_OK)
+		return st;
 	if ((b->w->target->ops->caps & WM_TARGET_PARALLEL) != 0) {
 		st = wm_target_clone(b->w->model, &s->own, err);
 		if (st == WM_OK)
@@ -190,6 +197,7 @@ plan_bulk(struct bulk *b, struct wm_error *err)
 		.opened = &b->opened };
 	enum wm_status st = worker_sql(w, err);
 
+	s.delivery.seed = true;
 	for (size_t i = 0; st == WM_OK && i < w->nunits; i++) {
 		struct unit *u = w->units[i];
 		struct wm_leaves leaves = { 0 };
@@ -205,6 +213,8 @@ plan_bulk(struct bulk *b, struct wm_error *err)
 		if (st == WM_OK)
 			st = seeder_match_leaves(u, &leaves, err);
 		wm_leaves_free(&leaves);
+		if (st == WM_OK)
+			st = seeder_forget_letters(&s, err);
 		if (st == WM_OK)
 			st = seeder_empty_view(&s, err);
 		if (st == WM_OK)
@@ -295,6 +305,8 @@ seed_bulk(struct worker *w, struct wm_error *err)
 	st = plan_bulk(&b, err);
 	if (st == WM_OK && b.ntasks > 0)
 		st = run_bulk(&b, err);
+	if (st == WM_OK)
+		st = letters_load(w->delivery.letters, NULL, err);
 	free(b.tasks);
 	pthread_mutex_destroy(&b.lock);
 	batcher_reset(w->batcher);

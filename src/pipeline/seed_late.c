@@ -54,6 +54,8 @@ late_batch(struct seeder *s, bool *ret_did, struct wm_error *err)
 		return wm_seed_end(s->sql, err);	/* the next batch empties it */
 	}
 	if (st == WM_OK)
+		st = seeder_forget_letters(s, err);
+	if (st == WM_OK)
 		st = seeder_number_rows(s, err);
 	for (size_t i = 0; st == WM_OK && i < u->nleaves; i++) {
 		if (u->leaves[i].done)
@@ -79,6 +81,7 @@ seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
 		.own_opened = 1 };
 	enum wm_status st;
 
+	s.delivery.seed = true;
 	s.opened = &s.own_opened;
 	*ret_did = false;
 	if (s.unit == NULL)

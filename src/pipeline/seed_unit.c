@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "letters.h"
 #include "seeder.h"
 #include "walmill/strutil.h"
 
@@ -74,9 +75,7 @@ take_row(void *arg, const struct wm_tuple *row, struct wm_error *err)
 		break;
 	case WM_PLAN_BAD:
 		dead = 1;
-		st = deliver_bad(&s->delivery, rule, wm_plan_view(s->plan),
-		    wm_plan_key_row(s->plan, &change, batcher_arena(s->batcher), &rows.row[0]) ? &rows.row[0] : NULL,
-		    err->code, err);
+		st = deliver_refused(&s->delivery, s->plan, &change, batcher_arena(s->batcher), err);
 		break;
 	case WM_PLAN_NOTHING:
 	case WM_PLAN_TRUNCATE:
@@ -206,6 +205,13 @@ seeder_match_leaves(struct unit *u, const struct wm_leaves *leaves, struct wm_er
 	u->nleaves = leaves->n;
 	pthread_mutex_unlock(&u->lock);
 	return WM_OK;
+}
+
+/* A seed that begins reads every row: what was refused in an older life of the view does not count any more. */
+enum wm_status
+seeder_forget_letters(struct seeder *s, struct wm_error *err)
+{
+	return unit_has_progress(s->unit) ? WM_OK : letters_drop_view(s->delivery.letters, wm_plan_view(s->plan), err);
 }
 
 /* A seed ends with the columns it began with: other columns are another seed. */

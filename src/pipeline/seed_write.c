@@ -2,6 +2,7 @@
 /*
  * seed_write.c - what a seeder has gathered goes to the target.
  */
+#include "letters.h"
 #include "seeder.h"
 
 /*
@@ -45,7 +46,11 @@ write_once(struct seeder *s, const char *name, const char *value, struct wm_erro
 	if (st == WM_OK && (batch->nrows > 0 || batch->nviews > 0))
 		st = deliver(&s->delivery, batch, err);
 	if (st == WM_OK)
+		st = letters_remove(s->delivery.letters, err);
+	if (st == WM_OK)
 		st = bookmarks_commit(s->w, s->delivery.target, &mark, value != NULL, err);
+	if (st != WM_OK)
+		letters_forget(s->delivery.letters);
 	if (st != WM_OK && s->delivery.target->ops->rollback != NULL)
 		s->delivery.target->ops->rollback(s->delivery.target);
 	return st;

@@ -61,6 +61,7 @@ enum wm_status seeder_compile(struct seeder *s, struct unit *u, struct wm_error 
 enum wm_status seeder_begin(struct seeder *s, const char *snapshot, struct wm_error *err);
 /* Brings the progress of a unit's leaves in line with what the table consists of now. */
 enum wm_status seeder_match_leaves(struct unit *u, const struct wm_leaves *leaves, struct wm_error *err);
+enum wm_status seeder_forget_letters(struct seeder *s, struct wm_error *err);
 const struct wm_leaf *seeder_find_leaf(const struct wm_leaves *leaves, uint32_t oid);
 /* An append view's seed that has begun starts again: its rows carry positions of one snapshot. */
 void seeder_restart_append(struct unit *u);

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "internal.h"
+#include "letters.h"
 #include "walmill/strutil.h"
 
 #define MEMORY_WAIT (20 * WM_MSEC)	/* for the rest of a transaction, before its first part is written */
@@ -230,8 +230,18 @@ resume(struct worker *w, struct hold *h, struct wm_error *err)
 	return apply_commit(w, err);
 }
 
+void
+request_clear(struct request *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		free(r->letters[i].why);
+	free(r->letters);
+	free(r->rule);
+	*r = (struct request){ 0 };
+}
+
 static enum wm_status
-run_command(struct worker *w, const char *name, bool pause, struct wm_error *err)
+pause_or_resume(struct worker *w, const char *name, bool pause, struct wm_error *err)
 {
 	const struct wm_rule *rule = wm_ruleset_find(w->p->setup->rules, name);
 	struct hold *h = rule == NULL ? NULL : worker_hold(w, rule);
@@ -259,18 +269,14 @@ run_command(struct worker *w, const char *name, bool pause, struct wm_error *err
 static enum wm_status
 serve_command(struct worker *w, struct wm_error *err)
 {
-	WM_AUTO(wm_freep) char *name = NULL;
 	struct wm_error why = { 0 };
-	enum wm_status st;
-	bool pause;
+	/* While it is not done nobody but this thread touches what the request holds. */
+	const struct request *r = &w->wanted;
+	enum wm_status st = apply_commit(w, &why);
 
-	pthread_mutex_lock(&w->lock);
-	name = strdup(w->wanted.rule);
-	pause = w->wanted.pause;
-	pthread_mutex_unlock(&w->lock);
-	st = apply_commit(w, &why);
 	if (st == WM_OK)
-		st = name == NULL ? wm_oom(&why, "a request") : run_command(w, name, pause, &why);
+		st = r->kind == REQUEST_RETRY ? retry_letters(w, r->rule, r->letters, r->n, &why) :
+		    pause_or_resume(w, r->rule, r->kind == REQUEST_PAUSE, &why);
 	pthread_mutex_lock(&w->lock);
 	w->wanted.st = st;
 	w->wanted.err = why;
@@ -403,6 +409,11 @@ between_transactions(struct worker *w, struct wm_error *err)
 	if (atomic_load(&w->commands)) {
 		st = serve_command(w, err);
 		if (st != WM_OK || w->await_restart)
+			return st;
+	}
+	if (wm_clock_mono() >= w->retry_at) {
+		st = retry_due(w, err);
+		if (st != WM_OK)
 			return st;
 	}
 	pthread_mutex_lock(&w->source->lock);
@@ -540,6 +551,8 @@ session(struct worker *w, struct wm_error *err)
 
 	if (st == WM_OK)
 		st = bookmarks_load(w, err);
+	if (st == WM_OK)
+		st = letters_load(w->delivery.letters, w, err);
 	if (st != WM_OK)
 		return st;
 	take_position(w);
@@ -620,9 +633,11 @@ worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *m
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->changed, &attr);
 	pthread_condattr_destroy(&attr);
+	w->delivery = (struct delivery){ .p = p, .source = s->config->name,
+		.letters = letters_create(p, s->config->name, model->name) };
 	w->decoder = wm_pgoutput_create();
 	w->batcher = batcher_create();
-	st = w->decoder == NULL || w->batcher == NULL ? wm_oom(err, "a worker") :
+	st = w->decoder == NULL || w->batcher == NULL || w->delivery.letters == NULL ? wm_oom(err, "a worker") :
 							wm_target_clone(model, &w->target, err);
 	if (st == WM_OK)
 		st = wm_journal_reader_open(s->journal, 0, &w->reader, err);
@@ -630,7 +645,7 @@ worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *m
 		worker_destroy(w);
 		return st;
 	}
-	w->delivery = (struct delivery){ .p = p, .source = s->config->name, .target = w->target };
+	w->delivery.target = w->target;
 	*ret = w;
 	return WM_OK;
 }
@@ -684,7 +699,8 @@ worker_destroy(struct worker *w)
 	wm_target_destroy(w->target);
 	wm_pg_close(w->sql);
 	free(w->last_error);
-	free(w->wanted.rule);
+	request_clear(&w->wanted);
+	letters_destroy(w->delivery.letters);
 	pthread_cond_destroy(&w->changed);
 	pthread_mutex_destroy(&w->lock);
 	free(w);

@@ -62,12 +62,11 @@ wm_plan_vanished(struct wm_plan *plan, const struct wm_change *change, struct wm
 }
 
 bool
-wm_plan_key_row(struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena,
-    struct wm_row *ret)
+wm_plan_salvage(struct wm_plan *plan, const struct wm_change *change, struct wm_arena *arena, struct wm_row *ret)
 {
 	struct wm_work w = { .plan = plan, .change = change, .arena = arena };
 
-	if (change->kind == WM_EVENT_TRUNCATE || !fits(&w) || !wm_work_key(&w))
+	if (change->kind == WM_EVENT_TRUNCATE || !fits(&w) || !wm_work_salvage(&w))
 		return false;
 	*ret = w.rows.row[0];
 	return true;

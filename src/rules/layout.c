@@ -333,11 +333,12 @@ wm_plan_layout(struct wm_plan *plan, bool strict, struct wm_error *err)
 
 	plan->view.name = wm_rule_view_name(plan->rule, plan->rel->schema, plan->rel->name);
 	plan->view.rule = strdup(plan->rule->name);
+	plan->view.table = wm_asprintf("%s.%s", plan->rel->schema, plan->rel->name);
 	plan->view.columns = calloc(max, sizeof(*plan->view.columns));
 	plan->outs = calloc(max, sizeof(*plan->outs));
 	plan->needed = calloc(plan->rel->ncolumns + 1, sizeof(*plan->needed));
-	if (plan->view.name == NULL || plan->view.rule == NULL || plan->view.columns == NULL || plan->outs == NULL ||
-	    plan->needed == NULL)
+	if (plan->view.name == NULL || plan->view.rule == NULL || plan->view.table == NULL ||
+	    plan->view.columns == NULL || plan->outs == NULL || plan->needed == NULL)
 		return wm_oom(err, "a view");
 	status = check_all_names(plan, strict, err);
 	if (status == WM_OK)

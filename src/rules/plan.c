@@ -104,6 +104,7 @@ free_view(struct wm_view *view)
 	free(view->keys);
 	free(view->name);
 	free(view->rule);
+	free(view->table);
 }
 
 void
@@ -151,6 +152,36 @@ wm_plan_source_key(const struct wm_plan *plan, unsigned *ret_n)
 {
 	*ret_n = plan->nsource_key;
 	return plan->source_key;
+}
+
+/* The column of the view that holds a column of the relation as it is, or -1. */
+static int
+plain_column(const struct wm_plan *plan, unsigned column)
+{
+	for (unsigned i = 0; i < plan->view.ncolumns; i++) {
+		const struct wm_out *out = &plan->outs[i];
+
+		if (out->kind == WM_OUT_COLUMN && out->index == column && !out->dressed)
+			return (int)i;
+	}
+	return -1;
+}
+
+bool
+wm_plan_source_row(const struct wm_plan *plan, const struct wm_value *values, struct wm_arena *arena,
+    struct wm_tuple *ret)
+{
+	struct wm_value *v = wm_arena_calloc(arena, plan->rel->ncolumns + 1, sizeof(*v));
+
+	for (unsigned i = 0; v != NULL && i < plan->nsource_key; i++) {
+		int at = plain_column(plan, plan->source_key[i]);
+
+		if (at < 0 || values[at].kind != WM_VALUE_TEXT)
+			return false;
+		v[plan->source_key[i]] = values[at];
+	}
+	*ret = (struct wm_tuple){ .n = plan->rel->ncolumns, .values = v };
+	return v != NULL && plan->nsource_key > 0;
 }
 
 const bool *

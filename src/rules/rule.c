@@ -70,7 +70,15 @@ static const struct wm_option seed_options[] = {
 	{ .name = NULL },
 };
 
-static const char *const other_keys[] = { "table", "key", "events", "columns", "seed", "batch", NULL };
+static const struct wm_option retry_options[] = {
+	{ .name = "every", .kind = WM_OPT_DURATION, .offset = offsetof(struct wm_retry_policy, every), .fallback = "5min",
+	    .min = WM_SEC / 10, .max = 30 * 86400 * WM_SEC },
+	{ .name = "at_most", .kind = WM_OPT_INT, .offset = offsetof(struct wm_retry_policy, at_most), .fallback = "12",
+	    .min = 1, .max = 1000000 },
+	{ .name = NULL },
+};
+
+static const char *const other_keys[] = { "table", "key", "events", "columns", "seed", "batch", "retry", NULL };
 
 static void
 free_form(struct form *form)
@@ -90,6 +98,7 @@ free_rule(struct wm_rule *rule)
 	wm_names_free(&rule->key);
 	wm_names_free(&rule->include);
 	wm_names_free(&rule->exclude);
+	wm_names_free(&rule->retry.codes);
 	wm_settings_free(&rule->rename);
 	wm_settings_free(&rule->compute);
 	wm_settings_free(&rule->mask);
@@ -226,6 +235,23 @@ read_amounts(struct wm_rule *rule, const struct wm_node *node, struct wm_diags *
 	rule->seed_workers = seed.workers;
 }
 
+static void
+read_retry(struct wm_rule *rule, const struct wm_node *node, const struct form *form, struct wm_diags *diags)
+{
+	static const char *const lists[] = { "codes", NULL };
+	const struct wm_node *section = wm_node_get(node, "retry"), *codes;
+
+	if (section == NULL)
+		return;
+	wm_options_fill(retry_options, section, "retry", lists, &rule->retry, diags);
+	codes = section->kind == WM_NODE_MAP ? wm_node_get(section, "codes") : NULL;
+	if (codes != NULL)
+		wm_field_names(codes, "codes", &rule->retry.codes, diags);
+	if (form->on_error != WM_ON_ERROR_DEAD_LETTER)
+		wm_diags_at(diags, WM_ERROR, &section->mark,
+		    "\"retry\" is about dead letters: it needs \"on_error: dead_letter\"");
+}
+
 /* Moves the texts out of form; the name is made up when none was given. */
 static void
 take_form(struct wm_rule *rule, const struct wm_node *node, struct form *form, struct wm_diags *diags)
@@ -273,6 +299,7 @@ read_rule(const struct wm_config *config, const struct wm_node *node, struct wm_
 	if ((part = wm_node_get(node, "columns")) != NULL)
 		wm_rule_read_columns(rule, part, diags);
 	read_amounts(rule, node, diags);
+	read_retry(rule, node, &form, diags);
 	wm_rule_check_columns(rule, diags);
 	take_form(rule, node, &form, diags);
 	rule->fingerprint = wm_rule_fingerprint(rule);

@@ -218,23 +218,61 @@ wm_work_add_row(struct wm_work *w, enum wm_row_op op, const struct wm_value *val
 	return row;
 }
 
+/* What is known of the source's row. */
+static const struct wm_value *
+known_row(struct wm_work *w, bool gone)
+{
+	const struct wm_change *c = w->change;
+
+	if (!gone)
+		return wm_work_new_row(w);
+	if (w->plan->rule->mode == WM_MODE_APPEND && !c->before_full)
+		return wm_work_identity_row(w, c->before->values);
+	return c->before->values;
+}
+
+static const char *
+event_name(enum wm_event_kind kind)
+{
+	switch (kind) {
+	case WM_EVENT_INSERT:
+		return "insert";
+	case WM_EVENT_UPDATE:
+		return "update";
+	case WM_EVENT_DELETE:
+		return "delete";
+	default:
+		return "seed";
+	}
+}
+
 bool
-wm_work_key(struct wm_work *w)
+wm_work_salvage(struct wm_work *w)
 {
 	const struct wm_plan *plan = w->plan;
-	const struct wm_value *source =
-	    w->change->kind == WM_EVENT_DELETE ? w->change->before->values : wm_work_new_row(w);
-	struct wm_row *row;
+	bool append = plan->rule->mode == WM_MODE_APPEND, gone = w->change->kind == WM_EVENT_DELETE && !append;
+	bool soft = gone && plan->rule->on_delete == WM_DELETE_SOFT;
+	const struct wm_value *source = known_row(w, w->change->kind == WM_EVENT_DELETE);
+	bool evaluated = source != NULL && wm_work_judge(w, source, true) != WM_VERDICT_FAILED;
+	struct wm_row *row = source == NULL ? NULL :
+	    wm_work_add_row(w, gone && !soft ? WM_ROW_DELETE : WM_ROW_UPDATE, &wm_work_unchanged);
 
-	if (source == NULL || (plan->key_computed && wm_work_judge(w, source, true) == WM_VERDICT_FAILED))
+	if (row == NULL)
 		return false;
-	row = wm_work_add_row(w, WM_ROW_UPDATE, &wm_work_unchanged);
-	for (unsigned i = 0; row != NULL && i < plan->view.nkeys; i++) {
-		struct wm_value *v = &row->values[plan->view.keys[i]];
+	w->op = event_name(w->change->kind);
+	for (unsigned i = 0; i < plan->view.ncolumns; i++) {
+		struct wm_value *v = &row->values[i];
 
-		if (!wm_work_value(w, plan->view.keys[i], source, v) || v->kind == WM_VALUE_NULL ||
-		    v->kind == WM_VALUE_UNCHANGED)
-			return false;
+		if (gone && !plan->view.columns[i].key)
+			continue;
+		/* What a mask or an expression could not make is left out, never shown as it was. */
+		if ((plan->outs[i].kind == WM_OUT_EXPR && !evaluated) || !wm_work_value(w, i, source, v))
+			*v = wm_work_unchanged;
 	}
-	return row != NULL;
+	if (soft)
+		row->values[plan->view.ncolumns - 1] =
+		    (struct wm_value){ .data = "t", .len = 1, .kind = WM_VALUE_TEXT };
+	else if (!gone && !wm_work_has_holes(row->values, plan->view.ncolumns))
+		row->op = WM_ROW_UPSERT;
+	return true;
 }

@@ -56,8 +56,8 @@ bool wm_work_value(struct wm_work *w, unsigned i, const struct wm_value *row, st
 /* The outcome's next row, all its values value (or not set when that is NULL).  NULL: memory is out. */
 struct wm_row *wm_work_add_row(struct wm_work *w, enum wm_row_op op, const struct wm_value *value);
 
-/* Makes the outcome's row of the key alone, the rest unchanged.  False: the key is not known. */
-bool wm_work_key(struct wm_work *w);
+/* Makes the outcome's row of what can be made of the change, the rest unchanged.  False: memory is out. */
+bool wm_work_salvage(struct wm_work *w);
 
 /* The rows of one change, not a truncate, that fits the plan's relation. */
 enum wm_outcome wm_work_upsert(struct wm_work *w);

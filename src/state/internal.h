@@ -38,7 +38,13 @@ enum wm_state_stmt {
 	WM_STMT_LETTER_ADD,
 	WM_STMT_LETTERS,
 	WM_STMT_LETTER_GET,
+	WM_STMT_LETTER_FIND,
+	WM_STMT_LETTER_KEYS,
 	WM_STMT_LETTER_COUNT,
+	WM_STMT_LETTER_SUPERSEDE,
+	WM_STMT_LETTER_DROP,
+	WM_STMT_LETTER_DROP_VIEW,
+	WM_STMT_LETTER_TRIED,
 	WM_STMT_COUNT,
 };
 
@@ -51,7 +57,7 @@ struct wm_state {
 };
 
 /* What makes a file of each format from one of the format before, beginning with none. */
-#define WM_STATE_FORMAT 2
+#define WM_STATE_FORMAT 3
 extern const char *const wm_state_steps[WM_STATE_FORMAT];
 enum wm_status wm_state_prepare(struct wm_state *s, struct wm_error *err) WM_MUST_CHECK;
 

@@ -2,7 +2,7 @@
 /*
  * sql.c - the schema of walmill.db, its statements, and how they are run.
  *
- * LSNs are stored as SQLite integers: the 64 bits as they are, never compared in SQL.
+ * LSNs are stored as SQLite integers, the 64 bits as they are: an order in SQL must look at the sign first.
  */
 #include "internal.h"
 
@@ -11,34 +11,52 @@
 
 /* A step that was released is never changed: a file of that version has it. */
 const char *const wm_state_steps[WM_STATE_FORMAT] = {
-        "CREATE TABLE source ("
-        " name TEXT PRIMARY KEY, system_id TEXT NOT NULL, timeline INTEGER NOT NULL,"
-        " slot TEXT NOT NULL, publication TEXT NOT NULL, slot_made INTEGER NOT NULL,"
-        " consistent_lsn INTEGER NOT NULL, acked_lsn INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-        "CREATE TABLE reached ("
-        " source TEXT NOT NULL, target TEXT NOT NULL, lsn INTEGER NOT NULL,"
-        " PRIMARY KEY (source, target)) STRICT, WITHOUT ROWID;"
-        "CREATE TABLE bookmark ("
-        " target TEXT NOT NULL, source TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
-        " PRIMARY KEY (target, source, name)) STRICT, WITHOUT ROWID;"
-        "CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"
-        "CREATE TABLE dead_letter ("
-        " id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, target TEXT NOT NULL,"
-        " rule TEXT NOT NULL, table_name TEXT NOT NULL, view TEXT NOT NULL,"
-        " commit_lsn INTEGER NOT NULL, change INTEGER NOT NULL, op TEXT NOT NULL,"
-        " key TEXT NOT NULL, row TEXT, class TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,"
-        " first_time INTEGER NOT NULL, last_time INTEGER NOT NULL, attempts INTEGER NOT NULL,"
-        " UNIQUE (source, target, rule, commit_lsn, change, key)) STRICT;"
-        "CREATE INDEX dead_letter_rule ON dead_letter (rule);",
+	"CREATE TABLE source ("
+	" name TEXT PRIMARY KEY, system_id TEXT NOT NULL, timeline INTEGER NOT NULL,"
+	" slot TEXT NOT NULL, publication TEXT NOT NULL, slot_made INTEGER NOT NULL,"
+	" consistent_lsn INTEGER NOT NULL, acked_lsn INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE reached ("
+	" source TEXT NOT NULL, target TEXT NOT NULL, lsn INTEGER NOT NULL,"
+	" PRIMARY KEY (source, target)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE bookmark ("
+	" target TEXT NOT NULL, source TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+	" PRIMARY KEY (target, source, name)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE dead_letter ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, target TEXT NOT NULL,"
+	" rule TEXT NOT NULL, table_name TEXT NOT NULL, view TEXT NOT NULL,"
+	" commit_lsn INTEGER NOT NULL, change INTEGER NOT NULL, op TEXT NOT NULL,"
+	" key TEXT NOT NULL, row TEXT, class TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,"
+	" first_time INTEGER NOT NULL, last_time INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+	" UNIQUE (source, target, rule, commit_lsn, change, key)) STRICT;"
+	"CREATE INDEX dead_letter_rule ON dead_letter (rule);",
 	"CREATE TABLE gap ("
 	" source TEXT NOT NULL, oid INTEGER NOT NULL, PRIMARY KEY (source, oid)) STRICT, WITHOUT ROWID;"
 	"ALTER TABLE reached ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;"
 	"UPDATE reached SET passed = coalesce((SELECT acked_lsn FROM source WHERE name = reached.source), 0);",
+	/*
+	 * One letter a row of a view, not one a change: the newest.  Of letters of before it is not known
+	 * whether a later change of their key was applied, so their rows are not written again (replay 0).
+	 */
+	"CREATE TABLE letter ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, target TEXT NOT NULL,"
+	" rule TEXT NOT NULL, table_name TEXT NOT NULL, view TEXT NOT NULL,"
+	" commit_lsn INTEGER NOT NULL, change INTEGER NOT NULL, op TEXT NOT NULL, origin TEXT NOT NULL,"
+	" identity TEXT NOT NULL, key TEXT NOT NULL, row TEXT, numbers TEXT NOT NULL, replay INTEGER NOT NULL,"
+	" class TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,"
+	" first_time INTEGER NOT NULL, last_time INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+	" superseded INTEGER NOT NULL, UNIQUE (source, target, rule, view, identity)) STRICT;"
+	"CREATE INDEX letter_rule ON letter (rule);"
+	"INSERT OR REPLACE INTO letter SELECT id, source, target, rule, table_name, view, commit_lsn, change, op,"
+	" 'stream', CASE WHEN key IN ('', '{}') THEN '@' || id ELSE key END, key, row, '[]', 0, class, code, message,"
+	" first_time, last_time, attempts, 0 FROM dead_letter ORDER BY id;"
+	"DROP TABLE dead_letter;",
 };
 
 #define LETTER_COLUMNS \
-	"id, source, target, rule, table_name, view, commit_lsn, change, op, key, row, class, code, " \
-	"message, first_time, last_time, attempts"
+	"id, source, target, rule, table_name, view, commit_lsn, change, op, origin, identity, key, row, numbers, " \
+	"replay, class, code, message, first_time, last_time, attempts, superseded"
+#define SAME_CHANGE "commit_lsn = excluded.commit_lsn AND change = excluded.change"
 
 static const char *const statements[WM_STMT_COUNT] = {
 	[WM_STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -65,17 +83,36 @@ static const char *const statements[WM_STMT_COUNT] = {
 	[WM_STMT_MASK_KEY_GET] = "SELECT value FROM secret WHERE name = 'mask_key'",
 	[WM_STMT_MASK_KEY_PUT] = "INSERT INTO secret VALUES ('mask_key', ?1)",
 	[WM_STMT_LETTER_ADD] =
-	    "INSERT INTO dead_letter (source, target, rule, table_name, view, commit_lsn, change, op, key, row,"
-	    " class, code, message, first_time, last_time, attempts) "
-	    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, max(?16, 1)) "
-	    "ON CONFLICT (source, target, rule, commit_lsn, change, key) DO UPDATE SET"
-	    " attempts = attempts + 1, last_time = excluded.last_time, row = excluded.row, op = excluded.op,"
-	    " view = excluded.view, class = excluded.class, code = excluded.code, message = excluded.message",
+	    "INSERT INTO letter (source, target, rule, table_name, view, commit_lsn, change, op, origin, identity, key,"
+	    " row, numbers, replay, class, code, message, first_time, last_time, attempts, superseded) "
+	    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,"
+	    " max(?20, 1), 0) "
+	    "ON CONFLICT (source, target, rule, view, identity) DO UPDATE SET"
+	    " attempts = CASE WHEN " SAME_CHANGE " THEN attempts + 1 ELSE excluded.attempts END,"
+	    " first_time = CASE WHEN " SAME_CHANGE " THEN first_time ELSE excluded.first_time END,"
+	    " table_name = excluded.table_name, commit_lsn = excluded.commit_lsn, change = excluded.change,"
+	    " op = excluded.op, origin = excluded.origin, key = excluded.key, row = excluded.row,"
+	    " numbers = excluded.numbers, replay = excluded.replay, class = excluded.class, code = excluded.code,"
+	    " message = excluded.message, last_time = excluded.last_time, superseded = 0"
+	    /* What waits in a batch is written later than what was refused before it got there.  LSNs are unsigned. */
+	    " WHERE (excluded.commit_lsn < 0, excluded.commit_lsn, excluded.change)"
+	    " >= (commit_lsn < 0, commit_lsn, change)",
 	[WM_STMT_LETTERS] =
-	    "SELECT " LETTER_COLUMNS " FROM dead_letter WHERE id > ?1 AND (?2 IS NULL OR rule = ?2)"
-	    " AND (?3 IS NULL OR class = ?3) ORDER BY id LIMIT ?4",
-	[WM_STMT_LETTER_GET] = "SELECT " LETTER_COLUMNS " FROM dead_letter WHERE id = ?1",
-	[WM_STMT_LETTER_COUNT] = "SELECT count(*) FROM dead_letter WHERE ?1 IS NULL OR rule = ?1",
+	    "SELECT " LETTER_COLUMNS " FROM letter WHERE id > ?1 AND (?2 IS NULL OR rule = ?2)"
+	    " AND (?3 IS NULL OR class = ?3) AND (?4 = 0 OR last_time <= ?4) AND (?5 = 0 OR attempts <= ?5)"
+	    " ORDER BY id LIMIT ?6",
+	[WM_STMT_LETTER_GET] = "SELECT " LETTER_COLUMNS " FROM letter WHERE id = ?1",
+	[WM_STMT_LETTER_FIND] =
+	    "SELECT " LETTER_COLUMNS " FROM letter"
+	    " WHERE source = ?1 AND target = ?2 AND rule = ?3 AND view = ?4 AND identity = ?5",
+	[WM_STMT_LETTER_KEYS] = "SELECT " LETTER_COLUMNS " FROM letter WHERE source = ?1 AND target = ?2 ORDER BY id",
+	[WM_STMT_LETTER_COUNT] = "SELECT count(*) FROM letter WHERE ?1 IS NULL OR rule = ?1",
+	[WM_STMT_LETTER_SUPERSEDE] = "UPDATE letter SET superseded = ?2 WHERE id = ?1",
+	[WM_STMT_LETTER_DROP] = "DELETE FROM letter WHERE id = ?1",
+	[WM_STMT_LETTER_DROP_VIEW] =
+	    "DELETE FROM letter WHERE source = ?1 AND target = ?2 AND rule = ?3 AND view = ?4",
+	[WM_STMT_LETTER_TRIED] =
+	    "UPDATE letter SET attempts = attempts + 1, last_time = ?2, code = ?3, message = ?4 WHERE id = ?1",
 };
 
 enum wm_status
