@@ -176,7 +176,8 @@ write_row(struct worker *w, const struct wm_view *view, struct wm_row *row, stru
 	size_t bad;
 	enum wm_status st = w->target->ops->write(w->target, &batch, &bad, err);
 
-	w->uncommitted |= st == WM_OK;
+	/* A refused row has opened the target's transaction too: it must not stay open. */
+	w->uncommitted |= st == WM_OK || st == WM_REJECT;
 	return st;
 }
 
