@@ -210,10 +210,23 @@ letters_are_json_with_exact_numbers(void **state)
 {
 	char folder[] = "/tmp/walmill-test-render.XXXXXX";
 	const struct wm_dead_letter letter = {
-		.source = "shop", .target = "warehouse", .rule = "orders", .table = "public.orders", .view = "orders",
-		.commit_lsn = 0x100000002, .index = 3, .op = "upsert", .key = "{\"id\":12345678901234567890}",
-		.row = NULL, .class = "row", .code = "23514", .message = "says \"no\"", .first_time = 1000000,
-		.last_time = 2000000, .attempts = 1,
+		.source = "shop",
+		.target = "warehouse",
+		.rule = "orders",
+		.table = "public.orders",
+		.view = "orders",
+		.commit_lsn = 0x100000002,
+		.index = 3,
+		.op = "upsert",
+		.origin = "seed",
+		.key = "{\"id\":12345678901234567890}",
+		.row = NULL,
+		.class = "row",
+		.code = "23514",
+		.message = "says \"no\"",
+		.first_time = 1000000,
+		.last_time = 2000000,
+		.attempts = 1,
 	};
 	WM_AUTO(wm_buf_free) struct wm_buf b, one;
 	WM_AUTO(wm_freep) char *command = NULL;
@@ -230,8 +243,9 @@ letters_are_json_with_exact_numbers(void **state)
 	assert_int_equal(wm_admin_render_letters(s, &(struct wm_dead_letter_filter){ 0 }, &b, &err), WM_OK);
 	assert_int_equal(wm_admin_render_letter(s, 1, &found, &one, &err), WM_OK);
 	assert_true(found);
-	assert_string_equal(one.data, "{\"id\":1,\"source\":\"shop\",\"target\":\"warehouse\",\"rule\":\"orders\","
-	    "\"table\":\"public.orders\",\"view\":\"orders\",\"commit_lsn\":\"1/2\",\"index\":3,\"op\":\"upsert\","
+	assert_string_equal(one.data,
+	    "{\"id\":1,\"source\":\"shop\",\"target\":\"warehouse\",\"rule\":\"orders\","
+	    "\"table\":\"public.orders\",\"view\":\"orders\",\"commit_lsn\":\"1/2\",\"index\":3,\"op\":\"upsert\",\"origin\":\"seed\","
 	    "\"key\":{\"id\":12345678901234567890},\"row\":null,\"class\":\"row\",\"code\":\"23514\","
 	    "\"message\":\"says \\\"no\\\"\",\"first_time\":\"1970-01-01T00:00:01.000000Z\","
 	    "\"last_time\":\"1970-01-01T00:00:02.000000Z\",\"attempts\":1}");

@@ -76,6 +76,30 @@ wm_pipeline_resume(struct wm_pipeline *p, const char *rule, struct wm_error *err
 	return wm_pipeline_pause(p, rule, err);
 }
 
+/* One letter is taken and one is not. */
+enum wm_status
+wm_pipeline_retry(struct wm_pipeline *p, struct wm_retry *retry, struct wm_error *err)
+{
+	(void)p;
+	if (retry->filter.rule != NULL && strcmp(retry->filter.rule, "broken") == 0)
+		return wm_fail(err, WM_FATAL, "the state is broken");
+	retry->last = retry->ids != NULL ? retry->ids[retry->nids - 1] : retry->filter.after + retry->filter.limit;
+	retry->processed = 1;
+	retry->failed = 1;
+	retry->nfailures = 1;
+	retry->failures = calloc(1, sizeof(*retry->failures));
+	retry->failures[0] = (struct wm_retry_result){ .id = 2, .why = strdup("too large") };
+	return WM_OK;
+}
+
+void
+wm_retry_free(struct wm_retry *retry)
+{
+	for (size_t i = 0; i < retry->nfailures; i++)
+		free(retry->failures[i].why);
+	free(retry->failures);
+}
+
 /* timeout 0: too late at once; lsn 1: cannot happen; else until released. */
 enum wm_status
 wm_pipeline_wait(struct wm_pipeline *p, wm_lsn lsn, wm_usec timeout, struct wm_error *err)
@@ -391,6 +415,35 @@ dead_letters_are_filtered_by_query(void **state)
 }
 
 static void
+dead_letters_are_retried_and_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct wm_dead_letter letter = { .source = "s", .target = "t", .rule = "r", .view = "v", .identity = "{}" };
+	char *text = NULL;
+	cJSON *json;
+
+	assert_int_equal(wm_admin_call(f->socket, "POST", "/v1/errors/retry", NULL, WM_SEC, &text, &f->err), WM_OK);
+	assert_string_equal(text, "{\"last\":0,\"processed\":1,\"failed\":1,\"end\":false,"
+	    "\"failures\":[{\"id\":2,\"message\":\"too large\"}]}");
+	free(text);
+	assert_int_equal(call(f, "POST", "/v1/errors/retry", "{\"after\": 3, \"limit\": 5}", &json), WM_OK);
+	assert_int_equal(cJSON_GetObjectItem(json, "last")->valueint, 8);
+	cJSON_Delete(json);
+	assert_int_equal(call(f, "POST", "/v1/errors/retry", "{\"ids\": [4, 9]}", &json), WM_OK);
+	assert_int_equal(cJSON_GetObjectItem(json, "last")->valueint, 9);
+	cJSON_Delete(json);
+	assert_refused(f, "POST", "/v1/errors/retry", "{\"rule\": \"broken\"}", WM_REJECT, "http:500", "is broken");
+	assert_refused(f, "POST", "/v1/errors/retry", "{\"rule\": 1}", WM_REJECT, "http:400", "must be a text");
+	assert_refused(f, "POST", "/v1/errors/retry", "{\"limit\": 0}", WM_REJECT, "http:400", "at least 1");
+	assert_refused(f, "POST", "/v1/errors/retry", "{\"ids\": [\"x\"]}", WM_REJECT, "http:400", "a list of at most");
+	assert_refused(f, "POST", "/v1/errors/drop", NULL, WM_REJECT, "http:400", "must name the dead letters");
+	assert_int_equal(wm_state_dead_letter_add(f->state, &letter, &f->err), WM_OK);
+	assert_int_equal(call(f, "POST", "/v1/errors/drop", "{\"ids\": [1, 2]}", &json), WM_OK);
+	assert_int_equal(cJSON_GetObjectItem(json, "dropped")->valueint, 1);
+	cJSON_Delete(json);
+}
+
+static void
 wait_passes_its_arguments_and_outcomes(void **state)
 {
 	struct fixture *f = *state;
@@ -577,6 +630,7 @@ main(void)
 		CASE(bad_arguments_are_400),
 		CASE(pause_and_resume_name_the_rule),
 		CASE(dead_letters_are_filtered_by_query),
+		CASE(dead_letters_are_retried_and_dropped),
 		CASE(wait_passes_its_arguments_and_outcomes),
 		CASE(a_wait_holds_up_nobody),
 		CASE(large_bodies_are_413),

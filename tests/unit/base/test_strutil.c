@@ -74,7 +74,7 @@ sizes_have_binary_units(void **unused WM_UNUSED)
 static void
 durations_need_a_unit(void **unused WM_UNUSED)
 {
-	static const char *const bad[] = { "", "5", "00", "s", "5 s", "5m", "5sec", "-5s", "1.5s",
+	static const char *const bad[] = { "", "5", "00", "s", "5 s", "5sec", "-5s", "1.5s",
 		"5S", "1w", "9223372036854775807ms", "106751992d", "9223372036855s" };
 	int64_t v = 0;
 
@@ -83,6 +83,7 @@ durations_need_a_unit(void **unused WM_UNUSED)
 	assert_true(wm_parse_duration("100ms", &v) && v == 100000);
 	assert_true(wm_parse_duration("5s", &v) && v == 5000000);
 	assert_true(wm_parse_duration("10min", &v) && v == 600000000);
+	assert_true(wm_parse_duration("5m", &v) && v == 300000000);
 	assert_true(wm_parse_duration("2h", &v) && v == 7200000000);
 	assert_true(wm_parse_duration("1d", &v) && v == 86400000000);
 	assert_true(wm_parse_duration("106751991d", &v) && v == 106751991 * 86400000000);

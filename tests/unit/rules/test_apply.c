@@ -395,9 +395,9 @@ vanished_rows_stay_where_deletes_are_not_applied(void **state)
 	fx_close(&fx);
 }
 
-/* A dead letter names the row whatever the rule says of it. */
+/* A dead letter keeps what the rule can shape, whatever it says of the row. */
 static void
-keys_are_known_without_the_row(void **state)
+refused_rows_are_shaped_as_far_as_can_be(void **state)
 {
 	struct wm_value values[2] = {
 		{ .data = "A", .len = 1, .kind = WM_VALUE_TEXT },
@@ -410,20 +410,68 @@ keys_are_known_without_the_row(void **state)
 
 	(void)state;
 	fx_open(&fx,
-	    "table: t, key: [k], on_delete: ignore, columns: {compute: {k: \"lower(id)\"}, check: {n: \"n > 1\"}}, where: \"0\"",
+	    "table: t, key: [k], columns: {compute: {k: \"lower(id)\"}, check: {n: \"n > 1\"}, mask: {n: redact}}, where: \"0\"",
 	    "public.t d id!:text n:text");
 	fx.rows.n = 1;
-	assert_true(wm_plan_key_row(fx.plan, &change, fx.arena, &fx.rows.row[0]));
-	assert_string_equal(fx_rows(&fx), "update ~|~|a");
+	assert_true(wm_plan_salvage(fx.plan, &change, fx.arena, &fx.rows.row[0]));
+	assert_null(strstr(fx_rows(&fx), "hidden"));
+	assert_memory_equal(fx_rows(&fx), "upsert A|", 9);
+	assert_int_equal(fx.rows.row[0].at.index, 7);
 	change.kind = WM_EVENT_DELETE;
 	change.before = &tuple;
 	change.after = NULL;
-	assert_true(wm_plan_key_row(fx.plan, &change, fx.arena, &fx.rows.row[0]));
-	assert_string_equal(fx_rows(&fx), "update ~|~|a");
+	assert_true(wm_plan_salvage(fx.plan, &change, fx.arena, &fx.rows.row[0]));
+	assert_string_equal(fx_rows(&fx), "delete ~|~|a");
 	values[0] = (struct wm_value){ 0 };
-	assert_false(wm_plan_key_row(fx.plan, &change, fx.arena, &fx.rows.row[0]));
+	assert_true(wm_plan_salvage(fx.plan, &change, fx.arena, &fx.rows.row[0]));
+	assert_string_equal(fx_rows(&fx), "delete ~|~|-");
 	change.kind = WM_EVENT_TRUNCATE;
-	assert_false(wm_plan_key_row(fx.plan, &change, fx.arena, &fx.rows.row[0]));
+	assert_false(wm_plan_salvage(fx.plan, &change, fx.arena, &fx.rows.row[0]));
+	fx_close(&fx);
+}
+
+static void
+expressions_that_fail_are_left_out_of_refused_rows(void **state)
+{
+	struct wm_value values[2] = {
+		{ .data = "7", .len = 1, .kind = WM_VALUE_TEXT },
+		{ .data = "no json", .len = 7, .kind = WM_VALUE_TEXT },
+	};
+	struct wm_tuple tuple = { .n = 2, .values = values };
+	struct wm_change change = { .kind = WM_EVENT_UPDATE, .at = { .commit_lsn = 0x100000005, .index = 7 },
+		.commit_time = 1795163400123456, .after = &tuple };
+	struct fixture fx = { 0 };
+
+	(void)state;
+	fx_open(&fx, "table: t, columns: {compute: {inner: \"json_extract(n, '$.a')\"}}",
+	    "public.t d id!:integer n:text");
+	assert_int_equal(wm_plan_apply(fx.plan, &change, 0, fx.arena, &fx.rows, &fx.err), WM_PLAN_BAD);
+	fx.rows.n = 1;
+	assert_true(wm_plan_salvage(fx.plan, &change, fx.arena, &fx.rows.row[0]));
+	assert_string_equal(fx_rows(&fx), "update 7|no json|~");
+	fx_close(&fx);
+}
+
+static void
+the_source_key_is_known_unless_it_is_dressed(void **state)
+{
+	struct wm_value values[3] = {
+		{ .data = "7", .len = 1, .kind = WM_VALUE_TEXT }, { .kind = WM_VALUE_UNCHANGED }, { .kind = WM_VALUE_UNCHANGED }
+	};
+	struct wm_tuple tuple;
+	struct fixture fx = { 0 };
+
+	(void)state;
+	fx_open(&fx, "table: t, columns: {rename: {id: nr}}", BODY);
+	assert_true(wm_plan_source_row(fx.plan, values, fx.arena, &tuple));
+	assert_int_equal(tuple.n, 3);
+	assert_string_equal(tuple.values[0].data, "7");
+	values[0].kind = WM_VALUE_UNCHANGED;
+	assert_false(wm_plan_source_row(fx.plan, values, fx.arena, &tuple));
+	fx_close(&fx);
+	values[0].kind = WM_VALUE_TEXT;
+	fx_open(&fx, "table: t, columns: {mask: {id: sha256}}", BODY);
+	assert_false(wm_plan_source_row(fx.plan, values, fx.arena, &tuple));
 	fx_close(&fx);
 }
 
@@ -467,7 +515,9 @@ main(void)
 		cmocka_unit_test(keys_may_be_computed),
 		cmocka_unit_test(vanished_rows_are_deleted),
 		cmocka_unit_test(vanished_rows_stay_where_deletes_are_not_applied),
-		cmocka_unit_test(keys_are_known_without_the_row),
+		cmocka_unit_test(refused_rows_are_shaped_as_far_as_can_be),
+		cmocka_unit_test(expressions_that_fail_are_left_out_of_refused_rows),
+		cmocka_unit_test(the_source_key_is_known_unless_it_is_dressed),
 		cmocka_unit_test(a_change_of_another_shape_is_no_row),
 	};
 

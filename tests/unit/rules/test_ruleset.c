@@ -72,6 +72,7 @@ every_key_is_read(void **state)
 	    "    seed: {mode: never, batch_rows: 5, workers: 2}\n"
 	    "    batch: {rows: 7, bytes: 1MiB, interval: 2s}\n"
 	    "    on_error: dead_letter\n"
+	    "    retry: {codes: [\"23*\", check], every: 5m, at_most: 3}\n"
 	    "  - {name: p, table: a, columns: {include: b}, key: b, events: insert, mode: append, on_delete: ignore, on_error: stop}\n");
 	assert_non_null(fx.set);
 	r = &fx.set->rules[0];
@@ -106,6 +107,10 @@ every_key_is_read(void **state)
 	assert_int_equal(r->batch_bytes, 1u << 20);
 	assert_int_equal(r->batch_interval, 2000000);
 	assert_int_equal(r->on_error, WM_ON_ERROR_DEAD_LETTER);
+	assert_int_equal(r->retry.codes.n, 2);
+	assert_string_equal(r->retry.codes.list[0], "23*");
+	assert_int_equal(r->retry.every, 300 * WM_SEC);
+	assert_int_equal(r->retry.at_most, 3);
 	r = &fx.set->rules[1];
 	assert_true(r->has_include);
 	assert_string_equal(r->include.list[0], "b");
@@ -113,6 +118,7 @@ every_key_is_read(void **state)
 	assert_int_equal(r->mode, WM_MODE_APPEND);
 	assert_int_equal(r->on_delete, WM_DELETE_IGNORE);
 	assert_int_equal(r->on_error, WM_ON_ERROR_STOP);
+	assert_int_equal(r->retry.every, 0);
 	fx_close(&fx);
 }
 

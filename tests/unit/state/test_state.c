@@ -305,7 +305,7 @@ other_files_are_refused(void **state)
 	wm_state_close(f->state);
 	f->state = NULL;
 	sql_on_file(f, "PRAGMA user_version = 99");
-	open_fails_with(f, WM_FATAL, "written by a newer walmill (format 99, this one knows 2)");
+	open_fails_with(f, WM_FATAL, "written by a newer walmill (format 99, this one knows 3)");
 	sql_on_file(f, "PRAGMA application_id = 1");
 	open_fails_with(f, WM_FATAL, "is not a state file of walmill");
 	file = fopen(f->file, "w");
@@ -346,22 +346,6 @@ gaps_are_kept_until_they_are_cleared(void **state)
 }
 
 static void
-an_older_file_is_brought_up_to_date(void **state)
-{
-	static const uint32_t oid = 7;
-	struct fixture *f = *state;
-	struct wm_state *reader = NULL;
-
-	wm_state_close(f->state);
-	f->state = NULL;
-	sql_on_file(f, "DROP TABLE gap; ALTER TABLE reached DROP COLUMN passed; PRAGMA user_version = 1");
-	assert_int_equal(wm_state_open_readonly(f->folder, &reader, &f->err), WM_FATAL);
-	assert_non_null(strstr(f->err.text, "written by an older walmill (format 1, this one writes 2)"));
-	assert_int_equal(wm_state_open(f->folder, &f->state, &f->err), WM_OK);
-	assert_int_equal(wm_state_gaps_add(f->state, "shop", &oid, 1, &f->err), WM_OK);
-}
-
-static void
 progress_is_stored_together_and_of_listed_targets(void **state)
 {
 	struct fixture *f = *state;
@@ -388,29 +372,6 @@ progress_is_stored_together_and_of_listed_targets(void **state)
 	assert_true(found);
 }
 
-static struct wm_dead_letter
-letter(const char *rule, wm_lsn lsn, const char *class)
-{
-	return (struct wm_dead_letter){
-		.source = "shop",
-		.target = "w",
-		.rule = rule,
-		.table = "public.orders",
-		.view = "orders",
-		.commit_lsn = lsn,
-		.index = 2,
-		.op = "upsert",
-		.key = "{\"id\":7}",
-		.row = "{\"id\":7,\"n\":null}",
-		.class = class,
-		.code = "23514",
-		.message = "refused",
-		.first_time = 100,
-		.last_time = 100,
-		.attempts = 1,
-	};
-}
-
 struct letters {
 	int			 n;
 	int64_t			 ids[16];
@@ -427,6 +388,66 @@ note(void *arg, const struct wm_dead_letter *l)
 	seen->last = *l;
 	snprintf(seen->text, sizeof(seen->text), "%s/%s/%s/%s/%s/%s/%s/%s/%s/%s/%s", l->source, l->target, l->rule,
 	    l->table, l->view, l->op, l->key, l->row == NULL ? "(null)" : l->row, l->class, l->code, l->message);
+}
+
+static void
+an_older_file_is_brought_up_to_date(void **state)
+{
+	static const uint32_t oid = 7;
+	struct fixture *f = *state;
+	struct wm_state *reader = NULL;
+	struct letters seen = { 0 };
+
+	wm_state_close(f->state);
+	f->state = NULL;
+	sql_on_file(f, "DROP TABLE gap; DROP TABLE letter; ALTER TABLE reached DROP COLUMN passed;"
+	    "CREATE TABLE dead_letter ("
+	    " id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, target TEXT NOT NULL,"
+	    " rule TEXT NOT NULL, table_name TEXT NOT NULL, view TEXT NOT NULL,"
+	    " commit_lsn INTEGER NOT NULL, change INTEGER NOT NULL, op TEXT NOT NULL,"
+	    " key TEXT NOT NULL, row TEXT, class TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,"
+	    " first_time INTEGER NOT NULL, last_time INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+	    " UNIQUE (source, target, rule, commit_lsn, change, key)) STRICT;"
+	    "INSERT INTO dead_letter VALUES"
+	    " (4, 's', 't', 'r', 'a.b', 'b', 1, 0, 'upsert', '{\"id\":\"1\"}', '{}', 'row', '', 'old', 1, 1, 1),"
+	    " (5, 's', 't', 'r', 'a.b', 'b', 2, 0, 'upsert', '{\"id\":\"1\"}', '{}', 'row', '', 'new', 1, 1, 1),"
+	    " (6, 's', 't', 'r', 'a.b', 'b', 3, 0, '', '{}', '{}', 'key', '', 'x', 1, 1, 1),"
+	    " (7, 's', 't', 'r', 'a.b', 'b', 4, 0, '', '{}', '{}', 'key', '', 'y', 1, 1, 1);"
+	    "PRAGMA user_version = 1");
+	assert_int_equal(wm_state_open_readonly(f->folder, &reader, &f->err), WM_FATAL);
+	assert_non_null(strstr(f->err.text, "written by an older walmill (format 1, this one writes 3)"));
+	assert_int_equal(wm_state_open(f->folder, &f->state, &f->err), WM_OK);
+	assert_int_equal(wm_state_gaps_add(f->state, "shop", &oid, 1, &f->err), WM_OK);
+	/* Of several letters of a row the newest is left, and none of them may be written as it is. */
+	assert_int_equal(wm_state_dead_letters_between(f->state, "s", "t", note, &seen, &f->err), WM_OK);
+	assert_int_equal(seen.n, 3);
+	assert_int_equal(seen.ids[0], 5);
+	assert_false(seen.last.replay);
+}
+
+static struct wm_dead_letter
+letter(const char *rule, wm_lsn lsn, const char *class)
+{
+	return (struct wm_dead_letter){
+		.source = "shop",
+		.target = "w",
+		.rule = rule,
+		.table = "public.orders",
+		.view = "orders",
+		.commit_lsn = lsn,
+		.index = 2,
+		.op = "upsert",
+		.origin = "stream",
+		.identity = "{\"id\":7}",
+		.key = "{\"id\":7}",
+		.row = "{\"id\":7,\"n\":null}",
+		.class = class,
+		.code = "23514",
+		.message = "refused",
+		.first_time = 100,
+		.last_time = 100,
+		.attempts = 1,
+	};
 }
 
 static void
@@ -460,7 +481,7 @@ dead_letter_comes_back_whole_and_counts_attempts(void **state)
 	assert_int_equal(wm_state_dead_letter_get(f->state, 12345, note, &seen, &found, &f->err), WM_OK);
 	assert_false(found);
 	assert_int_equal(seen.n, 2);
-	l.key = "{\"id\":8}";
+	l.identity = l.key = "{\"id\":8}";
 	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
 	assert_int_equal(wm_state_dead_letter_count(f->state, "orders", &count, &f->err), WM_OK);
 	assert_int_equal(count, 2);
@@ -477,7 +498,10 @@ dead_letters_page_and_filter(void **state)
 
 	for (int i = 0; i < 5; i++) {
 		struct wm_dead_letter l = letter(i % 2 == 0 ? "even" : "odd", 10 + (wm_lsn)i, i == 4 ? "check" : "row");
+		char identity[8];
 
+		snprintf(identity, sizeof(identity), "%d", i);
+		l.identity = identity;
 		assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
 	}
 	assert_int_equal(wm_state_dead_letters(f->state, &filter, note, &seen, &end, &f->err), WM_OK);
@@ -504,6 +528,70 @@ dead_letters_page_and_filter(void **state)
 	assert_int_equal(count, 5);
 }
 
+static void
+a_row_has_one_letter_of_its_last_change(void **state)
+{
+	struct fixture *f = *state;
+	struct wm_dead_letter l = letter("orders", 0x20, "row");
+	struct letters seen = { 0 };
+	bool found = false;
+
+	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	/* A later change takes its place; what is older does not, whenever it comes. */
+	l.commit_lsn = 0xFFFFFFFFFFFFFFF0;
+	l.message = "later";
+	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	l.commit_lsn = 0x30;
+	l.message = "older";
+	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letter_find(f->state, &l, note, &seen, &found, &f->err), WM_OK);
+	assert_true(found);
+	assert_non_null(strstr(seen.text, "later"));
+	assert_int_equal(seen.last.attempts, 1);
+	l.view = "other";
+	assert_int_equal(wm_state_dead_letter_find(f->state, &l, note, &seen, &found, &f->err), WM_OK);
+	assert_false(found);
+}
+
+static void
+letters_are_marked_tried_and_dropped(void **state)
+{
+	static const struct wm_error why = { .status = WM_REJECT, .code = "23502", .text = "still not" };
+	struct fixture *f = *state;
+	struct wm_dead_letter l = letter("orders", 0x20, "row");
+	struct wm_letter_mark marks[] = { { .id = 1, .superseded = 0x40 }, { .id = 77 } };
+	struct wm_dead_letter_filter due = { .attempts_max = 1 };
+	struct letters seen = { 0 };
+	int64_t dropped = 9;
+	bool end;
+
+	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letters_supersede(f->state, marks, 2, &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letters(f->state, &due, note, &seen, &end, &f->err), WM_OK);
+	assert_int_equal(seen.n, 1);
+	assert_true(seen.last.superseded == 0x40);
+	/* Refused anew, it stands. */
+	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letter_tried(f->state, 1, &why, &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letters(f->state, &due, note, &seen, &end, &f->err), WM_OK);
+	assert_int_equal(seen.n, 1);
+	due = (struct wm_dead_letter_filter){ .tried_before = wm_clock_wall() };
+	assert_int_equal(wm_state_dead_letters(f->state, &due, note, &seen, &end, &f->err), WM_OK);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.last.attempts, 3);
+	assert_true(seen.last.superseded == 0);
+	assert_non_null(strstr(seen.text, "23502/still not"));
+	assert_int_equal(wm_state_dead_letters_drop(f->state, marks, 2, &dropped, &f->err), WM_OK);
+	assert_int_equal(dropped, 1);
+	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letters_drop_view(f->state, "shop", "w", "orders", "other", &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letter_count(f->state, NULL, &dropped, &f->err), WM_OK);
+	assert_int_equal(dropped, 1);
+	assert_int_equal(wm_state_dead_letters_drop_view(f->state, "shop", "w", "orders", "orders", &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letter_count(f->state, NULL, &dropped, &f->err), WM_OK);
+	assert_int_equal(dropped, 0);
+}
+
 int
 main(void)
 {
@@ -524,6 +612,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_older_file_is_brought_up_to_date, setup, teardown),
 		cmocka_unit_test_setup_teardown(dead_letter_comes_back_whole_and_counts_attempts, setup, teardown),
 		cmocka_unit_test_setup_teardown(dead_letters_page_and_filter, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_row_has_one_letter_of_its_last_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(letters_are_marked_tried_and_dropped, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("state", tests, NULL, NULL);
