@@ -29,6 +29,8 @@ struct wm_backoff {
 
 void wm_backoff_init(struct wm_backoff *b, wm_usec min, wm_usec max);
 void wm_backoff_reset(struct wm_backoff *b);
+/* As next, and not before `asked` has passed, which the other side said; it is taken up to an hour. */
+wm_usec wm_backoff_asked(struct wm_backoff *b, wm_usec asked);
 wm_usec wm_backoff_next(struct wm_backoff *b);	/* how long to wait now, in microseconds */
 
 #endif

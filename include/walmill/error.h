@@ -11,6 +11,7 @@
 #define WM_ERROR_H
 
 #include <stdarg.h>
+#include <stdint.h>
 
 #include "walmill/compiler.h"
 
@@ -26,6 +27,7 @@ struct wm_error {
 	enum wm_status	status;
 	char		code[24];	/* SQLSTATE, "sqlite:19", "http:429", ...; "" when none */
 	char		text[1000];
+	int64_t		retry_after;	/* WM_RETRY: microseconds that the other side asks to be left alone; 0: it said nothing */
 };
 
 /* Fills *err and returns status, so that a caller can write "return wm_fail(...)". Saves errno. */

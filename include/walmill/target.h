@@ -17,6 +17,10 @@
  *
  * After WM_RETRY or WM_FATAL from any call the transaction is gone; the pipeline calls close, then open
  * again.  After WM_REJECT from write the batch has had no effect and the transaction goes on.
+ *
+ * So there are three kinds of failure: later (WM_RETRY: the pipeline backs off, with jitter, for err->retry_after at
+ * least), this batch cannot be (WM_FATAL: the target stops, or, with WM_BAD_VIEW, the rule alone), this row cannot
+ * be (WM_REJECT: its rule's on_error).
  */
 #ifndef WM_TARGET_H
 #define WM_TARGET_H
@@ -38,6 +42,8 @@ enum wm_target_caps {
 
 /* No "unknown index" from write. */
 #define WM_BAD_UNKNOWN ((size_t)-1)
+/* Plus the index of a view in the batch: that view cannot be written at all. */
+#define WM_BAD_VIEW (WM_BAD_UNKNOWN / 2)
 
 struct wm_target;
 
@@ -67,7 +73,9 @@ struct wm_target_ops {
 	/*
 	 * Stores the whole batch or nothing.  Every view in it has been ensured.  WM_REJECT sets
 	 * *ret_bad to the index of the row at fault, counted over the batch's views in order, or to
-	 * WM_BAD_UNKNOWN: the pipeline then splits the batch.
+	 * WM_BAD_UNKNOWN: the pipeline then splits the batch.  WM_FATAL sets *ret_bad to WM_BAD_VIEW + i when
+	 * only the view i is concerned (its table is gone, a privilege was taken away) and the connection is
+	 * good: the pipeline rolls back, stops the view's rule and goes on with the others.
 	 */
 	enum wm_status (*write)(struct wm_target *t, const struct wm_batch *batch, size_t *ret_bad,
 	    struct wm_error *err);

@@ -11,6 +11,7 @@
 
 /* 2000-01-01 as seen from 1970-01-01. */
 #define PG_EPOCH (946684800LL * WM_SEC)
+#define ASKED_MAX (3600 * WM_SEC)
 
 static wm_usec
 read_clock(clockid_t id)
@@ -102,4 +103,15 @@ wm_backoff_next(struct wm_backoff *b)
 	if (b->attempts < 63)
 		b->attempts++;
 	return bound - (wm_usec)(draw() % (uint64_t)(bound / 2 + 1));
+}
+
+wm_usec
+wm_backoff_asked(struct wm_backoff *b, wm_usec asked)
+{
+	wm_usec own = wm_backoff_next(b);
+
+	if (asked > ASKED_MAX)
+		asked = ASKED_MAX;
+	/* Those who were told the same moment do not all come at it. */
+	return asked > own ? asked + own / 8 : own;
 }

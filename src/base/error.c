@@ -31,6 +31,7 @@ set(struct wm_error *err, enum wm_status status, const char *code, const char *f
 	snprintf(kept, sizeof(kept), "%s", code);
 	memcpy(err->code, kept, sizeof(kept));
 	err->status = status;
+	err->retry_after = 0;
 	set_text(err, line != NULL ? line : "out of memory for the text of an error");
 }
 

@@ -99,13 +99,44 @@ slice(const struct wm_batch *batch, size_t from, size_t to, struct wm_view_batch
 	return part;
 }
 
-/* A part whose rows were found and written, or not. */
+/* The target is fine, one view is not: its rule stops. */
 static enum wm_status
-write_part(struct delivery *d, const struct wm_batch *part, size_t *bad, struct wm_error *err)
+stop_rule(struct delivery *d, const struct wm_view *view, struct wm_error *err)
 {
-	enum wm_status st = d->target->ops->write(d->target, part, bad, err);
+	const struct wm_rule *rule = wm_ruleset_find(d->p->setup->rules, view->rule);
+
+	if (rule == NULL)
+		return wm_fail(err, WM_FATAL, "view \"%s\" belongs to no rule", view->name);
+	d->failed_rule = rule->name;
+	err->status = WM_REJECT;
+	return wm_error_prefix(err, "rule \"%s\" stops, because its view cannot be written", rule->name);
+}
+
+enum wm_status
+deliver_write(struct delivery *d, const struct wm_batch *part, size_t *bad, struct wm_error *err)
+{
+	enum wm_status st;
+
+	*bad = WM_BAD_UNKNOWN;
+	d->failed_rule = NULL;
+	st = d->target->ops->write(d->target, part, bad, err);
+	return st == WM_FATAL && *bad >= WM_BAD_VIEW && *bad - WM_BAD_VIEW < part->nviews ?
+	    stop_rule(d, part->views[*bad - WM_BAD_VIEW].view, err) : st;
+}
+
+static enum wm_status
+deliver_part(struct delivery *d, const struct wm_batch *part, size_t *bad, struct wm_error *err)
+{
+	enum wm_status st = deliver_write(d, part, bad, err);
 
 	return st == WM_OK ? letters_settle(d->letters, part, err) : st;
+}
+
+/* Nothing stops: a row, or a part with one, was refused. */
+static bool
+refused(const struct delivery *d, enum wm_status st)
+{
+	return st == WM_REJECT && d->failed_rule == NULL;
 }
 
 /* The source has no row of the old key any more, whatever became of the new one. */
@@ -124,8 +155,8 @@ delete_old(struct delivery *d, const struct wm_view *view, const struct wm_row *
 		return wm_oom(err, "a row");
 	for (unsigned i = 0; i < view->nkeys; i++)
 		values[view->keys[i]] = moved->old_key[i];
-	st = write_part(d, &part, &bad, err);
-	return st == WM_REJECT ? judge(d, view, &row, err) : st;
+	st = deliver_part(d, &part, &bad, err);
+	return refused(d, st) ? judge(d, view, &row, err) : st;
 }
 
 static enum wm_status
@@ -142,7 +173,7 @@ deliver_parts(struct delivery *d, const struct wm_batch *batch, size_t from, siz
 {
 	WM_AUTO(wm_freep) struct wm_view_batch *parts = calloc(batch->nviews, sizeof(*parts));
 	struct wm_batch part;
-	size_t bad = WM_BAD_UNKNOWN, cut;
+	size_t bad, cut;
 	enum wm_status st;
 
 	if (parts == NULL)
@@ -150,8 +181,8 @@ deliver_parts(struct delivery *d, const struct wm_batch *batch, size_t from, siz
 	part = slice(batch, from, to, parts);
 	if (part.nrows == 0)
 		return WM_OK;
-	st = write_part(d, &part, &bad, err);
-	if (st != WM_REJECT)
+	st = deliver_part(d, &part, &bad, err);
+	if (!refused(d, st))
 		return st;
 	if (part.nrows == 1)
 		return refuse_row(d, parts[0].view, &parts[0].rows[0], err);
@@ -177,8 +208,8 @@ deliver_truncates(struct delivery *d, const struct wm_batch *batch, struct wm_er
 
 		if (!batch->views[i].truncate)
 			continue;
-		st = write_part(d, &part, &bad, err);
-		if (st == WM_REJECT)
+		st = deliver_part(d, &part, &bad, err);
+		if (refused(d, st))
 			st = judge(d, view.view, NULL, err);
 		if (st != WM_OK)
 			return st;
@@ -189,11 +220,10 @@ deliver_truncates(struct delivery *d, const struct wm_batch *batch, struct wm_er
 enum wm_status
 deliver(struct delivery *d, const struct wm_batch *batch, struct wm_error *err)
 {
-	size_t bad = WM_BAD_UNKNOWN;
-	enum wm_status st = write_part(d, batch, &bad, err);
+	size_t bad;
+	enum wm_status st = deliver_part(d, batch, &bad, err);
 
-	d->failed_rule = NULL;
-	if (st != WM_REJECT)
+	if (!refused(d, st))
 		return st;
 	st = deliver_truncates(d, batch, err);
 	return st == WM_OK ? deliver_parts(d, batch, 0, batch->nrows, err) : st;

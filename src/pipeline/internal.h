@@ -238,6 +238,8 @@ struct delivery {
  * WM_FATAL as the target; WM_REJECT when a rule stops (failed_rule), the transaction must be rolled back.
  */
 enum wm_status deliver(struct delivery *d, const struct wm_batch *batch, struct wm_error *err);
+/* All of it or nothing, as it is.  WM_REJECT: a row was refused, or, with failed_rule set, a view cannot be written. */
+enum wm_status deliver_write(struct delivery *d, const struct wm_batch *part, size_t *bad, struct wm_error *err);
 /* The same for a change that the rule itself refused, for the reason in err. */
 enum wm_status deliver_refused(struct delivery *d, struct wm_plan *plan, const struct wm_change *change,
     struct wm_arena *arena, struct wm_error *err);

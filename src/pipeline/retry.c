@@ -174,7 +174,7 @@ write_row(struct worker *w, const struct wm_view *view, struct wm_row *row, stru
 	struct wm_view_batch rows = { .view = view, .nrows = 1, .rows = row };
 	struct wm_batch batch = { .nviews = 1, .views = &rows, .nrows = 1 };
 	size_t bad;
-	enum wm_status st = w->target->ops->write(w->target, &batch, &bad, err);
+	enum wm_status st = deliver_write(&w->delivery, &batch, &bad, err);
 
 	/* A refused row has opened the target's transaction too: it must not stay open. */
 	w->uncommitted |= st == WM_OK || st == WM_REJECT;
@@ -193,7 +193,6 @@ try_with_plan(struct attempt *a, const struct wm_dead_letter *l, struct route_pl
 		st = route_ensure(a->w, rp, err);
 	if (st != WM_OK)
 		return st;
-	a->w->delivery.failed_rule = NULL;
 	if (rp->unit->state == UNIT_SEEDING)
 		return wm_fail(err, WM_REJECT, "its view had been dropped at the target and is being seeded");
 	rows.row[0] = letter.row;
@@ -213,6 +212,7 @@ try_letter(struct attempt *a, const struct wm_dead_letter *l, struct wm_error *e
 	struct route_plan own = { 0 }, *rp;
 	enum wm_status st;
 
+	a->w->delivery.failed_rule = NULL;
 	if (why != NULL)
 		return wm_fail_code(err, WM_REJECT, "later", "%s", why);
 	st = find_plan(a->w, u, &own, &rp, err);
@@ -248,7 +248,7 @@ try_one(struct attempt *a, struct wm_retry_result *result, struct wm_error *err)
 	result->why = strdup(why.text);
 	if (result->why == NULL)
 		return wm_oom(err, "a dead letter");
-	if (st != WM_REJECT) {
+	if (st != WM_REJECT || a->w->delivery.failed_rule != NULL) {
 		*err = why;
 		return st;
 	}

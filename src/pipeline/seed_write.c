@@ -61,7 +61,7 @@ static enum wm_status
 reopen(struct seeder *s, struct wm_backoff *backoff, struct wm_error *err)
 {
 	struct worker *w = s->w;
-	wm_usec until = wm_clock_mono() + wm_backoff_next(backoff);
+	wm_usec until = wm_clock_mono() + wm_backoff_asked(backoff, err->retry_after);
 
 	++*s->opened;
 	wm_log(WM_LOG_WARNING, "target_retry", "seeding %s.%s: %s", s->unit->schema, s->unit->name, err->text);

@@ -284,7 +284,7 @@ serve_command(struct worker *w, struct wm_error *err)
 	atomic_store(&w->commands, false);
 	pthread_cond_broadcast(&w->changed);
 	pthread_mutex_unlock(&w->lock);
-	if (st == WM_OK || st == WM_REJECT)
+	if (st == WM_OK || (st == WM_REJECT && w->delivery.failed_rule == NULL))
 		return WM_OK;
 	*err = why;
 	return st;
@@ -605,7 +605,7 @@ worker_main(void *arg)
 			wm_log(WM_LOG_ERROR, "target_failed", "%s", err.text);
 		}
 		atomic_fetch_add(&w->retries, 1);
-		again = wm_clock_mono() + (st == WM_RETRY ? wm_backoff_next(&backoff) : FAILED_WAIT);
+		again = wm_clock_mono() + (st == WM_RETRY ? wm_backoff_asked(&backoff, err.retry_after) : FAILED_WAIT);
 		while (!worker_stopping(w) && wm_clock_mono() < again)
 			worker_rest(w, again);
 	}

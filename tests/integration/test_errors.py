@@ -240,3 +240,50 @@ def test_table_that_one_of_two_rules_refused_a_while(db, start):
     wait_until(lambda: not daemon.differences("t", view="all_of_it", columns=["id", "a"]), "the changes have come")
     db.execute("ALTER TABLE t ADD x int")
     wait_until(lambda: not daemon.differences("t", view="some_of_it", columns=["id", "x"]), "equal again", 20)
+
+
+RETYPED = "ALTER TABLE t RENAME n TO away"
+MENDED = "ALTER TABLE t RENAME away TO n"
+
+
+def test_view_that_cannot_be_written_stops_its_rule_alone(db, dw, daemon):
+    """Neither a bad row nor a target that is away: the rule stops, and others at the same target go on."""
+    db.execute(TABLE + "; CREATE TABLE u (id int PRIMARY KEY)")
+    d = daemon("- {table: public.t, on_error: dead_letter}\n- table: public.u",
+               targets={"dw": f"type: postgres\nuri: {dw.uri}"}).start()
+    db.execute("UPDATE t SET v = 'w' WHERE id = 3")
+    d.same("t", "u")
+    dw.execute(RETYPED)
+    db.execute("BEGIN; UPDATE t SET n = 7 WHERE id = 1; INSERT INTO u VALUES (1); COMMIT")
+    wait_until(lambda: d.rule("t")["state"] == "failed", "the rule stops")
+    db.execute("INSERT INTO u VALUES (2); UPDATE t SET n = 8 WHERE id = 2")
+    wait_until(lambda: d.rows("SELECT count(*) FROM u") == [(2,)], "the other rule goes on")
+    assert d.target("dw")["state"] == "ok" and d.errors() == []
+    assert "altered or a privilege taken away" in d.rule("t")["last_error"]
+    dw.execute(MENDED)
+    d.run("resume", "t")
+    d.same("t", "u")
+    d.sigterm()
+
+
+def test_view_that_cannot_be_written_when_a_letter_is_retried(db, dw, daemon):
+    db.execute(TABLE + "; CREATE TABLE u (id int PRIMARY KEY)")
+    d = daemon("- {table: public.t, on_error: dead_letter}\n- table: public.u",
+               targets={"dw": f"type: postgres\nuri: {dw.uri}"}).start()
+    d.same("t", "u")
+    refuse(d)
+    db.execute("INSERT INTO t VALUES (101, 500, 'x')")
+    d.wait()
+    accept(d)
+    dw.execute(RETYPED)
+    asked = d.run("errors retry", expect=1)
+    assert "cannot be written" in asked.stderr
+    wait_until(lambda: d.rule("t")["state"] == "failed", "the rule stops")
+    db.execute("INSERT INTO u VALUES (1)")
+    wait_until(lambda: d.rows("SELECT count(*) FROM u") == [(1,)], "the other rule goes on")
+    dw.execute(MENDED)
+    d.run("resume", "t")
+    d.wait()
+    d.run("errors retry")
+    d.same("t", "u")
+    d.sigterm()

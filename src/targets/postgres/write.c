@@ -304,6 +304,16 @@ send_batch(struct writer *w, const struct wm_batch *batch, bool fresh,
 	return st;
 }
 
+/* Its table is gone or was altered, or a privilege on it was taken away: no concern of the other views. */
+static size_t
+view_at_fault(const struct wm_batch *batch, const char *name)
+{
+	for (size_t i = 0; name != NULL && i < batch->nviews; i++)
+		if (strcmp(batch->views[i].view->name, name) == 0)
+			return WM_BAD_VIEW + i;
+	return WM_BAD_UNKNOWN;
+}
+
 enum wm_status
 wm_postgres_write(
     struct wm_target *base, const struct wm_batch *batch, size_t *ret_bad, struct wm_error *err)
@@ -338,5 +348,7 @@ wm_postgres_write(
 	st = failed(&w, fresh, &local);
 	if (st == WM_REJECT)
 		*ret_bad = bad.row;
+	else if (st == WM_FATAL && strncmp(local.code, "42", 2) == 0)
+		*ret_bad = view_at_fault(batch, bad.view);
 	return wm_fail_code(err, st, local.code, "%s", local.text);
 }

@@ -100,6 +100,19 @@ backoff_never_overflows(void **unused WM_UNUSED)
 	assert_true(wm_backoff_next(&b) >= INT64_MAX / 2);
 }
 
+static void
+backoff_heeds_what_was_asked(void **unused WM_UNUSED)
+{
+	struct wm_backoff b;
+
+	wm_backoff_init(&b, 1000, 1000);
+	assert_in_range(wm_backoff_asked(&b, 0), 500, 1000);
+	assert_in_range(wm_backoff_asked(&b, 400), 500, 1000);
+	assert_in_range(wm_backoff_asked(&b, 7 * WM_SEC), 7 * WM_SEC + 60, 7 * WM_SEC + 125);
+	/* A moment far away is not believed. */
+	assert_in_range(wm_backoff_asked(&b, INT64_MAX), 3600 * WM_SEC, 3600 * WM_SEC + 125);
+}
+
 int
 main(void)
 {
@@ -110,6 +123,7 @@ main(void)
 		cmocka_unit_test(backoff_doubles_to_its_maximum),
 		cmocka_unit_test(backoff_is_spread),
 		cmocka_unit_test(backoff_never_overflows),
+		cmocka_unit_test(backoff_heeds_what_was_asked),
 	};
 
 	return cmocka_run_group_tests_name("clock", tests, NULL, NULL);
