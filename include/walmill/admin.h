@@ -14,6 +14,7 @@
 #include "walmill/clock.h"
 #include "walmill/error.h"
 #include "walmill/pipeline.h"
+#include "walmill/receipts.h"
 #include "walmill/state.h"
 
 struct cJSON;
@@ -57,6 +58,12 @@ enum wm_status wm_admin_render_letter(struct wm_state *state, int64_t id, bool *
 
 /* {"last": ID, "processed": 1, "failed": 0, "end": true, "failures": [{"id": ID, "message": "..."}]} */
 void wm_admin_render_retry(const struct wm_retry *retry, struct wm_buf *out);
+
+/* {"receipts": [...], "last": ID, "end": true} of the file in the state folder, oldest first. */
+enum wm_status wm_admin_render_receipts(const char *folder, const struct wm_receipt_filter *filter, struct wm_buf *out,
+    struct wm_error *err) WM_MUST_CHECK;
+/* What a filter takes for the row with this key, as {"id":"7"}; false when it is none. */
+bool wm_admin_receipt_key(const char *json, uint64_t *ret) WM_MUST_CHECK;
 
 /* ---- client ---- */
 

@@ -115,6 +115,9 @@ struct wm_config {
 	char			*state;		/* folder */
 	bool			 journal;	/* false: `journal: off` */
 	uint64_t		 journal_max_bytes;
+	bool			 receipts;	/* false: `receipts: off` */
+	int64_t			 receipts_keep;	/* microseconds */
+	uint64_t		 receipts_max_bytes;
 	uint64_t		 memory;	/* bytes of the ring between receiver and workers, a source */
 	char			*admin_socket;	/* path; NULL: `socket: off` */
 	char			*admin_listen;	/* host:port; NULL: no TCP */

@@ -25,6 +25,7 @@ enum wm_status wm_state_open(const char *folder, struct wm_state **ret, struct w
 /* For commands beside a running daemon: reads only, takes no lock; WM_FATAL when there is none. */
 enum wm_status wm_state_open_readonly(const char *folder, struct wm_state **ret, struct wm_error *err) WM_MUST_CHECK;
 void wm_state_close(struct wm_state *s);		/* NULL is a no-op */
+char *wm_state_folder(const struct wm_state *s);	/* malloc'd; NULL when memory is out */
 
 /* ---- sources ---- */
 

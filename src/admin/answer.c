@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "routes.h"
+#include "walmill/strutil.h"
 
 static void
 deletep(cJSON **json)
@@ -57,4 +58,28 @@ wm_admin_parse_body(const struct wm_admin_request *request, struct wm_admin_answ
 	cJSON_Delete(json);
 	wm_admin_refuse(answer, 400, "bad_request", "the body must be a JSON object");
 	return NULL;
+}
+
+bool
+wm_admin_query_number(const struct wm_admin_request *request, const char *name, int64_t min, int64_t *value,
+    struct wm_admin_answer *answer)
+{
+	const char *text = request->query(request->query_arg, name);
+
+	if (text == NULL || text[0] == '\0')
+		return true;
+	if (!wm_parse_i64(text, value) || *value < min) {
+		wm_admin_refuse(answer, 400, "bad_request", "query parameter \"%s\" must be a number of at least %lld",
+		    name, (long long)min);
+		return false;
+	}
+	return true;
+}
+
+const char *
+wm_admin_query_word(const struct wm_admin_request *request, const char *name)
+{
+	const char *text = request->query(request->query_arg, name);
+
+	return text == NULL || text[0] == '\0' ? NULL : text;
 }

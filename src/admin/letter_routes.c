@@ -19,42 +19,17 @@ deletep(cJSON **json)
 	cJSON_Delete(*json);
 }
 
-/* A query parameter that is a number of at least min; false after an error answer. */
-static bool
-query_number(const struct wm_admin_request *request, const char *name, int64_t min, int64_t *value,
-    struct wm_admin_answer *answer)
-{
-	const char *text = request->query(request->query_arg, name);
-
-	if (text == NULL || text[0] == '\0')
-		return true;
-	if (!wm_parse_i64(text, value) || *value < min) {
-		wm_admin_refuse(answer, 400, "bad_request", "query parameter \"%s\" must be a number of at least %lld",
-		    name, (long long)min);
-		return false;
-	}
-	return true;
-}
-
-static const char *
-query_word(const struct wm_admin_request *request, const char *name)
-{
-	const char *text = request->query(request->query_arg, name);
-
-	return text == NULL || text[0] == '\0' ? NULL : text;
-}
-
 void
 wm_admin_get_letters(struct wm_admin_context *context, const struct wm_admin_request *request,
     struct wm_admin_answer *answer)
 {
 	struct wm_dead_letter_filter filter = {
-		.rule = query_word(request, "rule"), .class = query_word(request, "class"),
+		.rule = wm_admin_query_word(request, "rule"), .class = wm_admin_query_word(request, "class"),
 	};
 	struct wm_error err;
 
-	if (!query_number(request, "after", 0, &filter.after, answer) ||
-	    !query_number(request, "limit", 1, &filter.limit, answer))
+	if (!wm_admin_query_number(request, "after", 0, &filter.after, answer) ||
+	    !wm_admin_query_number(request, "limit", 1, &filter.limit, answer))
 		return;
 	if (filter.limit > LETTERS_MAX)
 		filter.limit = LETTERS_MAX;

@@ -7,6 +7,7 @@ libwm_admin_a_SOURCES = \
 	%D%/listen.c \
 	%D%/listen.h \
 	%D%/metrics.c \
+	%D%/receipts.c \
 	%D%/routes.c \
 	%D%/routes.h \
 	%D%/server.c \

@@ -50,8 +50,15 @@ void wm_admin_answer(struct wm_admin_answer *answer, unsigned status, struct cJS
 /* The body as an object (an empty one when there is none); NULL after an error answer. */
 struct cJSON *wm_admin_parse_body(const struct wm_admin_request *request, struct wm_admin_answer *answer);
 
+/* A query parameter that is a number of at least min; false after an error answer. */
+bool wm_admin_query_number(const struct wm_admin_request *request, const char *name, int64_t min, int64_t *value,
+    struct wm_admin_answer *answer);
+/* A query parameter, or NULL when it is missing or empty. */
+const char *wm_admin_query_word(const struct wm_admin_request *request, const char *name);
+
 typedef void wm_admin_handler(struct wm_admin_context *context, const struct wm_admin_request *request,
     struct wm_admin_answer *answer);
-wm_admin_handler wm_admin_get_letters, wm_admin_get_letter, wm_admin_retry_letters, wm_admin_drop_letters;
+wm_admin_handler wm_admin_get_letters, wm_admin_get_letter, wm_admin_retry_letters, wm_admin_drop_letters,
+    wm_admin_get_receipts;
 
 #endif

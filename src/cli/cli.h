@@ -19,8 +19,8 @@ enum {
 
 /* argv[0] is the command's name; the exit code is returned. */
 typedef int wm_command_fn(int argc, char **argv);
-wm_command_fn wm_cli_check, wm_cli_errors, wm_cli_init, wm_cli_pause, wm_cli_resume, wm_cli_run, wm_cli_status,
-    wm_cli_sync, wm_cli_teardown, wm_cli_wait;
+wm_command_fn wm_cli_check, wm_cli_errors, wm_cli_init, wm_cli_pause, wm_cli_receipts,
+    wm_cli_resume, wm_cli_run, wm_cli_status, wm_cli_sync, wm_cli_teardown, wm_cli_wait;
 
 /* The exit code that a status means. */
 int wm_cli_exit_code(enum wm_status status);
@@ -44,6 +44,12 @@ char *wm_cli_state(const struct wm_cli_reach *reach);
 /* A call to the daemon; the exit code, -1: go on with the answer's text in *ret (caller frees it). */
 int wm_cli_call(const struct wm_cli_reach *reach, const char *method, const char *path, const struct cJSON *body,
     wm_usec timeout, char **ret);
+
+/* What the daemon would answer, made from the state folder. */
+typedef enum wm_status wm_cli_reader(const char *folder, const void *arg, char **ret, struct wm_error *err);
+/* GET of path (whose memory may have run out), or, when no daemon runs, what read gives; as wm_cli_call. */
+int wm_cli_ask(const struct wm_cli_reach *reach, const struct wm_buf *path, wm_cli_reader *read, const void *arg,
+    char **ret);
 
 /* Keeps secrets out of core dumps: for commands that hold any for long. */
 void wm_cli_no_core(void);

@@ -16,6 +16,7 @@
 
 #define DEFAULT_CONFIG WM_SYSCONFDIR "/walmill.yaml"
 #define DEFAULT_SOCKET WM_RUNDIR "/walmill.sock"
+#define ASK_TIMEOUT (60 * WM_SEC)
 
 int
 wm_cli_exit_code(enum wm_status status)
@@ -143,6 +144,35 @@ wm_cli_call(const struct wm_cli_reach *reach, const char *method, const char *pa
 	if (wm_admin_call(socket, method, path, body, timeout, ret, &err) != WM_OK)
 		return wm_cli_fail(&err);
 	return -1;
+}
+
+int
+wm_cli_ask(const struct wm_cli_reach *reach, const struct wm_buf *path, wm_cli_reader *read, const void *arg,
+    char **ret)
+{
+	WM_AUTO(wm_freep) char *socket = wm_cli_socket(reach);
+	WM_AUTO(wm_freep) char *folder = NULL;
+	struct wm_error err, none;
+
+	if (socket == NULL)
+		return WM_EXIT_USAGE;
+	if (path->failed) {
+		wm_oom(&err, "the call");
+		return wm_cli_fail(&err);
+	}
+	if (wm_admin_call(socket, "GET", path->data, NULL, ASK_TIMEOUT, ret, &err) == WM_OK)
+		return -1;
+	if (strcmp(err.code, WM_ADMIN_NO_DAEMON) != 0 || (folder = wm_cli_state(reach)) == NULL)
+		return wm_cli_fail(&err);
+	switch (read(folder, arg, ret, &none)) {
+	case WM_OK:
+		return -1;
+	case WM_REJECT:
+		return wm_cli_fail(&none);
+	default:
+		fprintf(stderr, "walmill: %s\n", err.text);
+		return wm_cli_fail(&none);
+	}
 }
 
 /* ---- the process ---- */

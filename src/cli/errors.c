@@ -47,8 +47,9 @@ add_path(const struct question *q, struct wm_buf *path)
 }
 
 static enum wm_status
-read_state(const char *folder, const struct question *q, char **ret, struct wm_error *err)
+read_state(const char *folder, const void *arg, char **ret, struct wm_error *err)
 {
+	const struct question *q = arg;
 	WM_AUTO(wm_cli_free_statep) struct wm_state *state = NULL;
 	WM_AUTO(wm_buf_free) struct wm_buf text;
 	enum wm_status status;
@@ -71,32 +72,11 @@ read_state(const char *folder, const struct question *q, char **ret, struct wm_e
 static int
 ask(const struct wm_cli_reach *reach, const struct question *q, char **ret)
 {
-	WM_AUTO(wm_freep) char *socket = wm_cli_socket(reach);
-	WM_AUTO(wm_freep) char *folder = NULL;
 	WM_AUTO(wm_buf_free) struct wm_buf path;
-	struct wm_error err, none;
 
 	wm_buf_init(&path, 65536);
-	if (socket == NULL)
-		return WM_EXIT_USAGE;
 	add_path(q, &path);
-	if (path.failed) {
-		wm_oom(&err, "the call");
-		return wm_cli_fail(&err);
-	}
-	if (wm_admin_call(socket, "GET", path.data, NULL, CALL_TIMEOUT, ret, &err) == WM_OK)
-		return -1;
-	if (strcmp(err.code, WM_ADMIN_NO_DAEMON) != 0 || (folder = wm_cli_state(reach)) == NULL)
-		return wm_cli_fail(&err);
-	switch (read_state(folder, q, ret, &none)) {
-	case WM_OK:
-		return -1;
-	case WM_REJECT:
-		return wm_cli_fail(&none);
-	default:
-		fprintf(stderr, "walmill: %s\n", err.text);
-		return wm_cli_fail(&none);
-	}
+	return wm_cli_ask(reach, &path, read_state, q, ret);
 }
 
 /* ---- print ---- */

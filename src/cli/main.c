@@ -19,6 +19,7 @@ static const struct {
 	{ "status", "what every source, target and rule does", wm_cli_status },
 	{ "wait", "wait until the targets have what the sources have", wm_cli_wait },
 	{ "errors", "rows that a target or a rule refused", wm_cli_errors },
+	{ "receipts", "what was written where and when", wm_cli_receipts },
 	{ "pause", "stop applying a rule; nothing is lost", wm_cli_pause },
 	{ "resume", "go on applying a paused rule", wm_cli_resume },
 	{ "teardown", "drop the slot and publication that walmill made", wm_cli_teardown },

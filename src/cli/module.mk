@@ -26,6 +26,7 @@ walmill_SOURCES = \
 	%D%/pause.c \
 	%D%/progress.c \
 	%D%/progress.h \
+	%D%/receipts.c \
 	%D%/run.c \
 	%D%/status.c \
 	%D%/sync.c \

@@ -30,7 +30,8 @@ static const struct wm_option top_options[] = {
 	{ 0 },
 };
 
-static const char *const top_sections[] = { "sources", "targets", "rules", "journal", "admin", "alerts", "log", NULL };
+static const char *const top_sections[] = { "sources", "targets", "rules", "journal", "receipts",
+	"admin", "alerts", "log", NULL };
 
 static const struct wm_option source_options[] = {
 	{ .name = "uri", .kind = WM_OPT_STRING, .offset = offsetof(struct wm_source_config, uri), .required = true,
@@ -53,6 +54,24 @@ static const struct wm_option journal_options[] = {
 	{ .name = "max_bytes", .kind = WM_OPT_SIZE, .offset = offsetof(struct wm_config, journal_max_bytes),
 	    .fallback = "10GiB", .min = 1 << 20, .max = INT64_MAX,
 	    .help = "bound of the journal, where walmill stops acknowledging" },
+	{ 0 },
+};
+
+static const struct wm_option receipts_options[] = {
+	{ .name = "keep",
+	    .kind = WM_OPT_DURATION,
+	    .offset = offsetof(struct wm_config, receipts_keep),
+	    .fallback = "7d",
+	    .min = 1000 * 1000,
+	    .max = 36500LL * 86400 * 1000 * 1000,
+	    .help = "how long receipts are kept" },
+	{ .name = "max_bytes",
+	    .kind = WM_OPT_SIZE,
+	    .offset = offsetof(struct wm_config, receipts_max_bytes),
+	    .fallback = "64MiB",
+	    .min = 1 << 20,
+	    .max = INT64_MAX,
+	    .help = "bound of the receipts, where the oldest go" },
 	{ 0 },
 };
 
@@ -330,6 +349,17 @@ read_journal(struct wm_config *config, const struct wm_node *root, struct wm_dia
 	wm_options_fill(journal_options, node, "journal", NULL, config, diags);
 }
 
+static void
+read_receipts(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags)
+{
+	const struct wm_node *node = wm_node_get(root, "receipts");
+
+	config->receipts = !is_off(node);
+	if (is_off(node) || is_on(node))
+		node = NULL;
+	wm_options_fill(receipts_options, node, "receipts", NULL, config, diags);
+}
+
 /* HOST:PORT; an IPv6 address stands in brackets. */
 static bool
 is_address(const char *s)
@@ -434,6 +464,7 @@ read_root(struct wm_config *config, const struct wm_node *root, const char *writ
 	read_sources(config, root, diags);
 	read_targets(config, root, diags);
 	read_journal(config, root, diags);
+	read_receipts(config, root, diags);
 	read_admin(config, root, diags);
 	read_alerts(config, root, diags);
 	wm_options_fill(log_options, wm_node_get(root, "log"), "log", NULL, config, diags);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "letters.h"
+#include "receipts.h"
 
 bool
 apply_wants(struct worker *w, const struct unit *u)
@@ -64,6 +65,7 @@ apply_rollback(struct worker *w)
 	w->gather_since = 0;
 	w->in_transaction = false;
 	letters_forget(w->delivery.letters);
+	receipts_forget(w->delivery.receipts);
 	w->boundary_commit = atomic_load(&w->commit_lsn);
 	w->boundary_end = atomic_load(&w->end_lsn);
 	/* Where the stream stands when a rule's changes come again is known at the next boundary only. */
@@ -159,8 +161,11 @@ apply_commit(struct worker *w, struct wm_error *err)
 	advance_holds(w);
 	if (w->uncommitted || w->bookmarks) {
 		st = letters_before_commit(w->delivery.letters, err);
+		receipts_before_commit(w->delivery.receipts);
 		if (st == WM_OK)
 			st = bookmarks_commit_all(w, commit, end, err);
+		if (st == WM_OK)
+			receipts_after_commit(w->delivery.receipts);
 		if (st == WM_OK)
 			st = letters_remove(w->delivery.letters, err);
 		if (st != WM_OK)

@@ -10,7 +10,14 @@
 #include <string.h>
 
 #include "letters.h"
+#include "receipts.h"
 #include "walmill/strutil.h"
+
+static const char *
+origin(const struct delivery *d)
+{
+	return d->seed ? "seed" : "stream";
+}
 
 static enum wm_status
 bury(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view, const struct wm_row *row,
@@ -28,6 +35,7 @@ bury(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view,
 	stats_set_error(stats, why.text);
 	if (stats != NULL)
 		atomic_store(&stats->refused, true);
+	receipts_refused(d->receipts, rule, row == NULL ? 0 : row->at.commit_lsn, origin(d));
 	d->buried++;
 	return WM_OK;
 }
@@ -129,7 +137,10 @@ deliver_part(struct delivery *d, const struct wm_batch *part, size_t *bad, struc
 {
 	enum wm_status st = deliver_write(d, part, bad, err);
 
-	return st == WM_OK ? letters_settle(d->letters, part, err) : st;
+	if (st != WM_OK)
+		return st;
+	receipts_take(d->receipts, part, origin(d));
+	return letters_settle(d->letters, part, err);
 }
 
 /* Nothing stops: a row, or a part with one, was refused. */

@@ -208,6 +208,7 @@ struct hold {
 
 struct batcher;
 struct letters;
+struct receipts;
 
 struct batcher *batcher_create(void);
 void batcher_destroy(struct batcher *b);
@@ -229,6 +230,7 @@ struct delivery {
 	struct wm_target	*target;
 	const char		*failed_rule;	/* WM_REJECT: the rule that stops, borrowed from the setup */
 	struct letters		*letters;	/* of rows that were refused before */
+	struct receipts		*receipts;	/* NULL: off */
 	bool			 seed;		/* rows come from a seed */
 	uint64_t		 buried;	/* rows that became dead letters, ever */
 };
@@ -341,6 +343,7 @@ struct worker {
 struct wm_pipeline {
 	struct wm_setup		*setup;
 	struct wm_state		*state;
+	struct wm_receipts	*receipts;	/* NULL: off; as long as the workers */
 	bool			 once;
 	int			 fd;
 	wm_usec			 started;

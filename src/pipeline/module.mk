@@ -13,6 +13,8 @@ libwm_pipeline_a_SOURCES = \
 	%D%/letters.h \
 	%D%/partitions.c \
 	%D%/pipeline.c \
+	%D%/receipts.c \
+	%D%/receipts.h \
 	%D%/request.c \
 	%D%/retry.c \
 	%D%/route.c \

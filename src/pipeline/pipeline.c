@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "walmill/receipts.h"
 #include "walmill/strutil.h"
 
 #define ALIVE_FOR (120 * WM_SEC)
@@ -142,6 +143,9 @@ build(struct wm_pipeline *p, struct wm_error *err)
 	p->workers = calloc(config->nsources * p->setup->ntargets + 1, sizeof(struct worker *));
 	if (p->sources == NULL || p->workers == NULL)
 		return wm_oom(err, "the pipeline");
+	if (st == WM_OK && config->receipts)
+		st = wm_receipts_open(config->state, config->receipts_keep,
+		    config->receipts_max_bytes, &p->receipts, err);
 	for (size_t i = 0; st == WM_OK && i < config->nsources; i++) {
 		st = source_create(p, &config->sources[i], &p->sources[p->nsources], err);
 		if (st == WM_OK)
@@ -162,6 +166,8 @@ tear_down(struct wm_pipeline *p)
 	p->workers = NULL;
 	p->sources = NULL;
 	p->nworkers = p->nsources = 0;
+	wm_receipts_close(p->receipts);
+	p->receipts = NULL;
 }
 
 static void

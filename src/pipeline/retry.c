@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "letters.h"
+#include "receipts.h"
 #include "walmill/strutil.h"
 
 #define DUE_MAX 100			/* letters between two transactions */
@@ -178,6 +179,8 @@ write_row(struct worker *w, const struct wm_view *view, struct wm_row *row, stru
 
 	/* A refused row has opened the target's transaction too: it must not stay open. */
 	w->uncommitted |= st == WM_OK || st == WM_REJECT;
+	if (st == WM_OK)
+		receipts_take(w->delivery.receipts, &batch, "retry");
 	return st;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "letters.h"
+#include "receipts.h"
 #include "seeder.h"
 #include "walmill/strutil.h"
 
@@ -153,6 +154,7 @@ seeder_clear(struct seeder *s)
 	wm_plan_free(s->plan);
 	batcher_destroy(s->batcher);
 	letters_destroy(s->delivery.letters);
+	receipts_destroy(s->delivery.receipts);
 	free(s->visible);
 }
 
@@ -168,11 +170,14 @@ seeder_init(struct seeder *s, struct bulk *b, struct wm_error *err)
 	s->instance_lock = &b->lock;
 	s->delivery = b->w->delivery;
 	s->delivery.seed = true;
+	s->delivery.receipts = NULL;	/* its own follow */
 	s->batcher = batcher_create();
 	s->delivery.letters = letters_create(b->w->p, b->w->delivery.source, b->w->model->name);
 	if (s->batcher == NULL || s->delivery.letters == NULL)
 		return wm_oom(err, "a batch");
 	st = letters_load(s->delivery.letters, NULL, err);
+	if (st == WM_OK)
+		st = receipts_create(b->w->p, b->w->delivery.source, b->w->model->name, &s->delivery.receipts, err);
 	if (st != WM_OK)
 		return st;
 	if ((b->w->target->ops->caps & WM_TARGET_PARALLEL) != 0) {

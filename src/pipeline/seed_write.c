@@ -3,6 +3,7 @@
  * seed_write.c - what a seeder has gathered goes to the target.
  */
 #include "letters.h"
+#include "receipts.h"
 #include "seeder.h"
 
 /*
@@ -47,10 +48,15 @@ write_once(struct seeder *s, const char *name, const char *value, struct wm_erro
 		st = deliver(&s->delivery, batch, err);
 	if (st == WM_OK)
 		st = letters_remove(s->delivery.letters, err);
+	receipts_before_commit(s->delivery.receipts);
 	if (st == WM_OK)
 		st = bookmarks_commit(s->w, s->delivery.target, &mark, value != NULL, err);
-	if (st != WM_OK)
+	if (st == WM_OK)
+		receipts_after_commit(s->delivery.receipts);
+	if (st != WM_OK) {
 		letters_forget(s->delivery.letters);
+		receipts_forget(s->delivery.receipts);
+	}
 	if (st != WM_OK && s->delivery.target->ops->rollback != NULL)
 		s->delivery.target->ops->rollback(s->delivery.target);
 	return st;

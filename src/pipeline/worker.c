@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "letters.h"
+#include "receipts.h"
 #include "walmill/strutil.h"
 
 #define MEMORY_WAIT (20 * WM_MSEC)	/* for the rest of a transaction, before its first part is written */
@@ -388,6 +389,7 @@ idle(struct worker *w, struct wm_error *err)
 	st = apply_commit(w, err);
 	if (st != WM_OK)
 		return st;
+	receipts_idle(w->delivery.receipts);
 	atomic_store(&w->behind_since, 0);
 	if (w->p->once && once != 0 && atomic_load(&w->end_lsn) >= once && atomic_load(&w->settled) &&
 	    !atomic_exchange(&w->caught_up, true))
@@ -553,6 +555,8 @@ session(struct worker *w, struct wm_error *err)
 		st = bookmarks_load(w, err);
 	if (st == WM_OK)
 		st = letters_load(w->delivery.letters, w, err);
+	if (st == WM_OK)
+		st = receipts_recover(w->delivery.receipts, w, err);
 	if (st != WM_OK)
 		return st;
 	take_position(w);
@@ -640,6 +644,8 @@ worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *m
 	st = w->decoder == NULL || w->batcher == NULL || w->delivery.letters == NULL ? wm_oom(err, "a worker") :
 							wm_target_clone(model, &w->target, err);
 	if (st == WM_OK)
+		st = receipts_create(p, s->config->name, model->name, &w->delivery.receipts, err);
+	if (st == WM_OK)
 		st = wm_journal_reader_open(s->journal, 0, &w->reader, err);
 	if (st != WM_OK) {
 		worker_destroy(w);
@@ -701,6 +707,7 @@ worker_destroy(struct worker *w)
 	free(w->last_error);
 	request_clear(&w->wanted);
 	letters_destroy(w->delivery.letters);
+	receipts_destroy(w->delivery.receipts);
 	pthread_cond_destroy(&w->changed);
 	pthread_mutex_destroy(&w->lock);
 	free(w);

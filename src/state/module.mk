@@ -6,5 +6,6 @@ libwm_state_a_SOURCES = \
 	%D%/letters.c \
 	%D%/open.c \
 	%D%/reached.c \
+	%D%/receipts.c \
 	%D%/sources.c \
 	%D%/sql.c

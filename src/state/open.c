@@ -227,3 +227,9 @@ wm_state_close(struct wm_state *s)
 	free(s->path);
 	free(s);
 }
+
+char *
+wm_state_folder(const struct wm_state *s)
+{
+	return strndup(s->path, (size_t)(strrchr(s->path, '/') - s->path));
+}
