@@ -5,25 +5,9 @@ import json
 
 import pytest
 from walmill_testing import wait_until
+from walmill_testing.refusal import accept, refuse
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, n int, v text); INSERT INTO t SELECT i, i, 'v' FROM generate_series(1, 50) i"
-
-
-def refuse(daemon, table="t"):
-    """What an administrator may have put on the view by hand: no n of 100 or more."""
-    if daemon.reader().kind == "postgres":
-        daemon.reader().execute(f"ALTER TABLE {table} ADD CONSTRAINT small CHECK (n < 100)")
-    else:
-        daemon.reader().execute("".join(
-            f"CREATE TRIGGER small_{event} BEFORE {event} ON {table} WHEN NEW.n >= 100 BEGIN SELECT RAISE(ABORT, 'n is not small'); END;"
-            for event in ("INSERT", "UPDATE")))
-
-
-def accept(daemon, table="t"):
-    if daemon.reader().kind == "postgres":
-        daemon.reader().execute(f"ALTER TABLE {table} DROP CONSTRAINT small")
-    else:
-        daemon.reader().execute("DROP TRIGGER small_INSERT; DROP TRIGGER small_UPDATE;")
 
 
 def test_refused_rows_become_dead_letters(db, start):
@@ -157,8 +141,12 @@ def test_retry_until_the_target_takes_it(db, start):
     refuse(daemon)
     db.execute("INSERT INTO t VALUES (500, 500, 'bad')")
     db.execute("INSERT INTO t VALUES (501, 1, 'behind it')")
-    wait_until(lambda: daemon.target("target")["state"] == "retrying" and daemon.target("target")["retries"] > 1, "it retries", 30)
-    assert "small" in daemon.target("target")["last_error"]
+
+    def retries():
+        target = daemon.target("target")
+        return target["state"] == "retrying" and target["retries"] > 1 and "small" in (target["last_error"] or "")
+
+    wait_until(retries, "it retries, and says why", 30)
     assert daemon.rows("SELECT count(*) FROM t WHERE id >= 500") == [(0,)]
     accept(daemon)
     daemon.same("t")

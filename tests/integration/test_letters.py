@@ -1,32 +1,19 @@
 # SPDX-License-Identifier: PostgreSQL
 """Dead letters again: retry, drop, and that an older value is never put over a newer one."""
 
+import contextlib
 import json
 import random
+import sqlite3
 import subprocess
 
+import pytest
 from walmill_testing import wait_until
 from walmill_testing.daemon import program
+from walmill_testing.refusal import accept, refuse
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, n int, v text); INSERT INTO t SELECT i, i, 'v' FROM generate_series(1, 50) i"
 LONG = "CREATE TABLE t (id int PRIMARY KEY, n int, v text); ALTER TABLE t ALTER v SET STORAGE EXTERNAL"
-
-
-def refuse(daemon, table="t"):
-    """The target takes no n of 100 or more."""
-    if daemon.reader().kind == "postgres":
-        daemon.reader().execute(f"ALTER TABLE {table} ADD CONSTRAINT small CHECK (n < 100) NOT VALID")
-    else:
-        daemon.reader().execute("".join(
-            f"CREATE TRIGGER small_{event} BEFORE {event} ON {table} WHEN NEW.n >= 100 BEGIN SELECT RAISE(ABORT, 'n is not small'); END;"
-            for event in ("INSERT", "UPDATE")))
-
-
-def accept(daemon, table="t"):
-    if daemon.reader().kind == "postgres":
-        daemon.reader().execute(f"ALTER TABLE {table} DROP CONSTRAINT small")
-    else:
-        daemon.reader().execute("DROP TRIGGER small_INSERT; DROP TRIGGER small_UPDATE;")
 
 
 def retry(daemon, *options, expect=0):
@@ -250,9 +237,50 @@ def test_drop_without_a_daemon(db, start):
     daemon.wait()
     daemon.sigterm()
     first = daemon.errors()[0]["id"]
+    asked = daemon.run("errors retry", expect=1)
+    assert asked.stdout == "" and "no walmill daemon" in asked.stderr
+    assert {x["attempts"] for x in daemon.errors()} == {1}
     daemon.run("errors drop", str(first))
     assert len(daemon.errors()) == 1
     daemon.run("errors drop", str(first), expect=1)
+
+
+@pytest.mark.parametrize("meanwhile", [
+    "UPDATE t SET n = 7, v = 'newer' WHERE id = 101",
+    "UPDATE t SET n = 700, v = 'newer' WHERE id = 101",
+    "DELETE FROM t WHERE id = 101",
+    "UPDATE t SET id = 202, n = 8 WHERE id = 101",
+    "TRUNCATE t",
+    "TRUNCATE t; INSERT INTO t VALUES (101, 9, 'again')",
+    None,
+])
+def test_kill_between_a_retry_and_its_record(db, start, meanwhile):
+    """The row is in the target, the letter still there: what came meanwhile is newer than the letter."""
+    daemon = begin(db, start)
+    db.execute("INSERT INTO t VALUES (101, 500, 'older')")
+    daemon.wait()
+    accept(daemon)
+    with contextlib.closing(sqlite3.connect(daemon.folder / "state" / "walmill.db", isolation_level=None)) as state:
+        # Whoever wants to write to the state has to wait: the retry, when it takes the letter out.
+        state.execute("BEGIN IMMEDIATE")
+        asked = subprocess.Popen([program(), "errors", "retry", "-c", str(daemon.config)],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: daemon.rows("SELECT n FROM t WHERE id = 101") == [(500,)], "the row is in the target")
+        daemon.sigkill()
+        asked.wait(60)
+    if meanwhile is not None and "700" in meanwhile:
+        refuse(daemon)
+    if meanwhile is not None:
+        db.execute(meanwhile)
+    daemon.start()
+    daemon.wait()
+    refused = meanwhile is not None and "700" in meanwhile
+    assert len(daemon.errors()) == (meanwhile is None or refused)
+    if refused:
+        accept(daemon)
+    retry(daemon)
+    daemon.same("t")
+    assert daemon.errors() == []
 
 
 def test_kill_during_retries_and_changes_never_brings_an_older_value_back(db, start):
