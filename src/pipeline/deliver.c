@@ -140,7 +140,7 @@ deliver_part(struct delivery *d, const struct wm_batch *part, size_t *bad, struc
 	if (st != WM_OK)
 		return st;
 	receipts_take(d->receipts, part, origin(d));
-	return letters_settle(d->letters, part, err);
+	return letters_settle(d->letters, part, d->seed, err);
 }
 
 /* Nothing stops: a row, or a part with one, was refused. */

@@ -234,6 +234,7 @@ add_settled(struct letters *l, int64_t id, wm_lsn lsn, uint64_t row, struct wm_e
 struct found {
 	int64_t			 id;
 	struct wm_position	 at;
+	bool			 seed;
 };
 
 static void
@@ -242,6 +243,7 @@ take_found(void *arg, const struct wm_dead_letter *letter)
 	struct found *f = arg;
 
 	f->id = letter->id;
+	f->seed = strcmp(letter->origin, "seed") == 0;
 	f->at = (struct wm_position){ .commit_lsn = letter->commit_lsn, .index = letter->index };
 }
 
@@ -251,9 +253,13 @@ not_newer(struct wm_position a, struct wm_position b)
 	return a.commit_lsn < b.commit_lsn || (a.commit_lsn == b.commit_lsn && a.index <= b.index);
 }
 
+/*
+ * Positions order the changes of the stream.  What a seed reads is newer than what was applied before, and what the
+ * stream brings afterwards is newer than that, whatever their positions are.
+ */
 static enum wm_status
 settle_key(struct letters *l, const struct wm_view *view, const struct wm_row *row, const struct wm_value *old_key,
-    struct wm_error *err)
+    bool seed, struct wm_error *err)
 {
 	struct wm_dead_letter name = { .source = l->source, .target = l->target, .rule = view->rule, .view = view->name,
 		.identity = key_text(l, view, row->values, old_key) };
@@ -267,7 +273,7 @@ settle_key(struct letters *l, const struct wm_view *view, const struct wm_row *r
 	if (!filter_has(l, hash))
 		return WM_OK;
 	st = wm_state_dead_letter_find(l->state, &name, take_found, &f, &found, err);
-	if (st != WM_OK || !found || !not_newer(f.at, row->at))
+	if (st != WM_OK || !found || !(seed || f.seed || not_newer(f.at, row->at)))
 		return st;
 	return add_settled(l, f.id, row->at.commit_lsn, hash, err);
 }
@@ -291,7 +297,7 @@ take_emptied(void *arg, const struct wm_dead_letter *letter)
 }
 
 enum wm_status
-letters_settle(struct letters *l, const struct wm_batch *batch, struct wm_error *err)
+letters_settle(struct letters *l, const struct wm_batch *batch, bool seed, struct wm_error *err)
 {
 	enum wm_status st = WM_OK;
 
@@ -303,9 +309,9 @@ letters_settle(struct letters *l, const struct wm_batch *batch, struct wm_error 
 			st = wm_state_dead_letters_between(l->state, l->source, l->target, take_emptied, &e, err);
 		st = st == WM_OK ? e.st : st;
 		for (size_t k = 0; k < v->nrows && st == WM_OK; k++) {
-			st = settle_key(l, v->view, &v->rows[k], NULL, err);
+			st = settle_key(l, v->view, &v->rows[k], NULL, seed, err);
 			if (st == WM_OK && v->rows[k].old_key != NULL)
-				st = settle_key(l, v->view, &v->rows[k], v->rows[k].old_key, err);
+				st = settle_key(l, v->view, &v->rows[k], v->rows[k].old_key, seed, err);
 		}
 	}
 	return st;

@@ -26,7 +26,7 @@ enum wm_status letters_load(struct letters *l, struct worker *w, struct wm_error
 enum wm_status letters_bury(struct letters *l, const struct wm_rule *rule, const struct wm_view *view,
     const struct wm_row *row, bool seed, const char *class, const struct wm_error *why, struct wm_error *err);
 /* Written: letters of these rows that are not newer are void once the transaction is committed. */
-enum wm_status letters_settle(struct letters *l, const struct wm_batch *batch, struct wm_error *err);
+enum wm_status letters_settle(struct letters *l, const struct wm_batch *batch, bool seed, struct wm_error *err);
 /* Every letter of the view was made by an older life of it. */
 enum wm_status letters_drop_view(struct letters *l, const struct wm_view *view, struct wm_error *err);
 

@@ -24,6 +24,7 @@ struct attempt {
 	struct wm_arena		*arena;
 	struct wm_letter_mark	*done;		/* written, not yet committed */
 	size_t			 ndone;
+	bool			 sees_all;	/* the worker's connection to the source sees what has been applied */
 	struct wm_error		*err;
 };
 
@@ -117,6 +118,24 @@ not_now(struct worker *w, const struct unit *u, const struct wm_dead_letter *l)
 	return NULL;
 }
 
+/* Not before the source shows what the stream has brought: an older row would be read, and taken for the newest. */
+static enum wm_status
+look_at_source(struct attempt *a, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	enum wm_status st = worker_sql(a->w, err);
+
+	if (st != WM_OK || a->sees_all)
+		return st;
+	st = wm_pg_query(a->w->sql, "SELECT pg_catalog.pg_current_snapshot()", 0, NULL, "could not read the snapshot",
+	    &res, err);
+	if (st != WM_OK)
+		return st;
+	a->sees_all = worker_sees_all(a->w, PQgetvalue(res, 0, 0));
+	return a->sees_all ? WM_OK : wm_fail_code(err, WM_RETRY, "later",
+	    "a transaction that has been committed is not visible at the source yet; try again later");
+}
+
 /*
  * The source's row now, judged by the rule again.  *ret_rows 0: nothing is to be written, the letter is settled.
  * WM_REJECT: not this time; the letter stays.
@@ -141,7 +160,7 @@ row_at_source(struct attempt *a, struct wm_plan *plan, const struct letter_row *
 		return wm_fail(err, WM_REJECT,
 		    "the row has to be read at the source again, but the letter does not hold "
 		    "the source's key (it is masked, computed or left out): change the row there, or seed the rule");
-	st = worker_sql(w, err);
+	st = look_at_source(a, err);
 	if (st == WM_OK)
 		st = wm_seed_read_row(w->sql, wm_plan_relation(plan), wm_plan_needed(plan), keys, nkeys, &key,
 		    a->arena, &row, &found, err);

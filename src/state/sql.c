@@ -95,7 +95,7 @@ static const char *const statements[WM_STMT_COUNT] = {
 	    " numbers = excluded.numbers, replay = excluded.replay, class = excluded.class, code = excluded.code,"
 	    " message = excluded.message, last_time = excluded.last_time, superseded = 0"
 	    /* What waits in a batch is written later than what was refused before it got there.  LSNs are unsigned. */
-	    " WHERE (excluded.commit_lsn < 0, excluded.commit_lsn, excluded.change)"
+	    " WHERE origin = 'seed' OR excluded.origin = 'seed' OR (excluded.commit_lsn < 0, excluded.commit_lsn, excluded.change)"
 	    " >= (commit_lsn < 0, commit_lsn, change)",
 	[WM_STMT_LETTERS] =
 	    "SELECT " LETTER_COLUMNS " FROM letter WHERE id > ?1 AND (?2 IS NULL OR rule = ?2)"

@@ -548,6 +548,20 @@ a_row_has_one_letter_of_its_last_change(void **state)
 	assert_true(found);
 	assert_non_null(strstr(seen.text, "later"));
 	assert_int_equal(seen.last.attempts, 1);
+	/* What a seed reads is newer than what came before, and what comes afterwards is newer than that. */
+	l.commit_lsn = 0;
+	l.origin = "seed";
+	l.message = "seeded";
+	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letter_find(f->state, &l, note, &seen, &found, &f->err), WM_OK);
+	assert_non_null(strstr(seen.text, "seeded"));
+	l.commit_lsn = 0x10;
+	l.index = 0;
+	l.origin = "stream";
+	l.message = "streamed";
+	assert_int_equal(wm_state_dead_letter_add(f->state, &l, &f->err), WM_OK);
+	assert_int_equal(wm_state_dead_letter_find(f->state, &l, note, &seen, &found, &f->err), WM_OK);
+	assert_non_null(strstr(seen.text, "streamed"));
 	l.view = "other";
 	assert_int_equal(wm_state_dead_letter_find(f->state, &l, note, &seen, &found, &f->err), WM_OK);
 	assert_false(found);
