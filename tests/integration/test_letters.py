@@ -6,6 +6,7 @@ import json
 import random
 import sqlite3
 import subprocess
+import threading
 
 import pytest
 from walmill_testing import wait_until
@@ -316,3 +317,33 @@ def test_kill_during_retries_and_changes_never_brings_an_older_value_back(db, st
         pass
     daemon.same("t")
     assert daemon.errors() == []
+
+
+def test_row_is_read_again_only_where_its_commit_shows(db, pg, daemon):
+    """The stream brings a commit that waits for a standby; other sessions still see the row of before."""
+    db.execute(TABLE)
+    d = daemon("- {table: public.t, on_error: dead_letter, columns: {check: {n: n < 100}}}").start()
+    d.same("t")
+    with pg.admin() as admin, db.connect().cursor() as waiting:
+        waiting.execute("SELECT pg_backend_pid()")
+        pid = waiting.fetchone()[0]
+        thread = threading.Thread(target=waiting.execute, args=("UPDATE t SET n = 500 WHERE id = 1",))
+        admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        admin.execute("SELECT pg_reload_conf()")
+        try:
+            wait_until(lambda: admin.rows("SHOW synchronous_standby_names") == [("nobody",)], "the setting")
+            thread.start()
+            wait_until(lambda: len(d.errors()) == 1, "the letter of a change that nobody sees")
+            failed = retry(d, expect=1)
+            assert "not visible" in failed["failures"][0]["message"] and len(d.errors()) == 1
+            assert d.errors()[0]["attempts"] == 1
+        finally:
+            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            admin.execute("SELECT pg_reload_conf()")
+            admin.execute(f"SELECT pg_cancel_backend({pid})")
+            thread.join(30)
+    assert "check" in retry(d, expect=1)["failures"][0]["message"]
+    db.execute("UPDATE t SET n = 2 WHERE id = 1")
+    d.same("t")
+    assert d.errors() == []
+    d.sigterm()
