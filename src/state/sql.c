@@ -65,7 +65,8 @@ static const char *const statements[WM_STMT_COUNT] = {
 	[WM_STMT_SOURCE_GET] =
 	    "SELECT system_id, timeline, slot, publication, slot_made, consistent_lsn, acked_lsn "
 	    "FROM source WHERE name = ?1",
-	[WM_STMT_SOURCE_PUT] = "INSERT OR REPLACE INTO source VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[WM_STMT_SOURCE_PUT] =
+	    "INSERT OR REPLACE INTO source VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[WM_STMT_SOURCE_ACK] = "UPDATE source SET acked_lsn = ?2 WHERE name = ?1",
 	[WM_STMT_SOURCE_DELETE] = "DELETE FROM source WHERE name = ?1",
 	[WM_STMT_SOURCE_DELETE_REACHED] = "DELETE FROM reached WHERE source = ?1",
@@ -77,9 +78,11 @@ static const char *const statements[WM_STMT_COUNT] = {
 	[WM_STMT_GAP_ADD] = "INSERT OR IGNORE INTO gap VALUES (?1, ?2)",
 	[WM_STMT_GAPS_GET] = "SELECT oid FROM gap WHERE source = ?1 ORDER BY oid",
 	[WM_STMT_GAPS_CLEAR] = "DELETE FROM gap WHERE source = ?1",
-	[WM_STMT_BOOKMARKS_LOAD] = "SELECT name, value FROM bookmark WHERE target = ?1 AND source = ?2 ORDER BY name",
+	[WM_STMT_BOOKMARKS_LOAD] =
+	    "SELECT name, value FROM bookmark WHERE target = ?1 AND source = ?2 ORDER BY name",
 	[WM_STMT_BOOKMARK_PUT] = "INSERT OR REPLACE INTO bookmark VALUES (?1, ?2, ?3, ?4)",
-	[WM_STMT_BOOKMARK_DELETE] = "DELETE FROM bookmark WHERE target = ?1 AND source = ?2 AND name = ?3",
+	[WM_STMT_BOOKMARK_DELETE] =
+	    "DELETE FROM bookmark WHERE target = ?1 AND source = ?2 AND name = ?3",
 	[WM_STMT_MASK_KEY_GET] = "SELECT value FROM secret WHERE name = 'mask_key'",
 	[WM_STMT_MASK_KEY_PUT] = "INSERT INTO secret VALUES ('mask_key', ?1)",
 	[WM_STMT_LETTER_ADD] =
@@ -105,7 +108,8 @@ static const char *const statements[WM_STMT_COUNT] = {
 	[WM_STMT_LETTER_FIND] =
 	    "SELECT " LETTER_COLUMNS " FROM letter"
 	    " WHERE source = ?1 AND target = ?2 AND rule = ?3 AND view = ?4 AND identity = ?5",
-	[WM_STMT_LETTER_KEYS] = "SELECT " LETTER_COLUMNS " FROM letter WHERE source = ?1 AND target = ?2 ORDER BY id",
+	[WM_STMT_LETTER_KEYS] =
+	    "SELECT " LETTER_COLUMNS " FROM letter WHERE source = ?1 AND target = ?2 ORDER BY id",
 	[WM_STMT_LETTER_COUNT] = "SELECT count(*) FROM letter WHERE ?1 IS NULL OR rule = ?1",
 	[WM_STMT_LETTER_SUPERSEDE] = "UPDATE letter SET superseded = ?2 WHERE id = ?1",
 	[WM_STMT_LETTER_DROP] = "DELETE FROM letter WHERE id = ?1",
