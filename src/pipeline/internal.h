@@ -132,7 +132,31 @@ void source_release_snapshot(struct source *s);
 void source_resend(struct source *s);
 /* The keeper is to match rules and catalog now. */
 void source_look_again(struct source *s);
+/* Whether the source's threads are to end. */
+bool source_stopping(struct source *s);
+/* An operator must act: the source goes no further. */
+void source_give_up(struct source *s, const struct wm_error *err);
+/* Shows the error and waits as long as the back-off says, or until the stop. */
+void source_retry_later(struct source *s, struct wm_backoff *backoff, const struct wm_error *err);
+
+/* ---- sessions.c ---- */
+
 void *source_receiver_main(void *arg);
+
+/* ---- positions.c ---- */
+
+enum wm_status source_open_journal(struct source *s, struct wm_error *err);
+/* arg is the source.  Stores what the source is about to be told, and lets the journal go that nobody needs. */
+enum wm_status source_store_progress(void *arg, wm_lsn lsn, struct wm_error *err);
+/*
+ * Places the workers where their targets stand; the journal goes on where it ended, or begins at what the source was
+ * last told.  known: the slot was made before this start.  WM_OPERATOR: a target lacks what nobody has any more.
+ */
+enum wm_status source_settle_journal(struct source *s, const struct wm_source_record *rec, bool known,
+    struct wm_error *err);
+
+/* ---- guard.c ---- */
+
 /* Is this server the one that record is about, and does its slot still hold what we need? */
 enum wm_status guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_record *record,
     const char *source, struct wm_error *err);
@@ -394,6 +418,10 @@ void worker_rest(struct worker *w, wm_usec until);
 /* Recomputes the states that status shows for the rules of this worker. */
 void worker_show_rules(struct worker *w);
 /* The hold of a rule, or NULL. */
+/* What ended after from comes again: from the journal, or from the source when it is not kept there. */
+void worker_replay(struct worker *w, wm_lsn from);
+/* Does what w->wanted asks for.  Between two transactions; a failure is the session's, and the asker's. */
+enum wm_status worker_serve(struct worker *w, struct wm_error *err);
 struct hold *worker_hold(struct worker *w, const struct wm_rule *rule);
 /* The rule stops here, at the last committed position. */
 enum wm_status worker_add_hold(struct worker *w, const struct wm_rule *rule, enum hold_why why, struct wm_error *err);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * keeper.c - a source's two threads.
+ * keeper.c - a source's life, and the first of its two threads; the other is the receiver's, in sessions.c.
  *
  * The keeper speaks SQL: it settles who the server is, makes publication and slot (in this order:
- * a slot must not be older than its publication), and looks for new tables now and then.  The
- * receiver runs one streaming session after another.
+ * a slot must not be older than its publication), and looks for new tables now and then.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,7 @@
 
 #define SNAPSHOT_FOR (120 * WM_SEC)	/* how long an exported snapshot is kept for targets that are down */
 
-/* ---- shared by both ---- */
+/* ---- shared by both threads ---- */
 
 void
 source_wake(struct source *s)
@@ -54,8 +53,8 @@ source_set_error(struct source *s, const struct wm_error *err)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static bool
-stopping(struct source *s)
+bool
+source_stopping(struct source *s)
 {
 	bool stop;
 
@@ -78,8 +77,8 @@ rest(struct source *s, wm_usec time)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void
-give_up(struct source *s, const struct wm_error *err)
+void
+source_give_up(struct source *s, const struct wm_error *err)
 {
 	source_set_error(s, err);
 	wm_log(WM_LOG_ERROR, "source_failed", "%s", err->text);
@@ -92,8 +91,8 @@ give_up(struct source *s, const struct wm_error *err)
 	pipeline_notice(s->p);
 }
 
-static void
-retry_later(struct source *s, struct wm_backoff *backoff, const struct wm_error *err)
+void
+source_retry_later(struct source *s, struct wm_backoff *backoff, const struct wm_error *err)
 {
 	wm_usec until = wm_clock_mono() + wm_backoff_next(backoff);
 
@@ -101,7 +100,7 @@ retry_later(struct source *s, struct wm_backoff *backoff, const struct wm_error 
 	atomic_store(&s->state, SOURCE_RETRYING);
 	wm_log(WM_LOG_WARNING, "source_retry", "%s", err->text);
 	pipeline_notice(s->p);
-	while (!stopping(s) && wm_clock_mono() < until) {
+	while (!source_stopping(s) && wm_clock_mono() < until) {
 		atomic_store(&s->shared.alive, wm_clock_mono());
 		rest(s, until - wm_clock_mono());
 	}
@@ -144,172 +143,6 @@ source_release_snapshot(struct source *s)
 	if (last)
 		drop_snapshot(s);
 }
-
-/* ---- the receiver ---- */
-
-/* The state may not have taken what it was told. */
-static void
-forget_progress(struct source *s)
-{
-	for (size_t i = 0; i < s->p->nworkers; i++)
-		if (s->p->workers[i]->source == s)
-			s->p->workers[i]->reached = (struct wm_reached){ 0 };
-}
-
-/* What the state does not know yet of the source's workers; list has room for all. */
-static size_t
-collect_progress(struct source *s, struct wm_reached *list)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < s->p->nworkers; i++) {
-		struct worker *w = s->p->workers[i];
-		struct wm_reached now = { .target = w->model->name, .stored = atomic_load(&w->stored_lsn),
-			.passed = wm_journal_reader_committed(w->reader) };
-
-		if (w->source != s || !atomic_load(&w->recorded) ||
-		    (now.stored == w->reached.stored && now.passed == w->reached.passed))
-			continue;
-		w->reached = list[n++] = now;
-	}
-	return n;
-}
-
-static enum wm_status
-store_progress(void *arg, wm_lsn lsn, struct wm_error *err)
-{
-	struct source *s = arg;
-	WM_AUTO(wm_freep) struct wm_reached *list = calloc(s->p->nworkers + 1, sizeof(*list));
-	/* Read first: what is trimmed must be known to the state. */
-	wm_lsn passed = wm_journal_committed_lsn(s->journal);
-	enum wm_status st;
-	size_t n;
-
-	if (list == NULL)
-		return wm_oom(err, "positions");
-	n = collect_progress(s, list);
-	if (n > 0 || s->record.acked_lsn != lsn) {
-		st = wm_state_progress(s->p->state, s->config->name, lsn, list, n, err);
-		if (st != WM_OK) {
-			forget_progress(s);
-			return st;
-		}
-		pthread_mutex_lock(&s->lock);
-		s->record.acked_lsn = lsn;
-		pthread_mutex_unlock(&s->lock);
-	}
-	wm_journal_trim(s->journal, passed);
-	return WM_OK;
-}
-
-static void
-streaming(void *arg)
-{
-	struct source *s = arg;
-
-	atomic_store(&s->state, SOURCE_STREAMING);
-	source_set_error(s, NULL);
-	wm_log(WM_LOG_INFO, "streaming", "source \"%s\" streams from slot \"%s\" at " WM_LSN_FMT, s->config->name,
-	    s->config->slot, WM_LSN_ARGS(wm_journal_complete_lsn(s->journal)));
-	pipeline_notice(s->p);
-}
-
-/* A timeline that changed and was found good is kept. */
-static enum wm_status
-keep_record(struct source *s, const struct wm_source_record *record, struct wm_error *err)
-{
-	bool changed;
-
-	pthread_mutex_lock(&s->lock);
-	changed = s->record.timeline != record->timeline;
-	s->record.timeline = record->timeline;
-	pthread_mutex_unlock(&s->lock);
-	return changed ? wm_state_source_put(s->p->state, s->config->name, record, err) : WM_OK;
-}
-
-static enum wm_status
-one_session(struct source *s, struct wm_error *err)
-{
-	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
-	WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
-	char inserts[WM_PUBLICATION_NAMELEN];
-	struct wm_receiver r = { .slot = s->config->slot,
-		.publication = s->config->publication,
-		.inserts = s->config->manage ? inserts : NULL,
-		.silence = s->config->silence,
-		.journal = s->journal,
-		.shared = &s->shared,
-		.store_progress = store_progress,
-		.streaming = streaming,
-		.arg = s };
-	struct wm_source_record record;
-	bool exists = false;
-	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
-
-	if (st == WM_OK)
-		st = wm_pg_connect(s->config->uri, WM_PG_REPLICATION, "walmill", &c, err);
-	pthread_mutex_lock(&s->lock);
-	record = s->record;
-	pthread_mutex_unlock(&s->lock);
-	if (st == WM_OK)
-		st = guard_check(c, sql, &record, s->config->name, err);
-	if (st == WM_OK)
-		st = keep_record(s, &record, err);
-	/* PostgreSQL 18 leaves out the changes of a publication that is missing, with a warning only. */
-	if (st == WM_OK)
-		st = wm_publication_exists(sql, s->config->publication, &exists, err);
-	wm_publication_inserts_name(s->config->publication, inserts);
-	if (st == WM_OK && exists && s->config->manage)
-		st = wm_publication_exists(sql, inserts, &exists, err);
-	if (st == WM_OK && !exists)
-		st = wm_fail(err, WM_OPERATOR,
-		    "publication \"%s\" of source \"%s\" does not exist any more; the changes since it was "
-		    "dropped cannot be had: run `walmill teardown` and start again to seed anew",
-		    s->config->publication, s->config->name);
-	if (st == WM_OK)
-		st = wm_journal_mend(s->journal, err);
-	if (st == WM_OK && atomic_exchange(&s->shared.resend, false)) {
-		wm_lsn from = wm_journal_committed_lsn(s->journal);
-
-		/* A reader that has not opened its target yet has committed nothing in this life. */
-		st = wm_journal_restart(s->journal, from > record.acked_lsn ? from : record.acked_lsn, err);
-	}
-	if (st != WM_OK)
-		return st;
-	r.start = wm_journal_complete_lsn(s->journal);
-	return wm_receiver_run(c, &r, err);
-}
-
-void *
-source_receiver_main(void *arg)
-{
-	struct source *s = arg;
-	struct wm_backoff backoff;
-
-	wm_log_context("source", s->config->name);
-	wm_backoff_init(&backoff, 100 * WM_MSEC, 30 * WM_SEC);
-	while (!stopping(s)) {
-		struct wm_error err = { 0 };
-		wm_usec began = wm_clock_mono();
-		enum wm_status st = one_session(s, &err);
-
-		if (st == WM_OK)
-			continue;	/* stop, or send again */
-		atomic_fetch_add(&s->reconnects, 1);
-		if (st == WM_OPERATOR) {
-			give_up(s, &err);
-			break;
-		}
-		if (wm_clock_mono() - began > 60 * WM_SEC)
-			wm_backoff_reset(&backoff);
-		retry_later(s, &backoff, &err);
-	}
-	if (atomic_load(&s->state) != SOURCE_FAILED)
-		atomic_store(&s->state, SOURCE_STOPPED);
-	return NULL;
-}
-
-/* ---- the keeper ---- */
 
 static enum wm_status
 make_slot(struct source *s, struct wm_pg *c, struct wm_source_record *rec, struct wm_error *err)
@@ -444,77 +277,6 @@ forget_gaps(struct source *s, struct wm_error *err)
 	return st;
 }
 
-/* Where each worker stands; *ret_last: the one that is furthest behind, NULL when all are new. */
-static enum wm_status
-place_workers(struct source *s, const struct worker **ret_last, struct wm_error *err)
-{
-	WM_AUTO(wm_freep) const char **targets = calloc(s->p->nworkers + 1, sizeof(*targets));
-	enum wm_status st = targets == NULL ? wm_oom(err, "targets") : WM_OK;
-	size_t n = 0;
-
-	for (size_t i = 0; st == WM_OK && i < s->p->nworkers; i++) {
-		struct worker *w = s->p->workers[i];
-		struct wm_reached reached;
-		bool found = false;
-
-		if (w->source != s)
-			continue;
-		targets[n++] = w->model->name;
-		st = wm_state_reached_get(s->p->state, s->config->name, w->model->name, &reached, &found, err);
-		if (st != WM_OK)
-			break;
-		atomic_store(&w->recorded, found);
-		if (!found)
-			continue;
-		wm_journal_commit(w->reader, reached.passed);
-		if (*ret_last == NULL || reached.passed < wm_journal_reader_committed((*ret_last)->reader))
-			*ret_last = w;
-	}
-	return st == WM_OK ? wm_state_reached_keep(s->p->state, s->config->name, targets, n, err) : st;
-}
-
-/* With `journal: off`: files of before that no target needs. */
-static enum wm_status
-delete_unused_journal(const struct source *s, struct wm_error *err)
-{
-	WM_AUTO(wm_freep) char *folder = wm_config_journal_folder(s->p->setup->config, s->config->name);
-
-	return folder == NULL ? wm_oom(err, "the journal's folder") : wm_journal_delete(folder, err);
-}
-
-/* The journal goes on where it ended, or begins at what the source was last told. */
-static enum wm_status
-settle_journal(struct source *s, const struct wm_source_record *rec, bool known, struct wm_error *err)
-{
-	wm_lsn complete = wm_journal_complete_lsn(s->journal), passed = UINT64_MAX;
-	const struct worker *last = NULL;
-	enum wm_status st = place_workers(s, &last, err);
-
-	if (st != WM_OK)
-		return st;
-	if (last != NULL)
-		passed = wm_journal_reader_committed(last->reader);
-	if (known && complete != 0 && complete < rec->acked_lsn && passed < rec->acked_lsn)
-		return wm_fail(err, WM_OPERATOR,
-		    "the journal of source \"%s\" ends at " WM_LSN_FMT
-		    ", but the source was told that everything up to " WM_LSN_FMT
-		    " is safe, and target \"%s\" has not got that far: files were damaged or taken away; put "
-		    "them back, or run `walmill teardown` and start again to seed anew",
-		    s->config->name, WM_LSN_ARGS(complete), WM_LSN_ARGS(rec->acked_lsn),
-		    last->model->name);
-	/* Of a transaction that is larger than the journal the beginning may be gone: the source still has it. */
-	if (!known || complete < rec->acked_lsn ||
-	    (passed < wm_journal_base_lsn(s->journal) && passed >= rec->acked_lsn))
-		st = wm_journal_restart(s->journal, rec->acked_lsn, err);
-	if (st == WM_OK && !s->p->setup->config->journal && passed >= rec->acked_lsn)
-		st = delete_unused_journal(s, err);
-	/* A target that is new begins here. */
-	for (size_t i = 0; st == WM_OK && i < s->p->nworkers; i++)
-		if (s->p->workers[i]->source == s && !atomic_load(&s->p->workers[i]->recorded))
-			wm_journal_commit(s->p->workers[i]->reader, wm_journal_complete_lsn(s->journal));
-	return st;
-}
-
 /* Everything up to the point where workers and receiver can start. */
 static enum wm_status
 prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
@@ -541,7 +303,7 @@ prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
 	if (st == WM_OK)
 		st = wm_pg_current_lsn(sql, &now, err);
 	if (st == WM_OK)
-		st = settle_journal(s, &rec, known, err);
+		st = source_settle_journal(s, &rec, known, err);
 	if (st != WM_OK) {
 		tableset_unref(tables);
 		return st;
@@ -612,7 +374,7 @@ keep(struct source *s, uint64_t *version, struct wm_error *err)
 		if (st == WM_OK)
 			st = start_receiver(s, err);
 	}
-	while (st == WM_OK && !stopping(s)) {
+	while (st == WM_OK && !source_stopping(s)) {
 		st = look(s, sql, version, err);
 		if (wm_clock_mono() - prepared_at > SNAPSHOT_FOR)
 			drop_snapshot(s);
@@ -631,14 +393,14 @@ keeper_main(void *arg)
 
 	wm_log_context("source", s->config->name);
 	wm_backoff_init(&backoff, 100 * WM_MSEC, 30 * WM_SEC);
-	while (!stopping(s)) {
+	while (!source_stopping(s)) {
 		struct wm_error err = { 0 };
 		enum wm_status st = keep(s, &version, &err);
 
 		if (st == WM_OK)
 			break;
 		if (!s->receiver_runs && (st == WM_FATAL || st == WM_OPERATOR)) {
-			give_up(s, &err);
+			source_give_up(s, &err);
 			break;
 		}
 		if (s->receiver_runs) {
@@ -646,26 +408,12 @@ keeper_main(void *arg)
 			wm_log(WM_LOG_WARNING, "discover_retry", "could not look for new tables: %s", err.text);
 			rest(s, wm_backoff_next(&backoff));
 		} else
-			retry_later(s, &backoff, &err);
+			source_retry_later(s, &backoff, &err);
 	}
 	return NULL;
 }
 
 /* ---- life ---- */
-
-static enum wm_status
-open_journal(struct source *s, struct wm_error *err)
-{
-	const struct wm_config *config = s->p->setup->config;
-	WM_AUTO(wm_freep) char *folder = config->journal ? wm_config_journal_folder(config, s->config->name) : NULL;
-	struct wm_journal_options options = { .memory = config->memory, .folder = folder,
-		.max_bytes = config->journal_max_bytes };
-
-	if (config->journal && folder == NULL)
-		return wm_oom(err, "the journal's folder");
-	return wm_journal_open(&options, &s->journal, err) == WM_OK ? WM_OK :
-	    wm_error_prefix(err, "source \"%s\"", s->config->name);
-}
 
 enum wm_status
 source_create(struct wm_pipeline *p, const struct wm_source_config *config, struct source **ret, struct wm_error *err)
@@ -684,7 +432,7 @@ source_create(struct wm_pipeline *p, const struct wm_source_config *config, stru
 	pthread_cond_init(&s->changed, &attr);
 	pthread_condattr_destroy(&attr);
 	s->shared.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	st = s->shared.wake_fd < 0 ? wm_fail(err, WM_FATAL, "could not make an eventfd") : open_journal(s, err);
+	st = s->shared.wake_fd < 0 ? wm_fail(err, WM_FATAL, "could not make an eventfd") : source_open_journal(s, err);
 	if (st != WM_OK) {
 		source_destroy(s);
 		return st;

@@ -7,12 +7,14 @@ libwm_pipeline_a_SOURCES = \
 	%D%/deliver.c \
 	%D%/discover.c \
 	%D%/guard.c \
+	%D%/holds.c \
 	%D%/internal.h \
 	%D%/keeper.c \
 	%D%/letters.c \
 	%D%/letters.h \
 	%D%/partitions.c \
 	%D%/pipeline.c \
+	%D%/positions.c \
 	%D%/receipts.c \
 	%D%/receipts.h \
 	%D%/request.c \
@@ -23,6 +25,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/seed_unit.c \
 	%D%/seed_write.c \
 	%D%/seeder.h \
+	%D%/sessions.c \
 	%D%/setup.c \
 	%D%/snapshot.c \
 	%D%/units.c \

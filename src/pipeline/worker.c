@@ -103,38 +103,6 @@ worker_sees_all(const struct worker *w, const char *visible)
 	return true;
 }
 
-struct hold *
-worker_hold(struct worker *w, const struct wm_rule *rule)
-{
-	struct hold *h = w->holds;
-
-	while (h != NULL && h->rule != rule)
-		h = h->next;
-	return h;
-}
-
-enum wm_status
-worker_add_hold(struct worker *w, const struct wm_rule *rule, enum hold_why why, struct wm_error *err)
-{
-	struct hold *h = worker_hold(w, rule);
-
-	if (h == NULL) {
-		h = calloc(1, sizeof(*h));
-		if (h == NULL)
-			return wm_oom(err, "a hold");
-		h->rule = rule;
-		h->commit_lsn = atomic_load(&w->commit_lsn);
-		h->end_lsn = atomic_load(&w->end_lsn);
-		h->next = w->holds;
-		w->holds = h;
-	}
-	h->why = why;
-	h->resuming = false;
-	w->bookmarks = true;
-	worker_show_rules(w);
-	return WM_OK;
-}
-
 /* ---- what status shows ---- */
 
 static enum rule_state
@@ -190,107 +158,6 @@ worker_show_rules(struct worker *w)
 	pipeline_notice(w->p);
 }
 
-/* ---- pause and resume ---- */
-
-/* What ended after from comes again: from the journal, or from the source when it is not kept there. */
-static void
-replay(struct worker *w, wm_lsn from)
-{
-	for (const struct hold *h = w->holds; h != NULL; h = h->next)
-		if (h->end_lsn < from)
-			from = h->end_lsn;
-	w->await_restart = true;
-	if (!wm_journal_seek(w->reader, from))
-		source_resend(w->source);
-}
-
-static enum wm_status
-resume(struct worker *w, struct hold *h, struct wm_error *err)
-{
-	struct hold **link = &w->holds;
-
-	/* A failed rule tries again at each start: so does this one, should we not come to its end. */
-	h->why = HOLD_FAILED;
-	w->bookmarks = true;
-	if (h->end_lsn < atomic_load(&w->end_lsn)) {
-		enum wm_status st = apply_commit(w, err);
-
-		if (st != WM_OK)
-			return st;
-		h->resuming = true;
-		/* Where the stream stands is known again when it has restarted: a stop may come first. */
-		w->boundary_commit = w->boundary_end = 0;
-		replay(w, h->end_lsn);
-		worker_show_rules(w);
-		return WM_OK;
-	}
-	while (*link != h)
-		link = &(*link)->next;
-	*link = h->next;
-	free(h);
-	return apply_commit(w, err);
-}
-
-void
-request_clear(struct request *r)
-{
-	for (size_t i = 0; i < r->n; i++)
-		free(r->letters[i].why);
-	free(r->letters);
-	free(r->rule);
-	*r = (struct request){ 0 };
-}
-
-static enum wm_status
-pause_or_resume(struct worker *w, const char *name, bool pause, struct wm_error *err)
-{
-	const struct wm_rule *rule = wm_ruleset_find(w->p->setup->rules, name);
-	struct hold *h = rule == NULL ? NULL : worker_hold(w, rule);
-	enum wm_status st;
-
-	if (rule == NULL)
-		return wm_fail(err, WM_REJECT, "there is no rule \"%s\"", name);
-	if (pause) {
-		st = worker_add_hold(w, rule, HOLD_PAUSED, err);
-		return st == WM_OK ? apply_commit(w, err) : st;
-	}
-	for (size_t i = 0; i < w->nunits; i++)
-		if (w->units[i]->rule == rule && w->units[i]->state == UNIT_FAILED) {
-			unit_restart(w->units[i]);
-			w->bookmarks = true;
-			routes_forget(w);
-		}
-	stats_set_error(pipeline_stats(w->p, name), NULL);
-	st = h == NULL || h->resuming ? WM_OK : resume(w, h, err);
-	worker_show_rules(w);
-	return st;
-}
-
-/* Between two transactions, everything committed.  A failure is the session's, and the asker's. */
-static enum wm_status
-serve_command(struct worker *w, struct wm_error *err)
-{
-	struct wm_error why = { 0 };
-	/* While it is not done nobody but this thread touches what the request holds. */
-	const struct request *r = &w->wanted;
-	enum wm_status st = apply_commit(w, &why);
-
-	if (st == WM_OK)
-		st = r->kind == REQUEST_RETRY ? retry_letters(w, r->rule, r->letters, r->n, &why) :
-		    pause_or_resume(w, r->rule, r->kind == REQUEST_PAUSE, &why);
-	pthread_mutex_lock(&w->lock);
-	w->wanted.st = st;
-	w->wanted.err = why;
-	w->wanted.done = true;
-	atomic_store(&w->commands, false);
-	pthread_cond_broadcast(&w->changed);
-	pthread_mutex_unlock(&w->lock);
-	if (st == WM_OK || (st == WM_REJECT && w->delivery.failed_rule == NULL))
-		return WM_OK;
-	*err = why;
-	return st;
-}
-
 /* ---- following the journal ---- */
 
 /* Everything since the last commit comes again: from memory, or from the source. */
@@ -300,7 +167,7 @@ go_back(struct worker *w)
 	apply_rollback(w);
 	if (wm_journal_rewind(w->reader))
 		return;
-	replay(w, atomic_load(&w->end_lsn));
+	worker_replay(w, atomic_load(&w->end_lsn));
 }
 
 /* A new session of the source: a transaction that was open will not end. */
@@ -409,7 +276,7 @@ between_transactions(struct worker *w, struct wm_error *err)
 	enum wm_status st = WM_OK;
 
 	if (atomic_load(&w->commands)) {
-		st = serve_command(w, err);
+		st = worker_serve(w, err);
 		if (st != WM_OK || w->await_restart)
 			return st;
 	}
@@ -528,7 +395,7 @@ take_position(struct worker *w)
 		if (h->why == HOLD_FAILED)
 			again = h->resuming = true;
 	if (again)
-		replay(w, atomic_load(&w->end_lsn));
+		worker_replay(w, atomic_load(&w->end_lsn));
 }
 
 static enum wm_status

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * sessions.c - a source's receiver thread: one streaming session after another.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "walmill/strutil.h"
+
+static void
+streaming(void *arg)
+{
+	struct source *s = arg;
+
+	atomic_store(&s->state, SOURCE_STREAMING);
+	source_set_error(s, NULL);
+	wm_log(WM_LOG_INFO, "streaming", "source \"%s\" streams from slot \"%s\" at " WM_LSN_FMT, s->config->name,
+	    s->config->slot, WM_LSN_ARGS(wm_journal_complete_lsn(s->journal)));
+	pipeline_notice(s->p);
+}
+
+/* A timeline that changed and was found good is kept. */
+static enum wm_status
+keep_record(struct source *s, const struct wm_source_record *record, struct wm_error *err)
+{
+	bool changed;
+
+	pthread_mutex_lock(&s->lock);
+	changed = s->record.timeline != record->timeline;
+	s->record.timeline = record->timeline;
+	pthread_mutex_unlock(&s->lock);
+	return changed ? wm_state_source_put(s->p->state, s->config->name, record, err) : WM_OK;
+}
+
+static enum wm_status
+one_session(struct source *s, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
+	WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
+	char inserts[WM_PUBLICATION_NAMELEN];
+	struct wm_receiver r = { .slot = s->config->slot,
+		.publication = s->config->publication,
+		.inserts = s->config->manage ? inserts : NULL,
+		.silence = s->config->silence,
+		.journal = s->journal,
+		.shared = &s->shared,
+		.store_progress = source_store_progress,
+		.streaming = streaming,
+		.arg = s };
+	struct wm_source_record record;
+	bool exists = false;
+	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
+
+	if (st == WM_OK)
+		st = wm_pg_connect(s->config->uri, WM_PG_REPLICATION, "walmill", &c, err);
+	pthread_mutex_lock(&s->lock);
+	record = s->record;
+	pthread_mutex_unlock(&s->lock);
+	if (st == WM_OK)
+		st = guard_check(c, sql, &record, s->config->name, err);
+	if (st == WM_OK)
+		st = keep_record(s, &record, err);
+	/* PostgreSQL 18 leaves out the changes of a publication that is missing, with a warning only. */
+	if (st == WM_OK)
+		st = wm_publication_exists(sql, s->config->publication, &exists, err);
+	wm_publication_inserts_name(s->config->publication, inserts);
+	if (st == WM_OK && exists && s->config->manage)
+		st = wm_publication_exists(sql, inserts, &exists, err);
+	if (st == WM_OK && !exists)
+		st = wm_fail(err, WM_OPERATOR,
+		    "publication \"%s\" of source \"%s\" does not exist any more; the changes since it was "
+		    "dropped cannot be had: run `walmill teardown` and start again to seed anew",
+		    s->config->publication, s->config->name);
+	if (st == WM_OK)
+		st = wm_journal_mend(s->journal, err);
+	if (st == WM_OK && atomic_exchange(&s->shared.resend, false)) {
+		wm_lsn from = wm_journal_committed_lsn(s->journal);
+
+		/* A reader that has not opened its target yet has committed nothing in this life. */
+		st = wm_journal_restart(s->journal, from > record.acked_lsn ? from : record.acked_lsn, err);
+	}
+	if (st != WM_OK)
+		return st;
+	r.start = wm_journal_complete_lsn(s->journal);
+	return wm_receiver_run(c, &r, err);
+}
+
+void *
+source_receiver_main(void *arg)
+{
+	struct source *s = arg;
+	struct wm_backoff backoff;
+
+	wm_log_context("source", s->config->name);
+	wm_backoff_init(&backoff, 100 * WM_MSEC, 30 * WM_SEC);
+	while (!source_stopping(s)) {
+		struct wm_error err = { 0 };
+		wm_usec began = wm_clock_mono();
+		enum wm_status st = one_session(s, &err);
+
+		if (st == WM_OK)
+			continue;	/* stop, or send again */
+		atomic_fetch_add(&s->reconnects, 1);
+		if (st == WM_OPERATOR) {
+			source_give_up(s, &err);
+			break;
+		}
+		if (wm_clock_mono() - began > 60 * WM_SEC)
+			wm_backoff_reset(&backoff);
+		source_retry_later(s, &backoff, &err);
+	}
+	if (atomic_load(&s->state) != SOURCE_FAILED)
+		atomic_store(&s->state, SOURCE_STOPPED);
+	return NULL;
+}
