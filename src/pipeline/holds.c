@@ -109,8 +109,8 @@ pause_or_resume(struct worker *w, const char *name, bool pause, struct wm_error 
 		if (w->units[i]->rule == rule && w->units[i]->state == UNIT_FAILED) {
 			unit_restart(w->units[i]);
 			w->bookmarks = true;
-			routes_forget(w);
 		}
+	routes_forget(w);	/* one may be without the rule, for a transaction that comes again now */
 	stats_set_error(pipeline_stats(w->p, name), NULL);
 	st = h == NULL || h->resuming ? WM_OK : resume(w, h, err);
 	worker_show_rules(w);

@@ -157,6 +157,19 @@ def test_new_rule_is_not_told_of_a_column_that_was_replaced_before(db, start):
     daemon.same("t", view="new")
 
 
+def test_resumed_rule_gets_the_last_transaction_of_a_table_that_was_altered(db, start):
+    """It was read without the rule, whose columns of before did not fit."""
+    db.execute(TABLES)
+    daemon = start("- table: public.t\n- {name: held, table: public.t, view: held}")
+    daemon.wait()
+    daemon.run("pause", "held")
+    db.execute("ALTER TABLE t ADD late int")
+    db.execute("INSERT INTO t VALUES (600, 'x', 1, 2)")
+    wait_until(lambda: daemon.rows("SELECT count(*) FROM t WHERE id = 600") == [(1,)], "the other rule has it")
+    daemon.run("resume", "held")
+    daemon.same("t", view="held")
+
+
 def test_rule_goes_on_when_another_brings_older_changes_back(db, start):
     """What a resumed rule needs comes again for all: the table of then does not fit a rule of now."""
     db.execute(TABLES)
