@@ -180,12 +180,6 @@ add_unit(struct worker *w, const struct tableset *tables, const struct matched *
 		if (m->rule->seed_mode == WM_SEED_NEVER)
 			u->state = UNIT_STREAMING;
 	}
-	/*
-	 * What came before this look is left to the seed: the stream may mean other columns by the same names.  (The
-	 * first seed of all has the slot's snapshot, where the stream begins.)
-	 */
-	if (w->has_checkpoint && u->state == UNIT_SEEDING && u->numbers == NULL && u->rule->mode == WM_MODE_UPSERT)
-		u->await = tables->lsn_after;
 	w->bookmarks |= u->dirty;
 	return WM_OK;
 }
