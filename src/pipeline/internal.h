@@ -347,6 +347,7 @@ struct worker {
 	atomic_bool		 recorded;	/* the state knows that the source feeds this target */
 	atomic_bool		 first_session;	/* has not come as far as the stream yet */
 	atomic_bool		 settled;	/* nothing seeds, nothing resumes */
+	atomic_uint_fast64_t	 looked;	/* tables_version whose catalog has been held against the stream */
 	atomic_bool		 caught_up;	/* `once`: done */
 	pthread_mutex_t		 lock;		/* guards all below */
 	char			*last_error;

@@ -442,6 +442,19 @@ positions_now(const struct wm_config *config, wm_lsn *positions, struct wm_error
 	return WM_OK;
 }
 
+/* The version of the tables when the catalog was last read, if that was before lsn; 0: no such look is known. */
+static uint64_t
+look_before(struct source *s, wm_lsn lsn)
+{
+	uint64_t version = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->tables != NULL && s->tables->lsn_after <= lsn)
+		version = s->tables_version;
+	pthread_mutex_unlock(&s->lock);
+	return version;
+}
+
 /* WM_RETRY: not there yet; the lock is held. */
 static enum wm_status
 have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *err)
@@ -468,6 +481,11 @@ have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *er
 				    ", source \"%s\" was at " WM_LSN_FMT,
 				    w->model->name, WM_LSN_ARGS(atomic_load(&w->end_lsn)),
 				    s->config->name, WM_LSN_ARGS(positions[i]));
+			/* Before the next question: what the catalog shows may begin a seed. */
+			if (atomic_load(&w->looked) < look_before(s, positions[i]))
+				return wm_fail(err, WM_RETRY,
+				    "target \"%s\" has not taken up yet what the catalog of source \"%s\" showed",
+				    w->model->name, s->config->name);
 			if (!atomic_load(&w->settled))
 				return wm_fail(err, WM_RETRY,
 				    "a rule to target \"%s\" is still being seeded",

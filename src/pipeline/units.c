@@ -379,15 +379,19 @@ enum wm_status
 units_check_columns(struct worker *w, struct wm_error *err)
 {
 	struct tableset *tables;
+	uint64_t version;
 	enum wm_status st = WM_OK;
 
 	pthread_mutex_lock(&w->source->lock);
 	tables = tableset_ref(w->source->tables);
+	version = w->source->tables_version;
 	pthread_mutex_unlock(&w->source->lock);
 	w->check_columns = 0;
 	for (size_t i = 0; st == WM_OK && i < tables->n; i++)
 		if (tables->list[i].refused == NULL && strcmp(tables->list[i].rule->target, w->model->name) == 0)
 			st = check_columns(w, &tables->list[i], tables, err);
 	tableset_unref(tables);
+	if (st == WM_OK)
+		atomic_store(&w->looked, version);
 	return st;
 }

@@ -259,6 +259,7 @@ idle(struct worker *w, struct wm_error *err)
 	receipts_idle(w->delivery.receipts);
 	atomic_store(&w->behind_since, 0);
 	if (w->p->once && once != 0 && atomic_load(&w->end_lsn) >= once && atomic_load(&w->settled) &&
+	    (w->check_columns == 0 || w->check_columns > once) &&
 	    !atomic_exchange(&w->caught_up, true))
 		pipeline_notice(w->p);
 	if (w->seeds)
@@ -299,7 +300,7 @@ between_transactions(struct worker *w, struct wm_error *err)
 	    atomic_load(&w->settled)) {
 		st = units_check_columns(w, err);
 		if (st == WM_OK)
-			st = apply_commit(w, err);
+			st = apply_commit(w, err);	/* tells those who wait, too */
 	}
 	if (st != WM_OK || wm_clock_mono() < w->stream_until)
 		return st;

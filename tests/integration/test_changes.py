@@ -372,3 +372,17 @@ def test_logical_messages_and_other_tables_do_no_harm(db, start):
     db.execute("SELECT pg_logical_emit_message(true, 'someone', 'text'), pg_logical_emit_message(false, 'someone', 'text')")
     db.execute("INSERT INTO elsewhere VALUES (1); INSERT INTO t VALUES (1, 'a', 1); SELECT pg_logical_emit_message(true, 'x', 'y')")
     daemon.same("t")
+
+
+def test_wait_takes_up_what_only_the_catalog_tells(db, start):
+    """A start looks at the catalog; `wait` must not pass before what that showed is at the target."""
+    db.execute("CREATE TABLE parts (id int, region int, PRIMARY KEY (id, region)) PARTITION BY LIST (region); "
+               "CREATE TABLE parts_0 PARTITION OF parts FOR VALUES IN (0); CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1); "
+               "INSERT INTO parts SELECT i, i % 2 FROM generate_series(1, 2000) i")
+    daemon = start("- table: public.parts")
+    daemon.same("parts")
+    for _ in range(3):
+        daemon.sigterm()
+        db.execute("TRUNCATE parts_0; INSERT INTO parts SELECT i, 0 FROM generate_series(5000, 7000) i")
+        daemon.start()
+        daemon.same("parts")
