@@ -35,6 +35,8 @@ enum wm_status wm_pg_connect(const char *uri, enum wm_pg_kind kind, const char *
     struct wm_error *err) WM_MUST_CHECK;
 void wm_pg_close(struct wm_pg *c);			/* NULL is a no-op */
 void wm_pg_closep(struct wm_pg **c);			/* for WM_AUTO */
+/* Any thread, while c is open: asks the server to break off what runs on c, which then fails with SQLSTATE 57014. */
+void wm_pg_cancel(struct wm_pg *c);
 PGconn *wm_pg_conn(struct wm_pg *c);			/* borrowed */
 int wm_pg_version(const struct wm_pg *c);		/* 150020 */
 /* "host=db.example.com port=5432 dbname=shop", no password: for messages. */
@@ -84,9 +86,13 @@ enum wm_status wm_slot_info(struct wm_pg *c, const char *slot, struct wm_slot_in
     struct wm_error *err) WM_MUST_CHECK;
 /*
  * On a replication connection: pgoutput slot whose snapshot stays importable until the next
- * command on it.  snapshot: caller's buffer for its name.
+ * command on it.  snapshot: caller's buffer for its name.  The server waits until every older transaction has
+ * ended; waiting is called for every second of that (NULL: nobody wants to know).
  */
-enum wm_status wm_slot_create(struct wm_pg *c, const char *slot, wm_lsn *ret_consistent, char *snapshot, size_t size,
+enum wm_status wm_slot_create(struct wm_pg *c, const char *slot, void (*waiting)(void *arg), void *arg,
+    wm_lsn *ret_consistent, char *snapshot, size_t size, struct wm_error *err) WM_MUST_CHECK;
+/* Appends the sessions that the other connection's command waits for; nothing when it waits for none. */
+enum wm_status wm_pg_blockers(struct wm_pg *c, const struct wm_pg *waiting, struct wm_buf *ret,
     struct wm_error *err) WM_MUST_CHECK;
 /* No error when it does not exist. SQL or replication connection. */
 enum wm_status wm_slot_drop(struct wm_pg *c, const char *slot, struct wm_error *err) WM_MUST_CHECK;

@@ -216,6 +216,7 @@ wm_pg_connect(const char *uri, enum wm_pg_kind kind, const char *application, st
 	if (PQstatus(c->pq) != CONNECTION_OK)
 		return refused(&params, c->pq, c->where, err);
 	PQsetNoticeReceiver(c->pq, ignore_notice, NULL);
+	c->cancel = PQgetCancel(c->pq);
 	*ret = c;
 	c = NULL;
 	return WM_OK;
@@ -226,8 +227,19 @@ wm_pg_close(struct wm_pg *c)
 {
 	if (c == NULL)
 		return;
+	PQfreeCancel(c->cancel);
 	PQfinish(c->pq);
 	free(c);
+}
+
+void
+wm_pg_cancel(struct wm_pg *c)
+{
+	char why[256];
+
+	/* Not heard: then the command goes on, and the caller may ask again. */
+	if (c->cancel != NULL)
+		(void)!PQcancel(c->cancel, why, sizeof(why));
 }
 
 void

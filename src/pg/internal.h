@@ -9,6 +9,7 @@
 
 struct wm_pg {
 	PGconn		*pq;		/* owned */
+	PGcancel	*cancel;	/* owned */
 	char		 where[300];
 };
 

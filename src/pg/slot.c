@@ -3,6 +3,7 @@
  * slot.c - replication slots.  Plain statements only, so that they also work on a replication
  * connection.
  */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,9 +79,32 @@ not_created(struct wm_pg *c, const PGresult *res, const char *slot, struct wm_er
 	return status;
 }
 
+/* One command's result, with a call for every second that it takes. */
+static PGresult *
+exec_watched(struct wm_pg *c, const char *sql, void (*waiting)(void *arg), void *arg)
+{
+	PGresult *res, *next;
+
+	if (PQsendQuery(c->pq, sql) == 0)
+		return NULL;
+	while (PQisBusy(c->pq)) {
+		struct pollfd fd = { .fd = PQsocket(c->pq), .events = POLLIN };
+		int n = poll(&fd, 1, 1000);
+
+		if (n == 0 && waiting != NULL)
+			waiting(arg);
+		if (n != 0 && PQconsumeInput(c->pq) == 0)
+			break;
+	}
+	res = PQgetResult(c->pq);
+	while (res != NULL && (next = PQgetResult(c->pq)) != NULL)
+		PQclear(next);
+	return res;
+}
+
 enum wm_status
-wm_slot_create(struct wm_pg *c, const char *slot, wm_lsn *ret_consistent, char *snapshot,
-    size_t size, struct wm_error *err)
+wm_slot_create(struct wm_pg *c, const char *slot, void (*waiting)(void *arg), void *arg, wm_lsn *ret_consistent,
+    char *snapshot, size_t size, struct wm_error *err)
 {
 	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
 	WM_AUTO(wm_buf_free) struct wm_buf sql;
@@ -93,7 +117,7 @@ wm_slot_create(struct wm_pg *c, const char *slot, wm_lsn *ret_consistent, char *
 	    " LOGICAL pgoutput EXPORT_SNAPSHOT");
 	if (sql.failed)
 		return wm_fail(err, WM_FATAL, "the name of the replication slot is too long");
-	res = PQexec(c->pq, sql.data);
+	res = exec_watched(c, sql.data, waiting, arg);
 	if (PQresultStatus(res) != PGRES_TUPLES_OK)
 		return not_created(c, res, slot, err);
 	consistent = PQntuples(res) == 1 && PQnfields(res) >= 3 ? wm_pg_lsn(res, 0, 1) : 0;
@@ -105,6 +129,30 @@ wm_slot_create(struct wm_pg *c, const char *slot, wm_lsn *ret_consistent, char *
 		    slot);
 	snprintf(snapshot, size, "%s", PQgetvalue(res, 0, 2));
 	*ret_consistent = consistent;
+	return WM_OK;
+}
+
+enum wm_status
+wm_pg_blockers(struct wm_pg *c, const struct wm_pg *waiting, struct wm_buf *ret, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	char pid[16];
+	const char *params[] = { pid };
+	enum wm_status st;
+
+	snprintf(pid, sizeof(pid), "%d", PQbackendPID(waiting->pq));
+	/* Queries are not shown: they hold values. */
+	st = wm_pg_query(c,
+	    "SELECT pid::text, coalesce(usename, 'nobody'), coalesce(nullif(application_name, ''), 'no name'), "
+	    "coalesce(state, 'unknown'), coalesce(date_trunc('second', xact_start)::text, 'an unknown time') "
+	    "FROM pg_catalog.pg_stat_activity WHERE pid = ANY (pg_catalog.pg_blocking_pids($1::pg_catalog.int4)) ORDER BY 5",
+	    1, params, "could not look who is waited for", &res, err);
+	if (st != WM_OK)
+		return st;
+	for (int i = 0; i < PQntuples(res); i++)
+		wm_buf_addf(ret, "%sprocess %s of %s (%s, %s, transaction since %s)", i == 0 ? "" : ", ",
+		    PQgetvalue(res, i, 0), PQgetvalue(res, i, 1), PQgetvalue(res, i, 2), PQgetvalue(res, i, 3),
+		    PQgetvalue(res, i, 4));
 	return WM_OK;
 }
 

@@ -108,6 +108,8 @@ struct source {
 	unsigned			 importers;	/* workers that may still want the snapshot */
 	struct tableset			*tables;
 	uint64_t			 tables_version;	/* written by the keeper only */
+	struct wm_pg			*sql, *maker;	/* the keeper's, that a stop may break off; NULL none */
+	bool				 keeper_ended;
 	enum wm_status			 failed;	/* with SOURCE_FAILED */
 	char				*last_error;
 };

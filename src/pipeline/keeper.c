@@ -14,6 +14,7 @@
 #include "internal.h"
 #include "walmill/strutil.h"
 
+#define WAITS_TOLD (60 * WM_SEC)
 #define SNAPSHOT_FOR (120 * WM_SEC)	/* how long an exported snapshot is kept for targets that are down */
 
 /* ---- shared by both threads ---- */
@@ -144,16 +145,55 @@ source_release_snapshot(struct source *s)
 		drop_snapshot(s);
 }
 
+/* What runs there may wait for others' transactions and locks: a stop breaks it off. */
+static void
+note_connection(struct source *s, struct wm_pg **which, struct wm_pg *c)
+{
+	pthread_mutex_lock(&s->lock);
+	*which = c;
+	pthread_mutex_unlock(&s->lock);
+}
+
+struct slot_wait {
+	struct source	*source;
+	struct wm_pg	*sql, *slot;
+	wm_usec		 told;		/* when the log was told last; 0 never */
+};
+
+/* The slot's creation takes long: says for whom, in the status at once and in the log now and then. */
+static void
+slot_waits(void *arg)
+{
+	struct slot_wait *w = arg;
+	WM_AUTO(wm_buf_free) struct wm_buf who;
+	struct wm_error err = { 0 };
+
+	wm_buf_init(&who, 4096);
+	if (wm_pg_blockers(w->sql, w->slot, &who, &err) != WM_OK || who.len == 0 || who.failed)
+		return;
+	(void)wm_fail(&err, WM_RETRY, "replication slot \"%s\" can be made when older transactions have ended: %s; "
+	    "SELECT pg_terminate_backend(...) ends one", w->source->config->slot, who.data);
+	source_set_error(w->source, &err);
+	if (w->told != 0 && wm_clock_mono() - w->told < WAITS_TOLD)
+		return;
+	w->told = wm_clock_mono();
+	wm_log(WM_LOG_WARNING, "waiting_for_transactions", "%s", err.text);
+}
+
 static enum wm_status
-make_slot(struct source *s, struct wm_pg *c, struct wm_source_record *rec, struct wm_error *err)
+make_slot(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_source_record *rec, struct wm_error *err)
 {
 	char snapshot[64] = "";
+	struct slot_wait w = { .source = s, .sql = sql, .slot = c };
 	enum wm_status st;
 
 	/* The state says "about to make it" first: should we die in between, the slot is known to be ours. */
 	st = wm_state_source_put(s->p->state, s->config->name, rec, err);
-	if (st == WM_OK)
-		st = wm_slot_create(c, rec->slot, &rec->consistent_lsn, snapshot, sizeof(snapshot), err);
+	if (st != WM_OK)
+		return st;
+	note_connection(s, &s->maker, c);
+	st = wm_slot_create(c, rec->slot, slot_waits, &w, &rec->consistent_lsn, snapshot, sizeof(snapshot), err);
+	note_connection(s, &s->maker, NULL);
 	if (st != WM_OK)
 		return st;
 	rec->slot_made = true;
@@ -208,7 +248,7 @@ first_meeting(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_so
 		return wm_state_source_put(s->p->state, s->config->name, rec, err);
 	}
 	*ret_export = true;
-	return make_slot(s, c, rec, err);
+	return make_slot(s, c, sql, rec, err);
 }
 
 static enum wm_status
@@ -359,15 +399,14 @@ start_receiver(struct source *s, struct wm_error *err)
 	return WM_OK;
 }
 
-/* One SQL connection's life: prepare if that is still to be done, then look for new tables. */
+/* Prepares if that is still to be done, then looks for new tables. */
 static enum wm_status
-keep(struct source *s, uint64_t *version, struct wm_error *err)
+keep_with(struct source *s, struct wm_pg *sql, uint64_t *version, struct wm_error *err)
 {
-	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
 	wm_usec prepared_at = wm_clock_mono();
-	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
+	enum wm_status st = WM_OK;
 
-	if (st == WM_OK && !s->receiver_runs) {
+	if (!s->receiver_runs) {
 		st = wm_catalog_version(sql, version, err);
 		if (st == WM_OK)
 			st = prepare(s, sql, err);
@@ -384,6 +423,21 @@ keep(struct source *s, uint64_t *version, struct wm_error *err)
 	return st;
 }
 
+/* One SQL connection's life. */
+static enum wm_status
+keep(struct source *s, uint64_t *version, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
+	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
+
+	if (st != WM_OK)
+		return st;
+	note_connection(s, &s->sql, sql);
+	st = keep_with(s, sql, version, err);
+	note_connection(s, &s->sql, NULL);
+	return st;
+}
+
 static void *
 keeper_main(void *arg)
 {
@@ -397,7 +451,7 @@ keeper_main(void *arg)
 		struct wm_error err = { 0 };
 		enum wm_status st = keep(s, &version, &err);
 
-		if (st == WM_OK)
+		if (st == WM_OK || source_stopping(s))
 			break;
 		if (!s->receiver_runs && (st == WM_FATAL || st == WM_OPERATOR)) {
 			source_give_up(s, &err);
@@ -410,6 +464,10 @@ keeper_main(void *arg)
 		} else
 			source_retry_later(s, &backoff, &err);
 	}
+	pthread_mutex_lock(&s->lock);
+	s->keeper_ended = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
 	return NULL;
 }
 
@@ -445,6 +503,7 @@ enum wm_status
 source_start(struct source *s, struct wm_error *err)
 {
 	atomic_store(&s->shared.alive, wm_clock_mono());
+	s->keeper_ended = false;
 	if (pthread_create(&s->keeper, NULL, keeper_main, s) != 0)
 		return wm_fail(err, WM_FATAL, "could not start a thread for source \"%s\"", s->config->name);
 	s->keeper_runs = true;
@@ -460,6 +519,25 @@ source_announce_stop(struct source *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* Again and again: a command may have begun just after it was asked to end. */
+static void
+end_keeper(struct source *s)
+{
+	pthread_mutex_lock(&s->lock);
+	while (!s->keeper_ended) {
+		wm_usec until = wm_clock_mono() + 200 * WM_MSEC;
+		struct timespec ts = { .tv_sec = until / WM_SEC, .tv_nsec = until % WM_SEC * 1000 };
+
+		if (s->sql != NULL)
+			wm_pg_cancel(s->sql);
+		if (s->maker != NULL)
+			wm_pg_cancel(s->maker);
+		(void)pthread_cond_timedwait(&s->changed, &s->lock, &ts);
+	}
+	pthread_mutex_unlock(&s->lock);
+	pthread_join(s->keeper, NULL);
+}
+
 void
 source_stop(struct source *s)
 {
@@ -467,7 +545,7 @@ source_stop(struct source *s)
 	atomic_store(&s->shared.stop, true);
 	source_wake(s);
 	if (s->keeper_runs)
-		pthread_join(s->keeper, NULL);
+		end_keeper(s);
 	if (s->receiver_runs)
 		pthread_join(s->receiver, NULL);
 	s->keeper_runs = s->receiver_runs = false;

@@ -297,8 +297,9 @@ wm_pipeline_reload(struct wm_pipeline *p, struct wm_setup *setup, struct wm_erro
 	if (strcmp(setup->config->state, old->config->state) != 0)
 		return wm_fail(err, WM_FATAL, "`state` cannot be changed while walmill runs (%s to %s); restart it",
 		    old->config->state, setup->config->state);
-	pthread_mutex_lock(&p->lock);
+	/* Without the lock: a target may take its time, and status is to be had meanwhile. */
 	stop_threads(p);
+	pthread_mutex_lock(&p->lock);
 	tear_down(p);
 	p->setup = wm_setup_ref(setup);
 	st = build(p, err);

@@ -3,6 +3,7 @@
 
 import re
 
+import psycopg2
 import pytest
 from walmill_testing import wait_until
 
@@ -282,3 +283,32 @@ def test_rows_that_a_rule_keeps_stay_when_it_gets_another_name(db, start, keeps)
     daemon.sighup()
     wait_until(lambda: (daemon.rule("r2") or {}).get("state") == "streaming", "the rule by its other name")
     assert daemon.rows("SELECT count(*) FROM x WHERE id <= 20")[0][0] >= 20
+
+
+def test_stop_and_reload_while_the_slot_waits_for_a_transaction(db, daemon):
+    """PostgreSQL makes a slot when all older transactions have ended: nobody is to wait for that with us."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    older = psycopg2.connect(db.cluster.dsn(db.name))
+    try:
+        with older.cursor() as c:
+            c.execute("INSERT INTO t VALUES (2)")
+        d = daemon("- table: public.t").launch()
+        d.wait_log("waiting_for_transactions")
+        assert f"process {older.info.backend_pid} of " in d.log() and "INSERT" not in d.log()
+        assert str(older.info.backend_pid) in d.status()["sources"][0]["last_error"]
+        d.sigterm(timeout=10)
+        assert db.slot() is None
+        mark = len(d.log())
+        d.launch()
+        d.wait_log("waiting_for_transactions", mark)
+        mark = len(d.log())
+        d.write_rules("- {table: public.t, view: other}")
+        d.sighup()
+        d.wait_log("reloaded", mark, timeout=10)
+        assert d.try_status() is not None
+        older.commit()
+    finally:
+        older.close()
+    wait_until(d.ready, "the slot is there")
+    d.same("t", view="other")
+    d.sigterm()
