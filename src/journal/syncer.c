@@ -172,8 +172,10 @@ syncer_main(void *arg)
 enum wm_status
 syncer_start(struct wm_journal *j, struct wm_error *err)
 {
+	pthread_mutex_lock(&j->lock);
 	j->sync.at = j->last;
 	j->sync.at->pins++;
+	pthread_mutex_unlock(&j->lock);
 	if (pthread_create(&j->sync.thread, NULL, syncer_main, j) != 0)
 		return wm_fail(err, WM_FATAL, "could not start the journal's thread");
 	j->sync.runs = true;

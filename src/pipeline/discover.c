@@ -297,8 +297,8 @@ settle_publication(struct source *s, struct wm_pg *sql, const struct desired *d,
 		st = wm_publication_sync(sql, s->config->publication, WM_PUBLISH_ALL, d->list, n, &changed, err);
 		/* Both are there from the start, even if empty: a slot knows only publications that are older than itself. */
 		if (st == WM_OK)
-			st = wm_publication_sync(sql, inserts, WM_PUBLISH_INSERTS, d->list + n,
-			    d->n - n, &changed_inserts, err);
+			st = wm_publication_sync(sql, inserts, WM_PUBLISH_INSERTS,
+			    n == 0 ? d->list : d->list + n, d->n - n, &changed_inserts, err);
 		if (st == WM_OK && (changed || changed_inserts))
 			wm_log(WM_LOG_INFO, "publication",
 			    "publication \"%s\" now has %zu tables%s", s->config->publication, d->n,
