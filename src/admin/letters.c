@@ -149,7 +149,7 @@ void
 wm_admin_render_retry(const struct wm_retry *retry, struct wm_buf *out)
 {
 	WM_AUTO(deletep) cJSON *root = cJSON_CreateObject();
-	cJSON *failures;
+	cJSON *failures = NULL;
 	bool good = cJSON_AddNumberToObject(root, "last", (double)retry->last) != NULL &&
 	    cJSON_AddNumberToObject(root, "processed", (double)retry->processed) != NULL &&
 	    cJSON_AddNumberToObject(root, "failed", (double)retry->failed) != NULL &&

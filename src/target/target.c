@@ -58,7 +58,7 @@ wm_target_create(const struct wm_target_ops *ops, const char *name, struct wm_ta
     struct wm_error *err)
 {
 	const struct wm_option *option;
-	struct wm_target *t;
+	struct wm_target *t = NULL;
 	enum wm_status status = make_bare(ops, name, &t, err);
 
 	if (status != WM_OK)
@@ -77,7 +77,7 @@ wm_target_create(const struct wm_target_ops *ops, const char *name, struct wm_ta
 enum wm_status
 wm_target_clone(const struct wm_target *model, struct wm_target **ret, struct wm_error *err)
 {
-	struct wm_target *t;
+	struct wm_target *t = NULL;
 	enum wm_status status = make_bare(model->ops, model->name, &t, err);
 
 	if (status != WM_OK)

@@ -266,6 +266,7 @@ call(struct fixture *f, const char *method, const char *path, const char *body, 
 	enum wm_status status = wm_admin_call(f->socket, method, path, json, 10 * WM_SEC, &text, &f->err);
 
 	cJSON_Delete(json);
+	*ret = NULL;
 	if (status == WM_OK)
 		assert_non_null(*ret = cJSON_Parse(text));
 	else
