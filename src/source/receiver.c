@@ -452,6 +452,9 @@ wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *e
 		st = start_replication(c, r, err);
 	if (st != WM_OK)
 		return st;
+	/* What the journal has was received, if by an earlier process. */
+	if (atomic_load(&r->shared->received) < r->start)
+		atomic_store(&r->shared->received, r->start);
 	s.heard_at = s.fed_at = wm_clock_mono();
 	r->streaming(r->arg);
 	st = stream(&s, err);
