@@ -345,6 +345,7 @@ discover(struct source *s, struct wm_pg *sql, bool followed, struct tableset **r
 		st = wm_pg_next_xid(sql, &set->xid, err);
 	if (st == WM_OK)
 		st = wm_pg_current_lsn(sql, &set->lsn_after, err);
+	set->server_version = wm_pg_version(sql);
 	wm_tables_free(&tables);
 	if (st != WM_OK) {
 		tableset_unref(set);

@@ -74,6 +74,7 @@ struct tableset {		/* immutable but for refs */
 	atomic_int	 refs;
 	uint64_t	 xid;		/* transactions from here on publish what they do to these tables */
 	wm_lsn		 lsn, lsn_after;	/* where the source stood before and after the catalog was read */
+	int		 server_version;	/* 150003 */
 	size_t		 n;
 	struct matched	*list;
 };
@@ -494,9 +495,9 @@ void unit_destroy(struct unit *u);
 enum wm_status units_refresh(struct worker *w, struct wm_error *err);
 /* Columns that were altered without a change of a row: the stream is silent about them. */
 enum wm_status units_check_columns(struct worker *w, struct wm_error *err);
-/* Partitions that came or went, as a tableset read before lsn has them; the stream has passed that. */
-enum wm_status partitions_follow(struct worker *w, struct unit *u, const struct matched *m, wm_lsn lsn,
-    struct wm_error *err);
+/* Partitions that came or went, as the tableset has them; the stream has passed that look. */
+enum wm_status partitions_follow(struct worker *w, struct unit *u, const struct matched *m,
+    const struct tableset *tables, struct wm_error *err);
 /* Whether rows that a seed has read are not among the leaves' any more, as those are now; the stream does not say so. */
 bool partitions_lost(const struct unit *u, const struct leaf_progress *list, size_t n);
 void partitions_begin_again(struct unit *u);

@@ -102,11 +102,24 @@ partitions_begin_again(struct unit *u)
 	unit_restart(u);
 }
 
+/*
+ * Before version 15 a stream goes on as before for partitions below a partition that came or went: their changes are
+ * left out, or come under a wrong name.  A new session looks at the catalog as it is from here on.
+ */
+static void
+session_anew(struct worker *w)
+{
+	w->await_restart = true;
+	source_resend(w->source);
+}
+
 enum wm_status
-partitions_follow(struct worker *w, struct unit *u, const struct matched *m, wm_lsn lsn, struct wm_error *err)
+partitions_follow(struct worker *w, struct unit *u, const struct matched *m, const struct tableset *tables,
+    struct wm_error *err)
 {
 	struct leaf_progress *seen, *list;
-	bool lost;
+	wm_lsn lsn = tables->lsn_after;
+	bool lost, changed = false;
 
 	/* A log keeps its events; a seed that is newer than the catalog was read waits for the next look. */
 	if (u->rule->mode != WM_MODE_UPSERT || u->rule->seed_mode != WM_SEED_AUTO || u->catchup > lsn)
@@ -130,14 +143,17 @@ partitions_follow(struct worker *w, struct unit *u, const struct matched *m, wm_
 	if (lost && follows(u->rule)) {
 		free(list);
 		partitions_begin_again(u);
+		changed = true;
 	} else if (take_leaves(u, list, m->nleaves)) {
 		wm_log(WM_LOG_INFO, "partition_added",
 		    "table %s.%s under rule \"%s\" has a new partition, whose rows are read",
 		    u->schema, u->name, u->rule->name);
 		u->state = UNIT_SEEDING;
-		u->reseed = u->dirty = true;
+		u->reseed = u->dirty = changed = true;
 	}
 	w->bookmarks |= u->dirty;
+	if (changed && tables->server_version < 150000)
+		session_anew(w);
 	worker_show_rules(w);
 	return WM_OK;
 }

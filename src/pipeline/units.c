@@ -357,7 +357,7 @@ check_columns(struct worker *w, const struct matched *m, const struct tableset *
 	/* Of a change while the catalog was read nobody knows which of the two is the later one. */
 	else if (u->rel_lsn <= tables->lsn_after)
 		source_look_again(w->source);
-	if (m->partitioned && (st = partitions_follow(w, u, m, tables->lsn_after, err)) != WM_OK)
+	if (m->partitioned && (st = partitions_follow(w, u, m, tables, err)) != WM_OK)
 		return st;
 	st = wm_plan_compile(u->rule, m->rel, &env, &plan, err);
 	if (st == WM_OK && newest)
