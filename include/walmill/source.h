@@ -30,6 +30,8 @@ struct wm_receiver_shared {
 	atomic_uint_fast64_t	wanted;		/* ask the server for progress until this position is reached */
 	atomic_bool		stop;		/* end the session cleanly */
 	atomic_bool		resend;		/* end the session; the next one starts at the committed position */
+	atomic_bool		renew;		/* end the session; the next one goes on where it ended */
+	atomic_uint_fast64_t	sessions;	/* how many have begun */
 	int			wake_fd;	/* eventfd: look at the flags above */
 };
 
@@ -48,7 +50,7 @@ struct wm_receiver {
 };
 
 /*
- * Streams on replication connection c until stop or resend (WM_OK), or until something breaks:
+ * Streams on replication connection c until stop, resend or renew (WM_OK), or until something breaks:
  * WM_RETRY connect again, WM_FATAL the server said what no retry mends, WM_OPERATOR the slot is gone.
  * A reset record precedes the session's messages.
  */

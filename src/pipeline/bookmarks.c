@@ -118,6 +118,7 @@ bookmark_unit(const struct unit *u)
 	add_lsn(o, "strayed", u->strayed);
 	cJSON_AddBoolToObject(o, "reseed", u->reseed);
 	cJSON_AddBoolToObject(o, "empty_view", u->empty_view);
+	cJSON_AddBoolToObject(o, "older", u->older);
 	cJSON_AddNumberToObject(o, "leaves_behind", leaves_behind(u->rule));
 	if (u->visible != NULL)
 		cJSON_AddStringToObject(o, "visible", u->visible);
@@ -197,6 +198,7 @@ bookmark_apply(struct worker *w, struct unit *u)
 	u->catchup = get_lsn(o, "catchup");
 	u->strayed = get_lsn(o, "strayed");
 	u->reseed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "reseed"));
+	u->older = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "older"));
 	u->empty_view = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "empty_view"));
 	free(u->visible);
 	u->visible = cJSON_HasObjectItem(o, "visible") ? strdup(get_text(o, "visible")) : NULL;

@@ -133,6 +133,8 @@ bool source_wait_prepared(struct source *s);
 void source_release_snapshot(struct source *s);
 /* The receiver's session is to start again at the committed position. */
 void source_resend(struct source *s);
+/* A new session is to go on where this one ends, with the catalog as it is then; returns its number. */
+uint64_t source_renew(struct source *s);
 /* The keeper is to match rules and catalog now. */
 void source_look_again(struct source *s);
 /* Whether the source's threads are to end. */
@@ -195,6 +197,7 @@ struct unit {
 	bool			 empty_view;	/* truncate the view before the first batch */
 	bool			 dirty;		/* its bookmark goes with the next commit */
 	wm_lsn			 catchup;	/* UNIT_CATCHING: until the position is here */
+	bool			 older;		/* took changes of before the catalog's look that its seed is newer than */
 	wm_lsn			 await;		/* its seed begins when the position is here: what came before was left to it */
 	wm_lsn			 strayed;	/* last commit that changed the table under another name; 0 none */
 	uint64_t		 settle_xid;	/* a seed's snapshot must see every transaction before this one ended */
@@ -321,6 +324,7 @@ struct worker {
 	bool			 in_transaction;	/* of the source, at the reader's place */
 	bool			 skip;		/* the transaction is known already */
 	bool			 commit_each;	/* at every boundary, until a broken-off transaction is behind us */
+	uint64_t		 await_session;	/* seeds begin when this session of the source has begun */
 	wm_lsn			 commit_upto;	/* at every boundary up to here */
 	bool			 await_restart;	/* what comes is void until the source sends again */
 	uint32_t		 xid;

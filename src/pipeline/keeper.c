@@ -38,6 +38,16 @@ source_resend(struct source *s)
 	source_wake(s);
 }
 
+uint64_t
+source_renew(struct source *s)
+{
+	uint64_t number = atomic_load(&s->shared.sessions) + 1;
+
+	atomic_store(&s->shared.renew, true);
+	source_wake(s);
+	return number;
+}
+
 void
 source_look_again(struct source *s)
 {

@@ -102,17 +102,6 @@ partitions_begin_again(struct unit *u)
 	unit_restart(u);
 }
 
-/*
- * Before version 15 a stream goes on as before for partitions below a partition that came or went: their changes are
- * left out, or come under a wrong name.  A new session looks at the catalog as it is from here on.
- */
-static void
-session_anew(struct worker *w)
-{
-	w->await_restart = true;
-	source_resend(w->source);
-}
-
 enum wm_status
 partitions_follow(struct worker *w, struct unit *u, const struct matched *m, const struct tableset *tables,
     struct wm_error *err)
@@ -152,8 +141,12 @@ partitions_follow(struct worker *w, struct unit *u, const struct matched *m, con
 		u->reseed = u->dirty = changed = true;
 	}
 	w->bookmarks |= u->dirty;
+	/*
+	 * Before version 15 a stream goes on as before for partitions below a partition that came or went: their changes
+	 * are left out, or come under a wrong name.  A new session looks at the catalog as it is from here on.
+	 */
 	if (changed && tables->server_version < 150000)
-		session_anew(w);
+		w->await_session = source_renew(w->source);
 	worker_show_rules(w);
 	return WM_OK;
 }

@@ -132,6 +132,8 @@ add_plan(struct worker *w, struct route *r, struct unit *u, struct wm_error *err
 		return st;
 	}
 	plans[r->nplans++] = (struct route_plan){ .plan = plan, .unit = u };
+	if (apply_wants(w, u) && w->at.commit_lsn < known_until(w, u))
+		u->older = u->dirty = w->bookmarks = true;
 	return columns_follow(w, u, plan, err);
 }
 

@@ -11,6 +11,9 @@
 static struct unit *
 due_unit(struct worker *w)
 {
+	/* What the session before left out, or had under another name, is older than a seed that begins after it. */
+	if (atomic_load(&w->source->shared.sessions) < w->await_session)
+		return NULL;
 	for (size_t i = 0; i < w->nunits; i++)
 		if (w->units[i]->state == UNIT_SEEDING && w->units[i]->await <= atomic_load(&w->end_lsn) &&
 		    worker_hold(w, w->units[i]->rule) == NULL)

@@ -74,9 +74,16 @@ one_session(struct source *s, struct wm_error *err)
 		    s->config->publication, s->config->name);
 	if (st == WM_OK)
 		st = wm_journal_mend(s->journal, err);
+	atomic_store(&s->shared.renew, false);
 	if (st == WM_OK && atomic_exchange(&s->shared.resend, false)) {
 		wm_lsn from = wm_journal_committed_lsn(s->journal);
 
+		if (s->p->setup->config->journal && from != 0 && from < record.acked_lsn)
+			return wm_fail(err, WM_OPERATOR,
+			    "the journal of source \"%s\" no longer has what a target lacks from " WM_LSN_FMT
+			    " on, nor has the "
+			    "source; run `walmill teardown` and start again to seed anew",
+			    s->config->name, WM_LSN_ARGS(from));
 		/* A reader that has not opened its target yet has committed nothing in this life. */
 		st = wm_journal_restart(s->journal, from > record.acked_lsn ? from : record.acked_lsn, err);
 	}

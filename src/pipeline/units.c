@@ -211,8 +211,7 @@ recover_strayed(struct worker *w, struct unit *u, const struct tableset *tables)
 	u->strayed = 0;
 	if (w->first_session)
 		return;		/* the stream has not begun */
-	w->await_restart = true;
-	source_resend(w->source);
+	w->await_session = source_renew(w->source);
 }
 
 static void
@@ -347,7 +346,7 @@ check_columns(struct worker *w, const struct matched *m, const struct tableset *
 	struct unit *u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
 	struct wm_plan *plan = NULL;
 	enum wm_status st;
-	bool newest;
+	bool newest, replaced;
 
 	if (u == NULL || (u->state != UNIT_STREAMING && u->state != UNIT_CATCHING) || worker_hold(w, u->rule) != NULL)
 		return WM_OK;
@@ -362,13 +361,17 @@ check_columns(struct worker *w, const struct matched *m, const struct tableset *
 	st = wm_plan_compile(u->rule, m->rel, &env, &plan, err);
 	if (st == WM_OK && newest)
 		st = columns_follow(w, u, plan, err);
-	if (st == WM_OK && columns_replaced(u, m->rel, wm_plan_needed(plan))) {
+	replaced = st == WM_OK && columns_replaced(u, m->rel, wm_plan_needed(plan));
+	/* The stream of before this look may have meant a dropped column by a name that another one has now. */
+	if (replaced || (u->older && m->rel->last_dropped != 0)) {
 		wm_log(WM_LOG_INFO, "columns_changed",
-		    "a column of table %s.%s was replaced by another of its name; its rows are read again",
+		    "a column of table %s.%s was replaced by another of its name, or may have been; its rows are read again",
 		    u->schema, u->name);
 		unit_restart(u);
 		worker_show_rules(w);
 	}
+	u->dirty |= u->older;
+	u->older = false;
 	w->bookmarks |= u->dirty;
 	wm_plan_free(plan);
 	/* What a rule cannot take any more is told when a change comes, or by the next look at the catalog. */

@@ -97,6 +97,13 @@ put64(char *p, uint64_t v)
 	return p;
 }
 
+/* Whether the session is to end. */
+static bool
+ends(struct wm_receiver_shared *shared)
+{
+	return atomic_load(&shared->stop) || atomic_load(&shared->resend) || atomic_load(&shared->renew);
+}
+
 static enum wm_status
 send_feedback(struct session *s, bool ask_reply, struct wm_error *err)
 {
@@ -387,7 +394,7 @@ stream(struct session *s, struct wm_error *err)
 			st = keep_in_touch(s, full, &next, err);
 		if (st != WM_OK)
 			return st;
-		if (atomic_load(&s->shared->stop) || atomic_load(&s->shared->resend))
+		if (ends(s->shared))
 			return say_goodbye(s, err);
 		st = wait_for_work(s, full, next, err);
 		if (st != WM_OK)
@@ -425,7 +432,7 @@ announce_session(const struct wm_receiver *r, struct wm_error *err)
 
 		if (st == WM_OK)
 			wm_journal_publish(r->journal);
-		if (st != WM_RETRY || atomic_load(&r->shared->stop) || atomic_load(&r->shared->resend))
+		if (st != WM_RETRY || ends(r->shared))
 			return st;
 		st = r->store_progress(r->arg, atomic_load(&r->shared->acknowledged), err);
 		if (st != WM_OK)
@@ -446,6 +453,7 @@ wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *e
 	enum wm_status st = feedback_interval(&s, err);
 
 	PQsetNoticeReceiver(s.pq, take_notice, &s);
+	atomic_fetch_add(&r->shared->sessions, 1);
 	if (st == WM_OK)
 		st = announce_session(r, err);
 	if (st == WM_OK)

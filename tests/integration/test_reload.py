@@ -156,6 +156,21 @@ def test_resumed_rule_gets_the_last_transaction_of_a_table_that_was_altered(db, 
     daemon.same("t", view="held")
 
 
+def test_new_rule_is_not_told_of_a_column_that_was_replaced_before(db, start):
+    """By name and type the stream's column of then is the same."""
+    db.execute(TABLES)
+    daemon = start("- table: public.t")
+    daemon.wait()
+    daemon.sigterm()
+    db.execute("INSERT INTO t VALUES (600, 'x', 1); UPDATE t SET n = 2 WHERE id = 7")
+    db.execute("ALTER TABLE t DROP n; ALTER TABLE t ADD n int DEFAULT 5")
+    daemon.write_rules("- table: public.t\n- {name: new, table: public.t, view: new}")
+    daemon.start()
+    daemon.same("t", view="new")
+    db.execute("UPDATE t SET n = 3 WHERE id = 8")
+    daemon.same("t", view="new")
+
+
 def test_rule_goes_on_when_another_brings_older_changes_back(db, start):
     """What a resumed rule needs comes again for all: the table of then does not fit a rule of now."""
     db.execute(TABLES)
