@@ -130,7 +130,7 @@ enum wm_status wm_catalog_version(struct wm_pg *c, uint64_t *ret, struct wm_erro
 /*
  * Completes a relation that came from the stream: unknown types resolved (domains, enums,
  * composites, arrays of them), primary key flags set.  A relation dropped meanwhile keeps
- * text types.
+ * text types, and the flags that it has.
  */
 enum wm_status wm_catalog_complete(struct wm_pg *c, struct wm_relation *rel, struct wm_error *err) WM_MUST_CHECK;
 

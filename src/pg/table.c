@@ -12,16 +12,17 @@ static enum wm_status
 set_primary(struct wm_pg *c, struct wm_relation *rel, struct wm_error *err)
 {
 	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
-	char sql[400];
+	char sql[500];
 	enum wm_status status;
 
 	snprintf(sql, sizeof(sql),
-	    "SELECT a.attname FROM pg_catalog.pg_index p JOIN pg_catalog.pg_attribute a "
+	    "SELECT a.attname FROM pg_catalog.pg_class r LEFT JOIN (pg_catalog.pg_index p JOIN pg_catalog.pg_attribute a "
 	    "ON a.attrelid = p.indrelid AND a.attnum = ANY ((p.indkey::int2[])[0:p.indnkeyatts - 1]) "
-	    "WHERE p.indisprimary AND p.indimmediate AND p.indrelid = %u",
+	    "AND p.indisprimary AND p.indimmediate) ON p.indrelid = r.oid WHERE r.oid = %u",
 	    (unsigned)rel->oid);
 	status = wm_pg_query(c, sql, 0, NULL, "could not read a table's primary key", &res, err);
-	if (status != WM_OK)
+	/* A table that was dropped meanwhile has the key that it had. */
+	if (status != WM_OK || PQntuples(res) == 0)
 		return status;
 	for (unsigned i = 0; i < rel->ncolumns; i++)
 		rel->columns[i].primary = false;

@@ -80,6 +80,25 @@ complete(struct worker *w, struct wm_relation *rel, struct wm_error *err)
 	return st == WM_OK ? wm_catalog_complete(w->sql, rel, err) : st;
 }
 
+/* The primary key as it was known last, should the catalog not have the table any more. */
+static void
+recall_primary(const struct worker *w, struct wm_relation *rel)
+{
+	for (size_t i = 0; i < w->nunits; i++) {
+		const struct wm_relation *known = w->units[i]->rel;
+
+		if (w->units[i]->oid != rel->oid)
+			continue;
+		for (unsigned k = 0; k < known->ncolumns; k++) {
+			int column = known->columns[k].primary ? wm_relation_column(rel, known->columns[k].name) : -1;
+
+			if (column >= 0)
+				rel->columns[column].primary = true;
+		}
+		return;
+	}
+}
+
 /* Where a unit's table is known from that the stream has not passed; 0 when no seed is to come. */
 static wm_lsn
 known_until(const struct worker *w, const struct unit *u)
@@ -164,6 +183,7 @@ make(struct worker *w, const struct wm_relation *announced, struct route **ret, 
 		return wm_oom(err, "a relation");
 	}
 	r->oid = announced->oid;
+	recall_primary(w, r->rel);
 	st = complete(w, r->rel, err);
 	for (size_t i = 0; st == WM_OK && i < rules->n; i++) {
 		const struct wm_rule *rule = &rules->rules[i];

@@ -163,6 +163,18 @@ a_streamed_relation_is_completed(void **state WM_UNUSED)
 	assert_int_equal(wm_catalog_complete(sql, rel, &err), WM_OK);
 	assert_columns(rel, "id:integer:integer m:other:text");
 	wm_relation_free(rel);
+	/* What was known of its key stays; of a table that has lost it, it does not. */
+	rel = streamed_relation(4294967290u, 4294967291u);
+	rel->columns[0].primary = true;
+	assert_int_equal(wm_catalog_complete(sql, rel, &err), WM_OK);
+	assert_columns(rel, "id:integer:integer* m:other:text");
+	wm_relation_free(rel);
+	run("ALTER TABLE c DROP CONSTRAINT c_pkey");
+	rel = streamed_relation(oid_of("c"), type);
+	rel->columns[0].primary = true;
+	assert_int_equal(wm_catalog_complete(sql, rel, &err), WM_OK);
+	assert_columns(rel, "id:integer:integer m:text:character varying(5)");
+	wm_relation_free(rel);
 }
 
 static void
