@@ -328,10 +328,24 @@ def test_row_is_read_again_only_where_its_commit_shows(db, pg, daemon):
         waiting.execute("SELECT pg_backend_pid()")
         pid = waiting.fetchone()[0]
         thread = threading.Thread(target=waiting.execute, args=("UPDATE t SET n = 500 WHERE id = 1",))
+
+        def commits_wait():
+            """All processes of the server have to know the setting: tries it."""
+            sql = "SELECT pg_logical_emit_message(true, 'probe', '')"
+            probe = threading.Thread(target=waiting.execute, args=(sql,))
+            probe.start()
+            asked = f"SELECT wait_event FROM pg_stat_activity WHERE pid = {pid}"
+            wait_until(lambda: not probe.is_alive() or admin.rows(asked) == [("SyncRep",)], "the probe waits or ends")
+            hangs = probe.is_alive()
+            if hangs:
+                admin.execute(f"SELECT pg_cancel_backend({pid})")
+            probe.join()
+            return hangs
+
         admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         admin.execute("SELECT pg_reload_conf()")
         try:
-            wait_until(lambda: admin.rows("SHOW synchronous_standby_names") == [("nobody",)], "the setting")
+            wait_until(commits_wait, "commits wait for the standby")
             thread.start()
             wait_until(lambda: len(d.errors()) == 1, "the letter of a change that nobody sees")
             failed = retry(d, expect=1)
