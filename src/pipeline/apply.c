@@ -366,6 +366,7 @@ begin(struct worker *w, const struct wm_message *m)
 	w->xid_visible = false;
 	w->applied[w->napplied++ % APPLIED_XIDS] = m->xid;
 	w->in_transaction = true;
+	w->mixed = w->pending || w->uncommitted;
 	w->skip = m->lsn <= atomic_load(&w->commit_lsn);
 	for (const struct hold *h = w->holds; h != NULL; h = h->next)
 		w->skip &= !h->resuming || m->lsn <= h->commit_lsn;
@@ -382,7 +383,7 @@ commit(struct worker *w, const struct wm_message *m, struct wm_error *err)
 	w->boundary_end = m->end_lsn;
 	if (!w->skip && (w->pending || w->uncommitted) && w->nwaiting < LATENCY_SAMPLES)
 		w->waiting[w->nwaiting++] = w->commit_time;
-	if (w->uncommitted || w->commit_each || m->end_lsn <= w->commit_upto)
+	if (w->uncommitted || m->end_lsn <= w->commit_upto)
 		return apply_commit(w, err);
 	return w->pending && wm_clock_mono() - w->gather_since >= w->interval ? apply_commit(w, err) : WM_OK;
 }

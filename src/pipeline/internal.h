@@ -323,7 +323,7 @@ struct worker {
 	bool			 has_checkpoint;	/* the target holds one: it has streamed before */
 	bool			 in_transaction;	/* of the source, at the reader's place */
 	bool			 skip;		/* the transaction is known already */
-	bool			 commit_each;	/* at every boundary, until a broken-off transaction is behind us */
+	bool			 mixed;		/* rows of whole transactions wait before it */
 	uint64_t		 await_session;	/* seeds begin when this session of the source has begun */
 	wm_lsn			 commit_upto;	/* at every boundary up to here */
 	bool			 await_restart;	/* what comes is void until the source sends again */

@@ -170,6 +170,14 @@ go_back(struct worker *w)
 	worker_replay(w, atomic_load(&w->end_lsn));
 }
 
+/* Whole transactions wait with the beginning of another: they come again, and are committed without it. */
+static void
+part_from_open(struct worker *w)
+{
+	w->commit_upto = w->boundary_end;
+	go_back(w);
+}
+
 /* A new session of the source: a transaction that was open will not end. */
 static void
 take_reset(struct worker *w, const struct wm_record *rec)
@@ -182,18 +190,10 @@ take_reset(struct worker *w, const struct wm_record *rec)
 		wm_journal_mark(w->reader);
 		return;
 	}
-	if (!w->in_transaction) {
-		w->commit_each = false;
-		return;
-	}
-	if (w->boundary_commit > atomic_load(&w->commit_lsn)) {
-		/* Whole transactions wait with the broken one: take them again, without it. */
-		go_back(w);
-		w->commit_each = true;
-		return;
-	}
-	apply_rollback(w);
-	w->commit_each = false;
+	if (w->in_transaction && w->mixed)
+		part_from_open(w);
+	else if (w->in_transaction)
+		apply_rollback(w);
 }
 
 static enum wm_status
@@ -234,6 +234,17 @@ journal_full(const struct worker *w)
 	return state.full;
 }
 
+/* Whether a commit at the last boundary would move what the journal has to keep. */
+static bool
+may_advance(const struct worker *w)
+{
+	bool may = w->mixed || w->boundary_end > atomic_load(&w->end_lsn);
+
+	for (const struct hold *h = w->holds; h != NULL && !may; h = h->next)
+		may = h->resuming && w->boundary_end > h->end_lsn;
+	return may;
+}
+
 /* Nothing to read now. */
 static enum wm_status
 idle(struct worker *w, struct wm_error *err)
@@ -244,10 +255,9 @@ idle(struct worker *w, struct wm_error *err)
 	if (w->in_transaction || w->await_restart) {
 		if (wm_journal_wait(w->reader, MEMORY_WAIT) || w->await_restart)
 			return WM_OK;
-		if (w->boundary_end > atomic_load(&w->end_lsn) && journal_full(w)) {
-			/* There is room for its rest once what came before it is committed: take that again, alone. */
-			w->commit_upto = w->boundary_end;
-			go_back(w);
+		if (may_advance(w) && journal_full(w)) {
+			/* There is room for its rest once what came before it is committed. */
+			part_from_open(w);
 			return WM_OK;
 		}
 		/* Its rest may need the room that its beginning takes. */

@@ -24,12 +24,12 @@ def journal(d):
 class Away:
     """A daemon with two targets, of which one is away."""
 
-    def __init__(self, db, server, daemon, settings="", env=None):
+    def __init__(self, db, server, daemon, settings="", more=""):
         self.db = db
         self.server = server
         self.database = server.create_database()
         db.execute(TABLE)
-        self.d = daemon(RULES, settings=settings, env=env, targets={
+        self.d = daemon(RULES + more, settings=settings, targets={
             "lite": "type: sqlite\npath: lite.db", "dw": f"type: postgres\nuri: {self.database.uri}"}).start()
         self.d.same("t")
         self.leave()
@@ -118,6 +118,49 @@ def test_a_transaction_larger_than_the_journal(away, db, away_at_the_end):
         a.come_back()
     a.d.same("t")
     a.d.sigterm()
+
+
+def break_off(d, db):
+    """A transaction whose beginning is in the journal when the daemon is killed."""
+    before = d.status()["sources"][0]["changes"]
+    db.execute("INSERT INTO t SELECT i, repeat(md5(i::text), 20) FROM generate_series(1000, 120000) i")
+    wait_until(lambda: d.status()["sources"][0]["changes"] > before + 1000, "it is under way", 30)
+    d.sigkill()
+    d.start()
+
+
+OTHER = "CREATE TABLE u (id int PRIMARY KEY, v text)"
+
+
+@pytest.mark.parametrize("table", ["t", "u"])
+def test_a_broken_transaction_behind_whole_ones(away, db, table):
+    """A target that lags meets it later; it takes what came before, be it for this target or for none of its rules."""
+    db.execute(OTHER)
+    a = away(more="\n- {name: c, table: public.u, target: lite}")
+    for i in range(3):
+        db.execute(f"INSERT INTO {table} VALUES ({500 + i}, 'whole')")
+    a.lite_is_the_same()
+    break_off(a.d, db)
+    a.come_back()
+    a.d.same("t")
+    a.d.sigterm()
+
+
+def test_a_broken_transaction_before_a_resumed_rule(daemon, db):
+    """What comes again for one rule only lies before what the target has: it is waited for nevertheless."""
+    db.execute(TABLE)
+    db.execute(OTHER)
+    d = daemon("- {name: a, table: public.t}\n- {name: b, table: public.u}").start()
+    d.wait()
+    d.run("pause", "a")
+    for i in range(3):
+        db.execute(f"INSERT INTO t VALUES ({500 + i}, 'whole')")
+        db.execute(f"INSERT INTO u VALUES ({i}, 'not paused')")
+    wait_until(lambda: not d.differences("u"), "the other rule goes on")
+    break_off(d, db)
+    d.run("resume", "a")
+    d.same("t", "u")
+    d.sigterm()
 
 
 def test_switched_off_and_on_again(away, db):
