@@ -253,32 +253,54 @@ take_relations(struct wm_buf *b, uint32_t n, struct prelude *ret)
 	return true;
 }
 
-/* The whole head in b; WM_REJECT when it is not whole. */
-static enum wm_status
-read_head(const struct wm_journal *j, int fd, uint64_t number, struct wm_buf *b, struct head *ret, struct wm_error *err)
+/* A file of which the head was read, and found whole. */
+struct opened {
+	int		fd;
+	uint64_t	size;
+	struct head	head;
+	struct wm_buf	bytes;	/* the head's, relations included */
+};
+
+static void
+shut(struct opened *f)
 {
-	struct head head;
-	ssize_t got = read_at(fd, &head, sizeof(head), 0);
-	struct stat st;
+	if (f->fd >= 0)
+		close(f->fd);
+	wm_buf_free(&f->bytes);
+}
+
+/* WM_REJECT: the head is not whole.  shut() is owed in any case. */
+static enum wm_status
+open_whole(const struct wm_journal *j, uint64_t number, struct opened *ret, struct wm_error *err)
+{
+	struct head *head = &ret->head;
+	enum wm_status st;
+	struct stat info;
+	ssize_t got;
 	char *p;
 
-	if (got < 0 || fstat(fd, &st) != 0)
+	*ret = (struct opened){ .fd = -1 };
+	wm_buf_init(&ret->bytes, HEAD_COUNTED + (size_t)HEAD_MAX);
+	st = open_file(j, number, O_RDONLY, &ret->fd, err);
+	if (st != WM_OK)
+		return st;
+	got = read_at(ret->fd, head, sizeof(*head), 0);
+	if (got < 0 || fstat(ret->fd, &info) != 0)
 		return io_failed(j, number, "read it", err);
-	if (got >= (ssize_t)sizeof(head) && head.magic == MAGIC && head.number == number &&
-	    head.len >= sizeof(head) - HEAD_COUNTED && head.len <= HEAD_MAX &&
-	    HEAD_COUNTED + (uint64_t)head.len <= (uint64_t)st.st_size) {
-		p = wm_buf_reserve(b, HEAD_COUNTED + head.len);
+	ret->size = (uint64_t)info.st_size;
+	if (got >= (ssize_t)sizeof(*head) && head->magic == MAGIC && head->number == number &&
+	    head->len >= sizeof(*head) - HEAD_COUNTED && head->len <= HEAD_MAX &&
+	    HEAD_COUNTED + (uint64_t)head->len <= ret->size) {
+		p = wm_buf_reserve(&ret->bytes, HEAD_COUNTED + head->len);
 		if (p == NULL)
 			return wm_oom(err, "a journal file's head");
-		got = read_at(fd, p, HEAD_COUNTED + head.len, 0);
+		got = read_at(ret->fd, p, HEAD_COUNTED + head->len, 0);
 		if (got < 0)
 			return io_failed(j, number, "read it", err);
-		b->len = (size_t)got;
-		if (b->len == HEAD_COUNTED + head.len &&
-		    crc_of(number, b->data + HEAD_COUNTED, head.len) == head.crc) {
-			*ret = head;
+		ret->bytes.len = (size_t)got;
+		if (ret->bytes.len == HEAD_COUNTED + head->len &&
+		    crc_of(number, ret->bytes.data + HEAD_COUNTED, head->len) == head->crc)
 			return WM_OK;
-		}
 	}
 	return wm_fail(err, WM_REJECT, "journal file %016" PRIx64 " in \"%s\" has no whole head", number, j->folder);
 }
@@ -287,24 +309,14 @@ enum wm_status
 file_head(const struct wm_journal *j, uint64_t number, struct segment_head *ret, uint64_t *ret_size,
     struct wm_error *err)
 {
-	WM_AUTO(wm_buf_free) struct wm_buf b;
-	struct head head;
-	struct stat info;
-	int fd = -1;
-	enum wm_status st = open_file(j, number, O_RDONLY, &fd, err);
+	WM_AUTO(shut) struct opened f;
+	enum wm_status st = open_whole(j, number, &f, err);
 
-	wm_buf_init(&b, HEAD_COUNTED + (size_t)HEAD_MAX);
 	if (st != WM_OK)
 		return st;
-	st = read_head(j, fd, number, &b, &head, err);
-	if (st == WM_OK && fstat(fd, &info) != 0)
-		st = io_failed(j, number, "look at it", err);
-	close(fd);
-	if (st != WM_OK)
-		return st;
-	*ret = (struct segment_head){ .number = head.number, .previous = head.previous,
-		.previous_len = (size_t)head.previous_len, .base = head.base, .mid = head.mid != 0 };
-	*ret_size = (uint64_t)info.st_size;
+	*ret = (struct segment_head){ .number = f.head.number, .previous = f.head.previous,
+		.previous_len = (size_t)f.head.previous_len, .base = f.head.base, .mid = f.head.mid != 0 };
+	*ret_size = f.size;
 	return WM_OK;
 }
 
@@ -326,20 +338,21 @@ holds_records(const uint8_t *bytes, size_t len)
 
 /* The frames behind the head, one behind the other without their headers. */
 static enum wm_status
-read_frames(const struct wm_journal *j, int fd, uint64_t number, uint64_t at, uint64_t size, uint8_t *bytes,
-    size_t *ret_len, uint64_t *ret_end, struct wm_error *err)
+read_frames(const struct wm_journal *j, const struct opened *file, uint8_t *bytes, size_t *ret_len, uint64_t *ret_end,
+    struct wm_error *err)
 {
+	uint64_t number = file->head.number, at = file->bytes.len;
 	size_t len = 0;
 
 	for (;;) {
 		struct frame f;
-		ssize_t got = read_at(fd, &f, sizeof(f), at);
+		ssize_t got = read_at(file->fd, &f, sizeof(f), at);
 
 		if (got < 0)
 			return io_failed(j, number, "read it", err);
-		if (got < (ssize_t)sizeof(f) || f.len == 0 || f.len > FRAME_MAX || f.len > size - at - sizeof(f))
+		if (got < (ssize_t)sizeof(f) || f.len == 0 || f.len > FRAME_MAX || f.len > file->size - at - sizeof(f))
 			break;
-		got = read_at(fd, bytes + len, f.len, at + sizeof(f));
+		got = read_at(file->fd, bytes + len, f.len, at + sizeof(f));
 		if (got < 0)
 			return io_failed(j, number, "read it", err);
 		if ((size_t)got < f.len || crc_of(number, bytes + len, f.len) != f.crc ||
@@ -357,30 +370,20 @@ enum wm_status
 file_read(const struct wm_journal *j, uint64_t number, struct prelude *ret_prelude, uint8_t **ret_bytes,
     size_t *ret_len, uint64_t *ret_end, struct wm_error *err)
 {
-	WM_AUTO(wm_buf_free) struct wm_buf b;
+	WM_AUTO(shut) struct opened f;
 	WM_AUTO(wm_freep) uint8_t *bytes = NULL;
 	struct prelude prelude = { 0 };
-	struct head head;
-	struct stat info;
-	int fd = -1;
-	enum wm_status st = open_file(j, number, O_RDONLY, &fd, err);
+	enum wm_status st = open_whole(j, number, &f, err);
 
-	wm_buf_init(&b, HEAD_COUNTED + (size_t)HEAD_MAX);
-	if (st != WM_OK)
-		return st;
-	st = read_head(j, fd, number, &b, &head, err);
-	if (st == WM_OK && fstat(fd, &info) != 0)
-		st = io_failed(j, number, "look at it", err);
-	if (st == WM_OK && (bytes = malloc((size_t)info.st_size + 1)) == NULL)
+	if (st == WM_OK && (bytes = malloc((size_t)f.size + 1)) == NULL)
 		st = wm_oom(err, "a journal segment");
-	if (st == WM_OK && !take_relations(&b, head.nrelations, &prelude))
+	if (st == WM_OK && !take_relations(&f.bytes, f.head.nrelations, &prelude))
 		st = wm_fail(err, WM_OPERATOR,
 		    "journal file %016" PRIx64
 		    " in \"%s\": the relations in its head cannot be read",
 		    number, j->folder);
 	if (st == WM_OK)
-		st = read_frames(j, fd, number, b.len, (uint64_t)info.st_size, bytes, ret_len, ret_end, err);
-	close(fd);
+		st = read_frames(j, &f, bytes, ret_len, ret_end, err);
 	if (st != WM_OK) {
 		prelude_free(&prelude);
 		return st;

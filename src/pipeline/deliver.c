@@ -72,14 +72,23 @@ deliver_refused(struct delivery *d, struct wm_plan *plan, const struct wm_change
 	return deliver_bad(d, wm_plan_rule(plan), wm_plan_view(plan), known ? &row : NULL, err->code, err);
 }
 
-static enum wm_status
-judge(struct delivery *d, const struct wm_view *view, const struct wm_row *row, struct wm_error *err)
+/* NULL, and why, when there is none. */
+static const struct wm_rule *
+rule_of(const struct delivery *d, const struct wm_view *view, struct wm_error *err)
 {
 	const struct wm_rule *rule = wm_ruleset_find(d->p->setup->rules, view->rule);
 
 	if (rule == NULL)
-		return wm_fail(err, WM_FATAL, "view \"%s\" belongs to no rule", view->name);
-	return deliver_bad(d, rule, view, row, "row", err);
+		wm_fail(err, WM_FATAL, "view \"%s\" belongs to no rule", view->name);
+	return rule;
+}
+
+static enum wm_status
+judge(struct delivery *d, const struct wm_view *view, const struct wm_row *row, struct wm_error *err)
+{
+	const struct wm_rule *rule = rule_of(d, view, err);
+
+	return rule == NULL ? WM_FATAL : deliver_bad(d, rule, view, row, "row", err);
 }
 
 /* Rows from..to (counted over all views) as a batch of their own; parts has batch->nviews entries. */
@@ -111,10 +120,10 @@ slice(const struct wm_batch *batch, size_t from, size_t to, struct wm_view_batch
 static enum wm_status
 stop_rule(struct delivery *d, const struct wm_view *view, struct wm_error *err)
 {
-	const struct wm_rule *rule = wm_ruleset_find(d->p->setup->rules, view->rule);
+	const struct wm_rule *rule = rule_of(d, view, err);
 
 	if (rule == NULL)
-		return wm_fail(err, WM_FATAL, "view \"%s\" belongs to no rule", view->name);
+		return WM_FATAL;
 	d->failed_rule = rule->name;
 	err->status = WM_REJECT;
 	return wm_error_prefix(err, "rule \"%s\" stops, because its view cannot be written", rule->name);

@@ -165,38 +165,36 @@ def test_a_broken_transaction_before_a_resumed_rule(daemon, db):
 
 def test_switched_off_and_on_again(away, db):
     a = away()
+
+    def start_with(settings):
+        a.d.settings = settings
+        a.d.write_config()
+        a.d.start()
+
     db.execute(CHANGES.format(1000))
     a.lite_is_the_same()
     lsn = position(db)
     wait_until(lambda: db.slot()["confirmed"] >= lsn, "the source lets its WAL go", 30)
     a.d.sigterm()
     # Without it the target that is away could not be served.
-    a.d.settings = "journal: off"
-    a.d.write_config()
     mark = len(a.d.log())
     a.come_back()
-    a.d.start()
+    start_with("journal: off")
     wait_until(lambda: a.d.target("dw")["state"] == "failed", "the target is refused")
     assert "journal: off" in a.d.log()[mark:] and "journal: off" in a.d.target("dw")["last_error"]
     db.execute("INSERT INTO t VALUES (900, 'x')")
     a.lite_is_the_same()
     a.d.sigkill()
-    a.d.settings = ""
-    a.d.write_config()
-    a.d.start()
+    start_with("")
     a.d.same("t")
     a.d.sigterm()
-    a.d.settings = "journal: off"
-    a.d.write_config()
-    a.d.start()
+    start_with("journal: off")
     db.execute(CHANGES.format(10000))
     a.d.same("t")
     assert journal(a.d) == []
     assert a.d.status()["sources"][0]["journal_state"] == "off"
     a.d.sigterm()
-    a.d.settings = ""
-    a.d.write_config()
-    a.d.start()
+    start_with("")
     db.execute(CHANGES.format(20000))
     a.d.same("t")
     a.d.sigterm()

@@ -35,18 +35,24 @@ fails(int fd, const char *what)
 	return strcmp(word, what) == 0;
 }
 
+static int
+sync_as(int fd, const char *name, int (**real)(int))
+{
+	if (*real == NULL)
+		*(void **)real = dlsym(RTLD_NEXT, name);
+	if (fails(fd, "fsync")) {
+		errno = EIO;
+		return -1;
+	}
+	return (*real)(fd);
+}
+
 int
 fsync(int fd)
 {
 	static int (*real)(int);
 
-	if (real == NULL)
-		*(void **)&real = dlsym(RTLD_NEXT, "fsync");
-	if (fails(fd, "fsync")) {
-		errno = EIO;
-		return -1;
-	}
-	return real(fd);
+	return sync_as(fd, "fsync", &real);
 }
 
 int
@@ -54,13 +60,7 @@ fdatasync(int fd)
 {
 	static int (*real)(int);
 
-	if (real == NULL)
-		*(void **)&real = dlsym(RTLD_NEXT, "fdatasync");
-	if (fails(fd, "fsync")) {
-		errno = EIO;
-		return -1;
-	}
-	return real(fd);
+	return sync_as(fd, "fdatasync", &real);
 }
 
 ssize_t

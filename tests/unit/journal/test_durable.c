@@ -239,20 +239,31 @@ struct copy {
 	char	*path;
 };
 
+/* False when it is gone. */
+static bool
+read_file(const char *path, struct copy *ret)
+{
+	int fd = open(path, O_RDONLY);
+	struct stat st;
+
+	if (fd < 0)
+		return false;
+	assert_int_equal(fstat(fd, &st), 0);
+	ret->path = strdup(path);
+	ret->len = (size_t)st.st_size;
+	ret->bytes = malloc(ret->len + 1);
+	assert_int_equal(read(fd, ret->bytes, ret->len), ret->len);
+	close(fd);
+	return true;
+}
+
 static void
 load_file(const char *path, void *arg)
 {
 	struct copy *c = arg;
-	int fd = open(path, O_RDONLY);
-	struct stat st;
 
-	assert_true(fd >= 0 && fstat(fd, &st) == 0);
 	assert_null(c->bytes);		/* there is but one */
-	c->path = strdup(path);
-	c->len = (size_t)st.st_size;
-	c->bytes = malloc(c->len + 1);
-	assert_int_equal(read(fd, c->bytes, c->len), c->len);
-	close(fd);
+	assert_true(read_file(path, c));
 }
 
 static void
@@ -440,13 +451,49 @@ full_at_the_bound_and_never_dropped(void **state)
 	assert_false(look.full);
 }
 
-/* What may be told once all files have been synced that were there. */
-static wm_lsn
-after_sync(struct fixture *f)
-{
-	struct timespec two_rounds = { .tv_nsec = 200 * 1000000 };
+struct sought {
+	const void	*bytes;
+	size_t		 len;
+	bool		 found;
+};
 
-	nanosleep(&two_rounds, NULL);
+static void
+look_for(const char *path, void *arg)
+{
+	struct sought *sought = arg;
+	struct copy c = { 0 };
+
+	if (!read_file(path, &c))
+		return;
+	sought->found |= memmem(c.bytes, c.len, sought->bytes, sought->len) != NULL;
+	free(c.bytes);
+	free(c.path);
+}
+
+static void
+wait_stored(struct fixture *f, const void *bytes, size_t len)
+{
+	struct sought sought = { .bytes = bytes, .len = len };
+	wm_usec until = wm_clock_mono() + 20 * WM_SEC;
+
+	while (each_file(f, look_for, &sought), !sought.found) {
+		struct timespec ms = { .tv_nsec = 1000000 };
+
+		assert_true(wm_clock_mono() < until);
+		nanosleep(&ms, NULL);
+	}
+}
+
+/* What may be told once all files have been synced that were there: what came of one round is known in the next. */
+static wm_lsn
+after_sync(struct fixture *f, const void *last, size_t len)
+{
+	wm_lsn idle = 2500;
+
+	wait_stored(f, last, len);
+	assert_int_equal(wm_journal_append(f->j, WM_RECORD_IDLE, idle, NULL, 0, &f->err), WM_OK);
+	wm_journal_publish(f->j);
+	wait_stored(f, &idle, sizeof(idle));
 	return wm_journal_flush_lsn(f->j);
 }
 
@@ -482,14 +529,14 @@ a_transaction_larger_than_the_journal_passes_through(void **state)
 	/* It is not whole here: the source must not be told before the target has it. */
 	assert_false(wm_journal_rewind(r));
 	assert_false(wm_journal_seek(r, 1000));
-	told = after_sync(f);
+	told = after_sync(f, commit, sizeof(commit));
 	assert_int_equal(told, 1000);
 	close_journal(f);
 	open_journal(f, 3 * MEMORY);
 	assert_true(wm_journal_base_lsn(f->j) > 1000);
 	r = open_reader(f);
 	assert_int_equal(read_all(f, r, 0), 0);
-	wm_journal_commit(r, 2000);
+	wm_journal_commit(r, 2500);
 	f->next = 3;
 	transaction(f, 10);
 	wait_flushed(f);
