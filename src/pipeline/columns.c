@@ -79,72 +79,102 @@ typmod_matters(const struct wm_relation *rel, const char *name, size_t len)
  * nothing about: a column that came with a default, was renamed, or changed its type.
  */
 static enum wm_status
-needs_backfill(struct worker *w, const struct unit *u, const struct wm_relation *rel, const char *new, bool *ret,
+needs_backfill(struct worker *w, struct unit *u, const struct wm_relation *rel, const char *new, bool *ret,
     struct wm_error *err)
 {
 	const char *old = u->columns;
 	bool vanished = u->column_list;
+	bool joined = false, renamed = false;
 
 	*ret = false;
 	for (const char *p = old; *p != '\0'; p = strchr(p, ',') + 1)
 		vanished |= !is_gone(p) && signature_find(new, p, (size_t)(strchr(p, ':') - p)) == NULL;
-	for (const char *p = new; *p != '\0' && !*ret; p = strchr(p, ',') + 1) {
+	for (const char *p = new; *p != '\0'; p = strchr(p, ',') + 1) {
 		size_t len = (size_t)(strchr(p, ':') - p), whole = (size_t)(strchr(p, ',') - p);
 		const char *was = signature_find(old, p, len);
 		const char *type_end;
-		enum wm_status st;
 
 		if (was == NULL && vanished)
-			*ret = true;		/* perhaps renamed: rows have values */
-		else if (was == NULL) {
+			renamed = true;		/* perhaps: rows have values */
+		else if (was == NULL && !*ret) {
 			WM_AUTO(wm_freep) char *name = strndup(p, len);
+			enum wm_status st = name == NULL ? wm_oom(err, "a column") : worker_sql_now(w, err);
 
-			if (name == NULL)
-				return wm_oom(err, "a column");
-			st = worker_sql_now(w, err);
 			if (st == WM_OK)
 				st = wm_catalog_has_default(w->sql, rel->oid, name, u->last_number, ret, err);
 			if (st != WM_OK)
 				return st;
-		} else if (strncmp(p, was, whole + 1) != 0) {
+		} else if (was != NULL && strncmp(p, was, whole + 1) != 0) {
 			type_end = strchr(p + len + 1, ':');
-			*ret = strncmp(p, was, (size_t)(type_end - p) + 1) != 0 || typmod_matters(rel, p, len);
+			*ret |= strncmp(p, was, (size_t)(type_end - p) + 1) != 0 || typmod_matters(rel, p, len);
 		}
+		/* Columns join at the end: one that comes before a known name was renamed, or that name is a new one's. */
+		renamed |= joined && was != NULL && !is_gone(was);
+		joined |= was == NULL;
 	}
+	*ret |= renamed;
+	u->renamed |= renamed;
 	return WM_OK;
+}
+
+/* How many columns of the last look do not bear the name any more that they had. */
+static unsigned
+count_nameless(const char *was, const char *now)
+{
+	unsigned n = 0;
+
+	for (const char *p = was; *p != '\0'; p = strchr(p, ',') + 1) {
+		const char *is = signature_find(now, p, (size_t)(strchr(p, ':') - p));
+
+		n += is == NULL || strncmp(p, is, (size_t)(strchr(p, ',') - p) + 1) != 0;
+	}
+	return n;
+}
+
+/* Whether c, which the last look did not know by its name, may not be the one that the stream meant by it. */
+static bool
+may_be_another(const struct unit *u, const struct wm_relation *rel, const struct wm_column *c, unsigned nameless)
+{
+	bool young = c->number > u->last_number;
+
+	/* One of those that were added since is gone already; or an old one had taken the name, and has lost it. */
+	return u->last_number != 0 && (rel->last_dropped > u->last_number || (u->renamed && nameless > !young));
 }
 
 bool
 columns_replaced(struct unit *u, const struct wm_relation *rel, const bool *needed)
 {
 	bool replaced = false;
+	unsigned nameless;
 	struct wm_buf b;
 	char *now;
 
 	wm_buf_init(&b, 1U << 20);
 	for (unsigned i = 0; i < rel->ncolumns; i++)
-		if (needed[i] && rel->columns[i].number != 0)
+		if (rel->columns[i].number != 0)
 			wm_buf_addf(&b, "%s:%u:0,", rel->columns[i].name, (unsigned)rel->columns[i].number);
 	now = wm_buf_steal(&b);
 	if (now == NULL || *now == '\0') {
 		free(now);		/* as the stream has it: nothing is known */
 		return false;
 	}
-	for (const char *p = now; u->numbers != NULL && *p != '\0'; p = strchr(p, ',') + 1) {
-		size_t whole = (size_t)(strchr(p, ',') - p);
-		const char *was = signature_find(u->numbers, p, (size_t)(strchr(p, ':') - p));
+	nameless = u->numbers == NULL ? 0 : count_nameless(u->numbers, now);
+	for (unsigned i = 0; u->numbers != NULL && i < rel->ncolumns; i++) {
+		const struct wm_column *c = &rel->columns[i];
+		const char *is = signature_find(now, c->name, strlen(c->name));
+		const char *was = signature_find(u->numbers, c->name, strlen(c->name));
 
-		/*
-		 * A column that is younger than the last look: the stream may have meant another of its name when
-		 * one of those that were added since is gone already.
-		 */
-		replaced |= was != NULL ? strncmp(p, was, whole + 1) != 0 :
-		    u->last_number != 0 && rel->last_dropped > u->last_number;
+		if (!needed[i] || is == NULL)
+			continue;
+		replaced |= was == NULL ? may_be_another(u, rel, c, nameless) :
+					  strncmp(is, was, (size_t)(strchr(is, ',') - is) + 1) != 0;
 	}
-	u->dirty |= u->numbers == NULL || strcmp(u->numbers, now) != 0 || u->last_number != rel->last_number;
+	u->dirty |= u->numbers == NULL || strcmp(u->numbers, now) != 0 || u->last_number != rel->last_number ||
+	    u->renamed;
 	free(u->numbers);
 	u->numbers = now;
 	u->last_number = rel->last_number;
+	u->renamed = false;
 	return replaced;
 }
 

@@ -205,6 +205,7 @@ struct unit {
 	char			*columns;	/* signature of the columns last seen: "name:oid:typmod,..." */
 	char			*numbers;	/* signature of their numbers in the catalog: "name:attnum:0,..." */
 	uint16_t		 last_number;	/* the table's highest number at that time; 0 unknown */
+	bool			 renamed;	/* the stream has since shown a name that an older column may have taken */
 	uint64_t		 fingerprint;	/* of the rule that seeded it */
 	size_t			 nleaves;
 	struct leaf_progress	*leaves;

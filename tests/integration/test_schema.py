@@ -13,8 +13,8 @@ def make(db):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, a text, b int); INSERT INTO t SELECT i, 'a' || i, i FROM generate_series(1, 5) i")
 
 
-def daemon_sees(daemon, table, **options):
-    """A table is found within source.discover: `wait` cannot know of it before."""
+def arrives(daemon, table, **options):
+    """Unlike `wait`, this asks for no look at the catalog."""
     def same():
         try:
             return not daemon.differences(table, **options)
@@ -22,6 +22,11 @@ def daemon_sees(daemon, table, **options):
             return False        # no such view yet
 
     wait_until(same, f"{table} at the target", 30)
+
+
+def daemon_sees(daemon, table, **options):
+    """A table is found within source.discover: `wait` cannot know of it before."""
+    arrives(daemon, table, **options)
     daemon.same(table, **options)
 
 
@@ -231,6 +236,34 @@ def test_young_column_replaced(db, start, replace):
     db.execute(replace)
     db.execute("UPDATE t SET v = 'w' WHERE id = 2")
     daemon.start()
+    daemon_sees(daemon, "t")
+
+
+def test_column_replaced_that_had_been_renamed(db, start):
+    """Its name is younger than the last look at the catalog, its number is not."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, b text, v text); INSERT INTO t SELECT i, 'old', 'v' FROM generate_series(1, 5) i")
+    daemon = start(RULE, sources={"shop": f"uri: {db.uri}\ndiscover: 1h"})
+    daemon.same("t")
+    db.execute("ALTER TABLE t RENAME b TO c")
+    db.execute("UPDATE t SET v = 'w' WHERE id = 1")
+    daemon.same("t")
+    daemon.sigkill()
+    db.execute("ALTER TABLE t DROP c; ALTER TABLE t ADD c text DEFAULT 'new'")
+    db.execute("UPDATE t SET v = 'w' WHERE id = 2")
+    daemon.start()
+    daemon_sees(daemon, "t")
+
+
+def test_young_column_renamed_and_added_again(db, start):
+    """That both are younger than the last look only their order shows."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5) i")
+    daemon = start(RULE, sources={"shop": f"uri: {db.uri}\ndiscover: 1h"})
+    daemon.same("t")
+    db.execute("ALTER TABLE t ADD c text")
+    db.execute("UPDATE t SET c = 'c' WHERE id < 3")
+    arrives(daemon, "t")
+    db.execute("ALTER TABLE t RENAME c TO d; ALTER TABLE t ADD c text")
+    db.execute("UPDATE t SET v = 'w' WHERE id = 5")
     daemon_sees(daemon, "t")
 
 

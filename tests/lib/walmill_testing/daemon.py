@@ -57,6 +57,13 @@ def run_walmill(*arguments, expect=0, cwd=None, timeout=60, env=None, **options)
     return done
 
 
+def replace(path, text):
+    """A daemon that reads it at this time finds all of it, old or new."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
 class Daemon:
     """A configuration in a folder, and the daemon that runs it, perhaps several times."""
 
@@ -94,7 +101,7 @@ class Daemon:
         if "admin:" not in self.settings:
             lines.append("admin: {socket: walmill.sock}")
         lines.append(textwrap.dedent(self.settings).strip("\n"))
-        self.config.write_text("\n".join(lines) + "\n")
+        replace(self.config, "\n".join(lines) + "\n")
 
     def write_rules(self, rules, name="10-test.yaml"):
         """rules: YAML list items; None removes the file."""
@@ -102,7 +109,7 @@ class Daemon:
         if rules is None:
             path.unlink()
         else:
-            path.write_text("rules:\n" + textwrap.indent(textwrap.dedent(rules).strip("\n"), "  ") + "\n")
+            replace(path, "rules:\n" + textwrap.indent(textwrap.dedent(rules).strip("\n"), "  ") + "\n")
 
     # ---- life ----
 
