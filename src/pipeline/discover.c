@@ -340,6 +340,8 @@ discover(struct source *s, struct wm_pg *sql, bool followed, struct tableset **r
 		st = find_gaps(s, sql, set, err);
 	if (st == WM_OK)
 		st = settle_publication(s, sql, &d, err);
+	if (st == WM_OK)
+		st = wm_pg_current_lsn(sql, &set->published, err);
 	/* After the publication stands: an older transaction's changes to a new table are not sent. */
 	if (st == WM_OK)
 		st = wm_pg_next_xid(sql, &set->xid, err);

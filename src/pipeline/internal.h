@@ -74,6 +74,7 @@ struct tableset {		/* immutable but for refs */
 	atomic_int	 refs;
 	uint64_t	 xid;		/* transactions from here on publish what they do to these tables */
 	wm_lsn		 lsn, lsn_after;	/* where the source stood before and after the catalog was read */
+	wm_lsn		 published;	/* and when the publication stood; such transactions have an xid before ours */
 	int		 server_version;	/* 150003 */
 	size_t		 n;
 	struct matched	*list;
@@ -199,6 +200,7 @@ struct unit {
 	wm_lsn			 catchup;	/* UNIT_CATCHING: until the position is here */
 	bool			 older;		/* took changes of before the catalog's look that its seed is newer than */
 	wm_lsn			 await;		/* its seed begins when the position is here: what came before was left to it */
+	wm_lsn			 since;		/* what was committed before is in its seed, and the stream may lack some of it */
 	wm_lsn			 strayed;	/* last commit that changed the table under another name; 0 none */
 	uint64_t		 settle_xid;	/* a seed's snapshot must see every transaction before this one ended */
 	char			*visible;	/* append: snapshot of the seed; transactions it sees are skipped */

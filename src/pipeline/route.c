@@ -194,7 +194,7 @@ make(struct worker *w, const struct wm_relation *announced, struct route **ret, 
 		u = units_find(w, rule, r->oid, r->rel->schema, r->rel->name);
 		if (u == NULL)
 			note_stray(w, rule, r->oid);
-		else if (w->at.commit_lsn < u->await)
+		else if (w->at.commit_lsn < u->await || w->at.commit_lsn < u->since)
 			r->only = w->at.commit_lsn;
 		else if (u->state != UNIT_FAILED)
 			st = add_plan(w, r, u, err);

@@ -143,6 +143,26 @@ begin_again(struct worker *w, struct unit *u, const struct tableset *tables)
 	w->bookmarks = true;
 }
 
+/*
+ * The table was not published until now.  Should it have been before, the stream may still bring what was before the
+ * gap: over the seed's rows that would put values which nothing takes back.
+ */
+static void
+step_over_gap(struct worker *w, struct unit *u, const struct tableset *tables)
+{
+	if (u->columns != NULL) {
+		wm_log(WM_LOG_WARNING, "table_was_out",
+		    "table %s.%s had been taken out of the publication: what changed meanwhile "
+		    "is not known, so view and rows under rule \"%s\" begin again",
+		    u->schema, u->name, u->rule->name);
+		begin_again(w, u, tables);
+	}
+	if (u->state != UNIT_SEEDING || u->rule->mode != WM_MODE_UPSERT)
+		return;
+	u->since = tables->published;
+	u->dirty = w->bookmarks = true;
+}
+
 /* The unit of the same rule and name: a table that was dropped, or renamed, and made again. */
 static struct unit *
 namesake(struct worker *w, const struct unit *u)
@@ -296,13 +316,8 @@ units_refresh(struct worker *w, struct wm_error *err)
 		u->listed = true;
 		u->rows = m->rows;
 		u->column_list = m->column_list;
-		if (m->gap > atomic_load(&w->gaps_done) && m->refused == NULL && u->columns != NULL) {
-			wm_log(WM_LOG_WARNING, "table_was_out",
-			    "table %s.%s had been taken out of the publication: what changed meanwhile "
-			    "is not known, so view and rows under rule \"%s\" begin again",
-			    u->schema, u->name, u->rule->name);
-			begin_again(w, u, tables);
-		}
+		if (m->gap > atomic_load(&w->gaps_done) && m->refused == NULL)
+			step_over_gap(w, u, tables);
 		if (m->column_list)
 			u->settle_xid = tables->xid;
 		if (u->strayed != 0 && tables->lsn >= u->strayed)

@@ -197,6 +197,23 @@ def test_kill_between_the_publication_mended_and_the_target_told(db, daemon, pg_
     assert d.log().count("table_was_out") == told > 0
 
 
+def test_changes_of_before_a_gap_are_not_put_over_what_came_in_it(db, start):
+    """They are streamed still when the table is published, and seeded, again."""
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    daemon.sigterm()
+    db.execute("UPDATE t SET b = -1 WHERE id = 1; INSERT INTO t VALUES (6, 'x', 6); DELETE FROM t WHERE id = 2; "
+               "UPDATE t SET id = 30 WHERE id = 3")
+    db.execute("ALTER PUBLICATION walmill_shop DROP TABLE t")
+    db.execute("UPDATE t SET b = -2 WHERE id = 1; DELETE FROM t WHERE id = 6; INSERT INTO t VALUES (2, 'y', 2), (3, 'z', 3)")
+    daemon.start()
+    daemon.same("t")
+    daemon.sigkill()
+    daemon.start()
+    daemon.same("t")
+
+
 def test_enum_value_added(db, start):
     db.execute("CREATE TYPE mood AS ENUM ('good'); CREATE TABLE t (id int PRIMARY KEY, m mood); INSERT INTO t VALUES (1, 'good')")
     daemon = start(RULE)
