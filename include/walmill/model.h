@@ -121,6 +121,7 @@ struct wm_view {
 	struct wm_view_column	*columns;
 	unsigned		 nkeys;
 	unsigned		*keys;		/* indexes into columns */
+	bool			 emptied;	/* a truncate comes first: what stands there need not be kept */
 };
 
 enum wm_row_op {

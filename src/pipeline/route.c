@@ -131,6 +131,7 @@ add_plan(struct worker *w, struct route *r, struct unit *u, struct wm_error *err
 	bool differ = false;
 	enum wm_status st;
 
+	env.emptied = u->empty_view;
 	if (plans == NULL)
 		return wm_oom(err, "a plan");
 	r->plans = plans;

@@ -243,6 +243,7 @@ seeder_compile(struct seeder *s, struct unit *u, struct wm_error *err)
 	struct wm_plan_env env = pipeline_plan_env(s->w->p, s->w->source->config->name);
 	enum wm_status st;
 
+	env.emptied = u->empty_view;
 	wm_plan_free(s->plan);
 	s->plan = NULL;
 	s->ensured = 0;
@@ -288,6 +289,8 @@ seeder_empty_view(struct seeder *s, struct wm_error *err)
 		st = seeder_write(s, name, value, err);
 	u->empty_view = st == WM_OK ? false : truncate;
 	u->reseed = st == WM_OK ? false : reseed;
+	if (s->bulk == NULL)
+		routes_forget(s->w);	/* their plans say that the view is to be emptied */
 	return st;
 }
 

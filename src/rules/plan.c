@@ -66,6 +66,7 @@ wm_plan_compile(const struct wm_rule *rule, const struct wm_relation *rel, const
 		status = wm_plan_key(plan, err);
 	if (status != WM_OK)
 		return status;
+	plan->view.emptied = env->emptied;
 	*ret = plan;
 	plan = NULL;
 	return WM_OK;

@@ -92,16 +92,27 @@ def test_rename_of_the_key_column_says_what_to_do(db, start):
     daemon.same("t", view="t2")
 
 
-def test_alter_type(db, start):
+@pytest.mark.parametrize("shrinks", [False, True], ids=["to text", "to integer"])
+def test_alter_type(db, start, shrinks):
     make(db)
     daemon = start(RULE)
     daemon.same("t")
-    db.execute("ALTER TABLE t ALTER b TYPE bigint; INSERT INTO t VALUES (6, 'x', 5000000000)")
+    db.execute("ALTER TABLE t ALTER b TYPE bigint; INSERT INTO t VALUES (6, 'x', %d)" % (5 if shrinks else 5000000000))
     daemon.same("t")
     db.execute("ALTER TABLE t ALTER b TYPE numeric(20,3); INSERT INTO t VALUES (7, 'x', 1.125)")
     daemon.same("t")
-    db.execute("ALTER TABLE t ALTER b TYPE text; INSERT INTO t VALUES (8, 'x', 'seven'); UPDATE t SET a = 'y' WHERE id = 1")
+    db.execute("ALTER TABLE t ALTER b TYPE int; INSERT INTO t VALUES (8, 'x', 7)" if shrinks else
+               "ALTER TABLE t ALTER b TYPE text; INSERT INTO t VALUES (8, 'x', 'seven'); UPDATE t SET a = 'y' WHERE id = 1")
     daemon.same("t")
+
+
+def test_made_again_with_a_type_that_old_values_do_not_fit(db, start):
+    make(db)
+    daemon = start(RULE)
+    daemon.same("t")
+    db.execute("DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, a int, b date); INSERT INTO t VALUES (1, 7, '2024-02-29')")
+    daemon_sees(daemon, "t")
+    assert daemon.rule("t")["state"] == "streaming"
 
 
 def test_ddl_and_rows_in_one_transaction(db, start):

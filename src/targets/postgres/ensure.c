@@ -37,11 +37,20 @@ add_create(struct wm_buf *sql, const struct wm_shape *s, const struct wm_view *v
 	wm_buf_adds(sql, "))");
 }
 
+/* What becomes of values whose column changes its type: each way is tried when the one before fails. */
+enum conversion {
+	BY_TEXT,	/* as the source would show them in the new type */
+	BY_CAST,	/* rounded, perhaps: whoever changes a type has the rows read again */
+	BY_EMPTYING,	/* of a view whose rows are to go */
+};
+
 static void
-add_alter(struct wm_buf *sql, const struct wm_shape *s, const struct wm_view *view)
+add_alter(struct wm_buf *sql, const struct wm_shape *s, const struct wm_view *view, enum conversion by)
 {
 	const char *sep = " ";
 
+	if (by == BY_EMPTYING)
+		wm_buf_addf(sql, s->truncatable ? "TRUNCATE %s; " : "DELETE FROM %s; ", s->name);
 	wm_buf_addf(sql, "ALTER TABLE %s", s->name);
 	for (unsigned i = 0; i < view->ncolumns; i++) {
 		const struct wm_view_column *c = &view->columns[i];
@@ -56,7 +65,7 @@ add_alter(struct wm_buf *sql, const struct wm_shape *s, const struct wm_view *vi
 		    sql, step == WM_SHAPE_ADD ? " %s" : " TYPE %s USING ", wm_typefit_declared(c));
 		if (step == WM_SHAPE_ALTER) {
 			wm_pg_quote_ident(sql, c->name);
-			wm_buf_adds(sql, "::text::");
+			wm_buf_adds(sql, by == BY_CAST ? "::" : "::text::");
 			wm_typefit_add_cast(sql, wm_typefit_declared(c));
 		}
 		sep = ", ";
@@ -76,38 +85,51 @@ lost_a_race(const char *code)
 }
 
 static enum wm_status
-change_table(struct wm_postgres *t, const struct wm_shape *s, const struct wm_view *view,
+try_change(struct wm_postgres *t, const struct wm_shape *s, const struct wm_view *view, enum conversion by,
     struct wm_error *err)
 {
 	WM_AUTO(wm_buf_free) struct wm_buf sql;
-	struct wm_error local, undo_err;
-	enum wm_status st;
 
 	wm_buf_init(&sql, SQL_MAX);
 	wm_buf_adds(&sql, "SAVEPOINT walmill; ");
 	if (s->kind == '\0')
 		add_create(&sql, s, view);
 	else
-		add_alter(&sql, s, view);
+		add_alter(&sql, s, view, by);
 	wm_buf_adds(&sql, "; RELEASE SAVEPOINT walmill");
 	if (sql.failed)
 		return wm_oom(err, "a table's definition");
-	st = wm_pg_exec(t->pg, sql.data,
-	    s->kind == '\0' ? "could not create the table" : "could not alter the table", &local);
-	if (st == WM_OK) {
-		t->changed_shape = true;
-		return WM_OK;
+	return wm_pg_exec(t->pg, sql.data,
+	    s->kind == '\0' ? "could not create the table" : "could not alter the table", err);
+}
+
+static enum wm_status
+change_table(struct wm_postgres *t, const struct wm_shape *s, const struct wm_view *view,
+    struct wm_error *err)
+{
+	enum conversion last = s->kind == '\0' ? BY_TEXT : view->emptied ? BY_EMPTYING : BY_CAST;
+	struct wm_error first = { 0 }, local, undo_err;
+
+	for (enum conversion by = BY_TEXT; by <= last; by++) {
+		enum wm_status st = try_change(t, s, view, by, &local);
+
+		if (st == WM_OK) {
+			t->changed_shape = true;
+			return WM_OK;
+		}
+		if (st == WM_RETRY || lost_a_race(local.code))
+			return wm_fail_code(err, WM_RETRY, local.code, "view \"%s\", table %s: %s",
+			    view->name, s->name, local.text);
+		if (wm_postgres_undo(t, &undo_err) != WM_OK)
+			return wm_fail_code(
+			    err, WM_RETRY, undo_err.code, "view \"%s\": %s", view->name, undo_err.text);
+		if (by == BY_TEXT)
+			first = local;
 	}
-	if (st == WM_RETRY || lost_a_race(local.code))
-		return wm_fail_code(err, WM_RETRY, local.code, "view \"%s\", table %s: %s",
-		    view->name, s->name, local.text);
-	if (wm_postgres_undo(t, &undo_err) != WM_OK)
-		return wm_fail_code(
-		    err, WM_RETRY, undo_err.code, "view \"%s\": %s", view->name, undo_err.text);
-	return wm_fail_code(err, WM_REJECT, local.code,
+	return wm_fail_code(err, WM_REJECT, first.code,
 	    "view \"%s\", table %s: %s; make the table fit the rule's columns, "
 	    "or set `columns.type` in the rule",
-	    view->name, s->name, local.text);
+	    view->name, s->name, first.text);
 }
 
 /* The first thing that is wrong, as an error. */
