@@ -30,6 +30,13 @@ def daemon_sees(daemon, table, **options):
     daemon.same(table, **options)
 
 
+def start_that_hardly_looks(db, start):
+    """What the stream says has to do, but for a `wait`."""
+    daemon = start(RULE, sources={"shop": f"uri: {db.uri}\ndiscover: 1h"})
+    daemon.same("t")
+    return daemon
+
+
 def test_add_column(db, start):
     make(db)
     daemon = start(RULE)
@@ -255,8 +262,7 @@ def test_column_replaced_by_another_of_the_same_name_and_type(db, start, down):
 def test_young_column_replaced(db, start, replace):
     """The catalog was last looked at before there was such a column, so that its number is not known."""
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5) i")
-    daemon = start(RULE, sources={"shop": f"uri: {db.uri}\ndiscover: 1h"})
-    daemon.same("t")
+    daemon = start_that_hardly_looks(db, start)
     db.execute("ALTER TABLE t ADD c text; ALTER TABLE t ADD d text DEFAULT 'd'")
     db.execute("UPDATE t SET c = 'old' WHERE id = 1")
     daemon.same("t")
@@ -270,8 +276,7 @@ def test_young_column_replaced(db, start, replace):
 def test_column_replaced_that_had_been_renamed(db, start):
     """Its name is younger than the last look at the catalog, its number is not."""
     db.execute("CREATE TABLE t (id int PRIMARY KEY, b text, v text); INSERT INTO t SELECT i, 'old', 'v' FROM generate_series(1, 5) i")
-    daemon = start(RULE, sources={"shop": f"uri: {db.uri}\ndiscover: 1h"})
-    daemon.same("t")
+    daemon = start_that_hardly_looks(db, start)
     db.execute("ALTER TABLE t RENAME b TO c")
     db.execute("UPDATE t SET v = 'w' WHERE id = 1")
     daemon.same("t")
@@ -285,8 +290,7 @@ def test_column_replaced_that_had_been_renamed(db, start):
 def test_young_column_renamed_and_added_again(db, start):
     """That both are younger than the last look only their order shows."""
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5) i")
-    daemon = start(RULE, sources={"shop": f"uri: {db.uri}\ndiscover: 1h"})
-    daemon.same("t")
+    daemon = start_that_hardly_looks(db, start)
     db.execute("ALTER TABLE t ADD c text")
     db.execute("UPDATE t SET c = 'c' WHERE id < 3")
     arrives(daemon, "t")
