@@ -106,6 +106,7 @@ struct source {
 	bool				 stop;
 	struct wm_source_record		 record;
 	char				 snapshot[64];	/* exported by the slot's creation; "" none */
+	uint64_t			 snapshot_version;	/* of the tables that are published since before it */
 	struct wm_pg			*exporter;	/* keeps the snapshot alive while idle */
 	unsigned			 importers;	/* workers that may still want the snapshot */
 	struct tableset			*tables;

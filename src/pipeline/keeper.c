@@ -366,6 +366,7 @@ prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
 	pthread_mutex_lock(&s->lock);
 	s->record = rec;
 	if (exported) {
+		s->snapshot_version = s->tables_version;
 		s->exporter = c;
 		c = NULL;
 	}

@@ -305,7 +305,9 @@ seed_bulk(struct worker *w, struct wm_error *err)
 
 	pthread_mutex_init(&b.lock, NULL);
 	pthread_mutex_lock(&w->source->lock);
-	memcpy(b.snapshot, w->source->snapshot, sizeof(b.snapshot));
+	/* What a younger table, or one with younger columns, went through before it was published is after that snapshot. */
+	if (w->tables_version == w->source->snapshot_version)
+		memcpy(b.snapshot, w->source->snapshot, sizeof(b.snapshot));
 	pthread_mutex_unlock(&w->source->lock);
 	st = plan_bulk(&b, err);
 	if (st == WM_OK && b.ntasks > 0)

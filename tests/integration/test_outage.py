@@ -255,6 +255,28 @@ def test_target_away_at_the_start(db, other_pg, daemon):
         target.drop()
 
 
+def test_table_younger_than_the_slot_at_a_target_that_was_away(db, other_pg, daemon):
+    """The slot's snapshot has its rows as they were before it was published."""
+    db.execute("CREATE TABLE t1 (id int PRIMARY KEY); CREATE TABLE t2 (id int NOT NULL, v text); "
+               "INSERT INTO t2 SELECT i, 'v' FROM generate_series(1, 5) i")
+    dw = other_pg.create_database()
+    dw.close()
+    other_pg.stop()
+    try:
+        d = daemon("- {table: 'public.t*', target: dw}", targets={"dw": f"type: postgres\nuri: {dw.uri}"},
+                   sources={"shop": f"uri: {db.uri}\ndiscover: 200ms"}).start()
+        # It had no key, and could not be followed.
+        db.execute("ALTER TABLE t2 ADD PRIMARY KEY (id); UPDATE t2 SET v = 'w' WHERE id = 1; DELETE FROM t2 WHERE id = 2")
+        wait_until(lambda: db.value("SELECT count(*) FROM pg_publication_tables WHERE tablename = 't2'") == 1,
+                   "the table is published")
+    finally:
+        other_pg.start()
+    d.same("t1", "t2")
+    d.sigterm()
+    d.destroy()
+    dw.drop()
+
+
 def test_sqlite_file_locked_by_somebody_else(db, daemon):
     db.execute(TABLE)
     d = daemon("- table: public.t").start()
