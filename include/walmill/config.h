@@ -91,6 +91,8 @@ struct wm_source_config {
 	bool		 manage;	/* make and alter slot and publication */
 	int64_t		 discover;	/* microseconds between looks for new tables */
 	int64_t		 silence;	/* longest time without a byte from the server, microseconds */
+	bool		 canary;	/* false: `canary: off` */
+	int64_t		 canary_every, canary_within;	/* microseconds */
 };
 
 struct wm_target_config {		/* the section as it is: its type's back-end reads it */

@@ -72,6 +72,13 @@ enum wm_status wm_pg_timeline_switch(struct wm_pg *c, uint32_t timeline, uint32_
     struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_pg_current_lsn(struct wm_pg *c, wm_lsn *ret_lsn, struct wm_error *err) WM_MUST_CHECK;
 
+/*
+ * Writes a message into the WAL, outside of transactions, for those who decode it; *ret_lsn: where it ends, 0 when
+ * the server is in recovery and cannot.
+ */
+enum wm_status wm_pg_emit_message(struct wm_pg *c, const char *prefix, const char *text, wm_lsn *ret_lsn,
+    struct wm_error *err) WM_MUST_CHECK;
+
 /* ---- slots ---- */
 
 struct wm_slot_info {

@@ -58,7 +58,7 @@ enum wm_status wm_pipeline_start(struct wm_pipeline *p, struct wm_error *err) WM
 int wm_pipeline_fd(const struct wm_pipeline *p);
 /* err: the reason of WM_PHASE_FAILED (status FATAL or OPERATOR). */
 enum wm_phase wm_pipeline_phase(struct wm_pipeline *p, struct wm_error *err);
-/* False when a thread that should be alive has not shown life for a minute: feed no watchdog. */
+/* False when a thread has not shown life for two minutes that should, or a source is stalled: feed no watchdog. */
 bool wm_pipeline_alive(struct wm_pipeline *p);
 /* Commits what is whole, sends the last feedback, ends all threads. */
 void wm_pipeline_stop(struct wm_pipeline *p);
@@ -103,10 +103,11 @@ enum wm_status wm_pipeline_wait(struct wm_pipeline *p, wm_lsn lsn, wm_usec timeo
 
 struct wm_source_status {
 	char		*name;
-	const char	*state;		/* connecting, streaming, retrying, failed, stopped */
+	const char	*state;		/* connecting, streaming, stalled, retrying, failed, stopped */
 	wm_lsn		 received_lsn, acknowledged_lsn, server_lsn;
 	uint64_t	 lag_bytes, transactions, changes;
 	uint64_t	 reconnects;
+	double		 quiet_s;	/* since the stream last came further */
 	uint64_t	 journal_bytes, journal_max_bytes;	/* on disk; in memory where the journal is off */
 	const char	*journal_state;		/* "ok", "off", "full", "no_space", "failed" */
 	char		*last_error;	/* or NULL */

@@ -28,6 +28,8 @@ struct wm_receiver_shared {
 	atomic_uint_fast64_t	transactions, changes;
 	atomic_int_fast64_t	alive;		/* wm_clock_mono of the loop's last turn */
 	atomic_uint_fast64_t	wanted;		/* ask the server for progress until this position is reached */
+	atomic_int_fast64_t	moved;		/* wm_clock_mono: the stream last came further, or was not listened to */
+	atomic_bool		ask;		/* ask the server once how far it is */
 	atomic_bool		stop;		/* end the session cleanly */
 	atomic_bool		resend;		/* end the session; the next one starts at the committed position */
 	atomic_bool		renew;		/* end the session; the next one goes on where it ended */
@@ -46,6 +48,8 @@ struct wm_receiver {
 	enum wm_status (*store_progress)(void *arg, wm_lsn lsn, struct wm_error *err);
 	/* The server has begun to stream. */
 	void (*streaming)(void *arg);
+	/* At each turn of the session; returns when (wm_clock_mono) it is to be called again at the latest. */
+	wm_usec (*watch)(void *arg, wm_usec now);
 	void		*arg;
 };
 

@@ -30,6 +30,8 @@ static const struct metric source_metrics[] = {
 	{ "walmill_source_transactions_total", "counter", "Transactions received", SOURCE(transactions) },
 	{ "walmill_source_changes_total", "counter", "Row changes received", SOURCE(changes) },
 	{ "walmill_source_reconnects_total", "counter", "Times the stream was started again", SOURCE(reconnects) },
+	{ "walmill_source_quiet_seconds", "gauge", "Seconds since the stream last came further", SECONDS,
+	    offsetof(struct wm_source_status, quiet_s) },
 	{ "walmill_source_journal_bytes", "gauge", "Bytes kept until every target has them", SOURCE(journal_bytes) },
 	{ "walmill_source_journal_max_bytes", "gauge", "Bound of those bytes, 0 without a durable journal",
 	    SOURCE(journal_max_bytes) },
@@ -60,7 +62,7 @@ static const struct metric rule_metrics[] = {
 	{ "walmill_rule_rereads_total", "counter", "Rows read again at the source", RULE(rereads) },
 };
 
-static const char *const source_states[] = { "connecting", "streaming", "retrying", "failed", "stopped" };
+static const char *const source_states[] = { "connecting", "streaming", "stalled", "retrying", "failed", "stopped" };
 static const char *const journal_states[] = { "ok", "off", "full", "no_space", "failed" };
 static const char *const target_states[] = { "ok", "retrying", "failed" };
 static const char *const rule_states[] = { "seeding", "streaming", "paused", "failed" };

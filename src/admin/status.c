@@ -54,7 +54,8 @@ add_source(cJSON *o, const struct wm_source_status *s)
 	    add_lsn(o, "received_lsn", s->received_lsn) && add_lsn(o, "acknowledged_lsn", s->acknowledged_lsn) &&
 	    add_lsn(o, "server_lsn", s->server_lsn) && add_count(o, "lag_bytes", s->lag_bytes) &&
 	    add_count(o, "transactions", s->transactions) && add_count(o, "changes", s->changes) &&
-	    add_count(o, "reconnects", s->reconnects) && add_count(o, "journal_bytes", s->journal_bytes) &&
+	    add_count(o, "reconnects", s->reconnects) && add_number(o, "quiet_s", s->quiet_s) &&
+	    add_count(o, "journal_bytes", s->journal_bytes) &&
 	    add_count(o, "journal_max_bytes", s->journal_max_bytes) && add_text(o, "journal_state", s->journal_state) &&
 	    add_text(o, "last_error", s->last_error);
 }

@@ -50,6 +50,16 @@ static const struct wm_option source_options[] = {
 	{ 0 },
 };
 
+static const struct wm_option canary_options[] = {
+	{ .name = "every", .kind = WM_OPT_DURATION, .offset = offsetof(struct wm_source_config, canary_every),
+	    .fallback = "1min", .min = 1000 * 1000, .max = INT64_MAX / 4,
+	    .help = "quiet time after which a message is sent through the source" },
+	{ .name = "within", .kind = WM_OPT_DURATION, .offset = offsetof(struct wm_source_config, canary_within),
+	    .fallback = "5min", .min = 1000 * 1000, .max = INT64_MAX / 4,
+	    .help = "time in which it must come back" },
+	{ 0 },
+};
+
 static const struct wm_option journal_options[] = {
 	{ .name = "max_bytes", .kind = WM_OPT_SIZE, .offset = offsetof(struct wm_config, journal_max_bytes),
 	    .fallback = "10GiB", .min = 1 << 20, .max = INT64_MAX,
@@ -248,9 +258,21 @@ check_shared_slot(const struct wm_config *config, const struct wm_source_config 
 	}
 }
 
+static void
+read_canary(struct wm_source_config *source, const struct wm_node *map, struct wm_diags *diags)
+{
+	const struct wm_node *node = map->kind == WM_NODE_MAP ? wm_node_get(map, "canary") : NULL;
+
+	source->canary = !is_off(node);
+	if (is_off(node) || is_on(node))
+		node = NULL;
+	wm_options_fill(canary_options, node, "canary", NULL, source, diags);
+}
+
 static bool
 read_source(const struct wm_pair *pair, struct wm_source_config *source, struct wm_diags *diags)
 {
+	static const char *const also[] = { "canary", NULL };
 	WM_AUTO(wm_freep) char *what = wm_asprintf("source \"%s\"", pair->key);
 
 	source->mark = pair->mark;
@@ -258,7 +280,8 @@ read_source(const struct wm_pair *pair, struct wm_source_config *source, struct 
 	if (source->name == NULL || what == NULL)
 		return false;
 	check_name(pair, "source", diags);
-	wm_options_fill(source_options, pair->value, what, NULL, source, diags);
+	wm_options_fill(source_options, pair->value, what, also, source, diags);
+	read_canary(source, pair->value, diags);
 	if (source->slot == NULL)
 		source->slot = default_slot(source->name);
 	if (source->publication == NULL)

@@ -122,3 +122,19 @@ wm_pg_current_lsn(struct wm_pg *c, wm_lsn *ret_lsn, struct wm_error *err)
 		*ret_lsn = without_page_header(wm_pg_lsn(res, 0, 0));
 	return status;
 }
+
+enum wm_status
+wm_pg_emit_message(struct wm_pg *c, const char *prefix, const char *text, wm_lsn *ret_lsn, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	const char *params[] = { prefix, text };
+	enum wm_status status;
+
+	status = wm_pg_query(c,
+	    "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() "
+	    "THEN pg_catalog.pg_logical_emit_message(false, $1::pg_catalog.text, $2::pg_catalog.text) END",
+	    2, params, "could not write a message into the WAL", &res, err);
+	if (status == WM_OK)
+		*ret_lsn = wm_pg_lsn(res, 0, 0);
+	return status;
+}

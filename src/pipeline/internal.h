@@ -85,7 +85,22 @@ void tableset_unref(struct tableset *t);	/* NULL is a no-op */
 
 /* ---- sources ---- */
 
-enum source_state { SOURCE_CONNECTING, SOURCE_STREAMING, SOURCE_RETRYING, SOURCE_FAILED, SOURCE_STOPPED };
+enum source_state {
+	SOURCE_CONNECTING,
+	SOURCE_STREAMING,
+	SOURCE_STALLED,		/* connected, but nothing comes (canary.c) */
+	SOURCE_RETRYING,
+	SOURCE_FAILED,
+	SOURCE_STOPPED,
+};
+
+struct canary {
+	wm_usec		sent;		/* mono: a message is on its way since; 0 none */
+	wm_lsn		lsn;		/* where it ends; 0 not known yet */
+	uint64_t	session;	/* of the stream, when it was sent */
+	wm_usec		tended;		/* the keeper's: last sent, or asked about */
+	bool		refused;	/* the keeper's: the server would not write one, and the log says so */
+};
 
 struct source {
 	struct wm_pipeline		*p;
@@ -113,6 +128,7 @@ struct source {
 	uint64_t			 tables_version;	/* written by the keeper only */
 	struct wm_pg			*sql, *maker;	/* the keeper's, that a stop may break off; NULL none */
 	bool				 keeper_ended;
+	struct canary			 canary;
 	enum wm_status			 failed;	/* with SOURCE_FAILED */
 	char				*last_error;
 };
@@ -145,6 +161,15 @@ bool source_stopping(struct source *s);
 void source_give_up(struct source *s, const struct wm_error *err);
 /* Shows the error and waits as long as the back-off says, or until the stop. */
 void source_retry_later(struct source *s, struct wm_backoff *backoff, const struct wm_error *err);
+
+/* ---- canary.c ---- */
+
+/* The keeper's: sends a message when the source has been quiet for long; *ret_next: when to call it again. */
+enum wm_status canary_tend(struct source *s, struct wm_pg *sql, wm_usec *ret_next, struct wm_error *err);
+/* The receiver's, arg is the source: judges whether it is back in time; returns when to call it again. */
+wm_usec canary_watch(void *arg, wm_usec now);
+/* The receiver's: a new session may not bring it. */
+void canary_forget(struct source *s);
 
 /* ---- sessions.c ---- */
 

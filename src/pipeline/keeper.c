@@ -414,7 +414,7 @@ start_receiver(struct source *s, struct wm_error *err)
 static enum wm_status
 keep_with(struct source *s, struct wm_pg *sql, uint64_t *version, struct wm_error *err)
 {
-	wm_usec prepared_at = wm_clock_mono();
+	wm_usec prepared_at = wm_clock_mono(), next = 0, now;
 	enum wm_status st = WM_OK;
 
 	if (!s->receiver_runs) {
@@ -428,8 +428,13 @@ keep_with(struct source *s, struct wm_pg *sql, uint64_t *version, struct wm_erro
 		st = look(s, sql, version, err);
 		if (wm_clock_mono() - prepared_at > SNAPSHOT_FOR)
 			drop_snapshot(s);
-		if (st == WM_OK && !atomic_load(&s->look_again))
-			rest(s, s->config->discover);
+		if (st == WM_OK)
+			st = canary_tend(s, sql, &next, err);
+		now = wm_clock_mono();
+		if (next > now + s->config->discover)
+			next = now + s->config->discover;
+		if (st == WM_OK && !atomic_load(&s->look_again) && next > now)
+			rest(s, next - now);
 	}
 	return st;
 }

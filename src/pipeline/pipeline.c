@@ -415,9 +415,13 @@ wm_pipeline_alive(struct wm_pipeline *p)
 	bool alive = true;
 
 	pthread_mutex_lock(&p->lock);
-	for (size_t i = 0; i < p->nsources; i++)
-		if (atomic_load(&p->sources[i]->state) == SOURCE_STREAMING)
+	for (size_t i = 0; i < p->nsources; i++) {
+		int state = atomic_load(&p->sources[i]->state);
+
+		if (state == SOURCE_STREAMING)
 			alive &= now - atomic_load(&p->sources[i]->shared.alive) < ALIVE_FOR;
+		alive &= state != SOURCE_STALLED;
+	}
 	for (size_t i = 0; i < p->nworkers; i++)
 		if (atomic_load(&p->workers[i]->state) == WORKER_OK && !p->workers[i]->first_session)
 			alive &= now - atomic_load(&p->workers[i]->alive) < ALIVE_FOR;

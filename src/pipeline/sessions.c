@@ -13,6 +13,7 @@ streaming(void *arg)
 {
 	struct source *s = arg;
 
+	canary_forget(s);
 	atomic_store(&s->state, SOURCE_STREAMING);
 	source_set_error(s, NULL);
 	wm_log(WM_LOG_INFO, "streaming", "source \"%s\" streams from slot \"%s\" at " WM_LSN_FMT, s->config->name,
@@ -47,6 +48,7 @@ one_session(struct source *s, struct wm_error *err)
 		.shared = &s->shared,
 		.store_progress = source_store_progress,
 		.streaming = streaming,
+		.watch = canary_watch,
 		.arg = s };
 	struct wm_source_record record;
 	bool exists = false;

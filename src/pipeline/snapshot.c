@@ -24,9 +24,11 @@ static void
 show_source(struct source *s, struct wm_source_status *ret)
 {
 	static const char *const states[] = { [SOURCE_CONNECTING] = "connecting", [SOURCE_STREAMING] = "streaming",
+		[SOURCE_STALLED] = "stalled",
 		[SOURCE_RETRYING] = "retrying", [SOURCE_FAILED] = "failed", [SOURCE_STOPPED] = "stopped" };
 
 	struct wm_journal_state journal;
+	wm_usec moved = atomic_load(&s->shared.moved);
 
 	ret->name = copy(s->config->name);
 	ret->state = states[atomic_load(&s->state)];
@@ -37,6 +39,7 @@ show_source(struct source *s, struct wm_source_status *ret)
 	ret->transactions = atomic_load(&s->shared.transactions);
 	ret->changes = atomic_load(&s->shared.changes);
 	ret->reconnects = atomic_load(&s->reconnects);
+	ret->quiet_s = moved == 0 ? 0 : (double)(wm_clock_mono() - moved) / WM_SEC;
 	wm_journal_look(s->journal, &journal);
 	ret->journal_bytes = journal.durable ? journal.bytes : journal.memory;
 	ret->journal_max_bytes = journal.max_bytes;

@@ -30,6 +30,7 @@ struct session {
 	int		 pending_len;
 	bool		 in_transaction;
 	bool		 reply_now;	/* the server asked for feedback */
+	bool		 moved;		/* something of the WAL came */
 	wm_lsn		 sent_flush;
 	wm_usec		 fed_at;	/* last feedback */
 	wm_usec		 heard_at;	/* last byte from the server */
@@ -154,6 +155,7 @@ take_keepalive(struct session *s, struct wm_reader *r, struct wm_error *err)
 	switch (wm_journal_append(s->r->journal, WM_RECORD_IDLE, end, NULL, 0, err)) {
 	case WM_OK:
 		atomic_store(&s->shared->received, end);
+		s->moved = true;
 		return WM_OK;
 	case WM_RETRY:
 		return WM_OK;		/* no room: the next keepalive says it again */
@@ -180,6 +182,7 @@ take_data(struct session *s, struct wm_reader *r, struct wm_error *err)
 	st = wm_journal_append(s->r->journal, WM_RECORD_MESSAGE, start, msg, len, err);
 	if (st != WM_OK)
 		return st;
+	s->moved = true;
 	switch (*msg) {
 	case 'B':
 		s->in_transaction = true;
@@ -322,16 +325,19 @@ keep_in_touch(struct session *s, bool full, wm_usec *ret_next, struct wm_error *
 	bool owing = full || wm_journal_flush_lsn(s->r->journal) > s->sent_flush;
 	bool asked_for = atomic_load(&s->shared->wanted) > wm_journal_complete_lsn(s->r->journal) && !full;
 	wm_usec feed_at = s->fed_at + (owing ? s->busy_every : s->idle_every);
-	wm_usec life_at = s->heard_at + s->r->silence / 2;
+	wm_usec life_at = s->heard_at + s->r->silence / 2, watch_at;
 	enum wm_status st = WM_OK;
 
 	atomic_store(&s->shared->alive, now);
+	if (s->moved || full)
+		atomic_store(&s->shared->moved, now);
+	s->moved = false;
 	if (full)
 		s->heard_at = now;	/* we do not listen: silence says nothing */
 	else if (now - s->heard_at > s->r->silence)
 		return wm_fail(err, WM_RETRY, "no sign of life from the server for %" PRId64 " s",
 		    (int64_t)(s->r->silence / WM_SEC));
-	if (asked_for && now >= s->asked_at + PROGRESS_ASK)
+	if ((asked_for && now >= s->asked_at + PROGRESS_ASK) || atomic_exchange(&s->shared->ask, false))
 		st = send_feedback(s, true, err);
 	else if (!full && now >= life_at && s->asked_at < s->heard_at)
 		st = send_feedback(s, true, err);
@@ -346,6 +352,9 @@ keep_in_touch(struct session *s, bool full, wm_usec *ret_next, struct wm_error *
 	life_at = s->asked_at < s->heard_at ? s->heard_at + s->r->silence / 2 : s->heard_at + s->r->silence;
 	if (!full && life_at < *ret_next)
 		*ret_next = life_at;
+	watch_at = s->r->watch(s->r->arg, now);
+	if (watch_at < *ret_next)
+		*ret_next = watch_at;
 	return WM_OK;
 }
 
@@ -464,6 +473,7 @@ wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *e
 	if (atomic_load(&r->shared->received) < r->start)
 		atomic_store(&r->shared->received, r->start);
 	s.heard_at = s.fed_at = wm_clock_mono();
+	atomic_store(&r->shared->moved, s.heard_at);
 	r->streaming(r->arg);
 	st = stream(&s, err);
 	PQfreemem(s.pending);

@@ -201,14 +201,19 @@ class Daemon:
     def errors(self):
         return json.loads(self.run("errors list", "--json").stdout)["errors"]
 
-    def metrics(self):
+    def get(self, path):
+        """Status and body of an HTTP call on the socket."""
         connection = http.client.HTTPConnection("localhost")
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(str(self.folder / "walmill.sock"))
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        text = answer.read().decode()
         connection.close()
-        return text
+        return answer.status, text
+
+    def metrics(self):
+        return self.get("/metrics")[1]
 
     def wait(self, timeout=60):
         """Until everything committed by now is visible in every target."""

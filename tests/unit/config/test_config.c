@@ -53,6 +53,9 @@ defaults(void **state WM_UNUSED)
 	assert_true(c->sources[0].manage);
 	assert_int_equal(c->sources[0].discover, 5000000);
 	assert_int_equal(c->sources[0].silence, 60000000);
+	assert_true(c->sources[0].canary);
+	assert_int_equal(c->sources[0].canary_every, 60 * 1000000ll);
+	assert_int_equal(c->sources[0].canary_within, 300 * 1000000ll);
 	assert_int_equal(c->ntargets, 1);
 	assert_string_equal(c->targets[0].name, "w");
 	assert_string_equal(wm_node_get(c->targets[0].node, "path")->text, "w.db");
@@ -80,6 +83,7 @@ every_key(void **state WM_UNUSED)
 	setenv("WM_TEST_KEY", "0123456789abcdef", 1);
 	c = accepted("sources:\n"
 	    "  eu.Shop-1:\n"
+	    "    canary: {within: 2s}\n"
 	    "    uri: host=h dbname=shop\n"
 	    "  us:\n"
 	    "    uri: postgres://h/us\n"
@@ -87,7 +91,8 @@ every_key(void **state WM_UNUSED)
 	    "    publication: My Pub\n"
 	    "    manage: false\n"
 	    "    discover: 1min\n"
-    "    silence: 2s\n"
+	    "    silence: 2s\n"
+	    "    canary: off\n"
 	    "targets:\n"
 	    "  a: {type: sqlite, path: a.db}\n"
 	    "  b: {type: postgres, uri: postgresql://h/b}\n"
@@ -104,16 +109,20 @@ every_key(void **state WM_UNUSED)
 	assert_int_equal(c->nsources, 2);
 	assert_string_equal(c->sources[0].slot, "walmill_eu_shop_1");
 	assert_string_equal(c->sources[0].publication, "walmill_eu_shop_1");
-	assert_int_equal(c->sources[1].mark.line, 4);
+	assert_true(c->sources[0].canary);
+	assert_int_equal(c->sources[0].canary_every, 60 * 1000000ll);
+	assert_int_equal(c->sources[0].canary_within, 2 * 1000000ll);
+	assert_int_equal(c->sources[1].mark.line, 5);
 	assert_int_equal(c->sources[1].mark.column, 3);
 	assert_string_equal(c->sources[1].slot, "my_slot");
 	assert_string_equal(c->sources[1].publication, "My Pub");
 	assert_false(c->sources[1].manage);
 	assert_int_equal(c->sources[1].discover, 60 * 1000000ll);
 	assert_int_equal(c->sources[1].silence, 2000000);
+	assert_false(c->sources[1].canary);
 	assert_int_equal(c->ntargets, 2);
 	assert_string_equal(c->targets[1].name, "b");
-	assert_int_equal(c->targets[1].mark.line, 13);
+	assert_int_equal(c->targets[1].mark.line, 15);
 	assert_int_equal(c->nrules, 2);
 	assert_string_equal(c->state, "/etc/walmill/var");
 	assert_int_equal(c->memory, 1 << 20);
