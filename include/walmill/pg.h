@@ -91,6 +91,15 @@ struct wm_slot_info {
 };
 enum wm_status wm_slot_info(struct wm_pg *c, const char *slot, struct wm_slot_info *ret,
     struct wm_error *err) WM_MUST_CHECK;
+struct wm_slot_wal {			/* bytes; -1 unknown */
+	const char	*status;		/* "reserved", "extended", "unreserved", "lost" */
+	int64_t		retained;		/* WAL that is kept for the slot */
+	int64_t		budget;			/* max_slot_wal_keep_size; -1 none */
+	int64_t		left;			/* what may be written until the slot is in danger; -1 no budget */
+};
+/* *ret_found false: no such slot. */
+enum wm_status wm_slot_wal(struct wm_pg *c, const char *slot, struct wm_slot_wal *ret, bool *ret_found,
+    struct wm_error *err) WM_MUST_CHECK;
 /*
  * On a replication connection: pgoutput slot whose snapshot stays importable until the next
  * command on it.  snapshot: caller's buffer for its name.  The server waits until every older transaction has

@@ -101,6 +101,13 @@ enum wm_status wm_pipeline_wait(struct wm_pipeline *p, wm_lsn lsn, wm_usec timeo
 
 /* ---- status ---- */
 
+struct wm_slot_status {			/* bytes and seconds; -1: none */
+	const char	*wal_status;	/* as pg_replication_slots has it; NULL: not known (yet) */
+	int64_t		 retained;	/* WAL that the server keeps for it */
+	int64_t		 budget, left;	/* max_slot_wal_keep_size, and what may still be written; -1: no limit */
+	int64_t		 exhausted_s;	/* at the rate of the last minutes; -1: not in sight */
+};
+
 struct wm_source_status {
 	char		*name;
 	const char	*state;		/* connecting, streaming, stalled, retrying, failed, stopped */
@@ -109,6 +116,7 @@ struct wm_source_status {
 	uint64_t	 reconnects;
 	double		 quiet_s;	/* since the stream last came further */
 	uint64_t	 journal_bytes, journal_max_bytes;	/* on disk; in memory where the journal is off */
+	struct wm_slot_status slot;
 	const char	*journal_state;		/* "ok", "off", "full", "no_space", "failed" */
 	char		*last_error;	/* or NULL */
 };

@@ -13,15 +13,16 @@
 #include "walmill/admin.h"
 
 
-enum value_kind { COUNT, SECONDS };
+enum value_kind { COUNT, SECONDS, OPTIONAL };
 
 struct metric {
 	const char	*name, *type, *help;
 	enum value_kind	 kind;
-	size_t		 offset;	/* into the status struct: uint64_t or double */
+	size_t		 offset;	/* into the status struct: uint64_t, double, int64_t (negative: no series) */
 };
 
 #define SOURCE(field) COUNT, offsetof(struct wm_source_status, field)
+#define SLOT(field) OPTIONAL, offsetof(struct wm_source_status, slot.field)
 static const struct metric source_metrics[] = {
 	{ "walmill_source_received_lsn", "gauge", "Last position received from the source", SOURCE(received_lsn) },
 	{ "walmill_source_acknowledged_lsn", "gauge", "Position the source was told is safe", SOURCE(acknowledged_lsn) },
@@ -35,6 +36,11 @@ static const struct metric source_metrics[] = {
 	{ "walmill_source_journal_bytes", "gauge", "Bytes kept until every target has them", SOURCE(journal_bytes) },
 	{ "walmill_source_journal_max_bytes", "gauge", "Bound of those bytes, 0 without a durable journal",
 	    SOURCE(journal_max_bytes) },
+	{ "walmill_source_slot_retained_bytes", "gauge", "WAL the server keeps for the slot", SLOT(retained) },
+	{ "walmill_source_slot_budget_bytes", "gauge", "WAL it may keep; absent without a limit", SLOT(budget) },
+	{ "walmill_source_slot_left_bytes", "gauge", "WAL that may be written until the slot is in danger", SLOT(left) },
+	{ "walmill_source_slot_exhausted_seconds", "gauge", "When that will be, at the rate of the last minutes; absent "
+	    "when it is not in sight", SLOT(exhausted_s) },
 };
 
 #define TARGET(field) COUNT, offsetof(struct wm_target_status, field)
@@ -63,6 +69,7 @@ static const struct metric rule_metrics[] = {
 };
 
 static const char *const source_states[] = { "connecting", "streaming", "stalled", "retrying", "failed", "stopped" };
+static const char *const slot_states[] = { "reserved", "extended", "unreserved", "lost" };
 static const char *const journal_states[] = { "ok", "off", "full", "no_space", "failed" };
 static const char *const target_states[] = { "ok", "retrying", "failed" };
 static const char *const rule_states[] = { "seeding", "streaming", "paused", "failed" };
@@ -143,13 +150,22 @@ add_value(struct wm_buf *out, const struct metric *m, const void *item)
 	uint64_t count;
 	double seconds;
 
-	if (m->kind == COUNT) {
+	if (m->kind != SECONDS) {
 		memcpy(&count, at, sizeof(count));
 		wm_buf_addf(out, "%" PRIu64 "\n", count);
 	} else {
 		memcpy(&seconds, at, sizeof(seconds));
 		wm_buf_addf(out, "%.6f\n", isfinite(seconds) ? seconds : 0.0);
 	}
+}
+
+static bool
+has_value(const struct metric *m, const void *item)
+{
+	int64_t value;
+
+	memcpy(&value, (const char *)item + m->offset, sizeof(value));
+	return m->kind != OPTIONAL || value >= 0;
 }
 
 static void
@@ -178,6 +194,8 @@ add_family(struct wm_buf *out, const struct family *f)
 
 		head(out, m->name, m->type, m->help);
 		for (size_t i = 0; i < f->n; i++) {
+			if (!has_value(m, item_at(f, i)))
+				continue;
 			wm_buf_addf(out, "%s{", m->name);
 			f->labels(out, item_at(f, i));
 			wm_buf_adds(out, "} ");
@@ -196,6 +214,9 @@ wm_admin_render_metrics(const struct wm_snapshot *s, struct wm_buf *out)
 		{ "walmill_source_journal_state", "1 for the state the journal is in", s->sources, s->nsources,
 		    sizeof(*s->sources), offsetof(struct wm_source_status, journal_state), source_labels, NULL, 0,
 		    journal_states, WM_ARRAY_SIZE(journal_states) },
+		{ "walmill_source_slot_state", "1 for the wal_status of the slot", s->sources, s->nsources,
+		    sizeof(*s->sources), offsetof(struct wm_source_status, slot.wal_status), source_labels, NULL, 0,
+		    slot_states, WM_ARRAY_SIZE(slot_states) },
 		{ "walmill_target_state", "1 for the state the target is in", s->targets, s->ntargets,
 		    sizeof(*s->targets), offsetof(struct wm_target_status, state), target_labels, target_metrics,
 		    WM_ARRAY_SIZE(target_metrics), target_states, WM_ARRAY_SIZE(target_states) },

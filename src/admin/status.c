@@ -47,6 +47,26 @@ add_number(cJSON *object, const char *name, double value)
 	return cJSON_AddRawToObject(object, name, text) != NULL;
 }
 
+/* null for what there is not */
+static bool
+add_size(cJSON *object, const char *name, int64_t value)
+{
+	return value < 0 ? cJSON_AddNullToObject(object, name) != NULL : add_count(object, name, (uint64_t)value);
+}
+
+static bool
+add_slot(cJSON *o, const struct wm_slot_status *s)
+{
+	cJSON *slot;
+
+	if (s->wal_status == NULL)
+		return cJSON_AddNullToObject(o, "slot") != NULL;
+	slot = cJSON_AddObjectToObject(o, "slot");
+	return slot != NULL && add_text(slot, "wal_status", s->wal_status) &&
+	    add_size(slot, "retained_bytes", s->retained) && add_size(slot, "budget_bytes", s->budget) &&
+	    add_size(slot, "left_bytes", s->left) && add_size(slot, "exhausted_in_s", s->exhausted_s);
+}
+
 static bool
 add_source(cJSON *o, const struct wm_source_status *s)
 {
@@ -57,6 +77,7 @@ add_source(cJSON *o, const struct wm_source_status *s)
 	    add_count(o, "reconnects", s->reconnects) && add_number(o, "quiet_s", s->quiet_s) &&
 	    add_count(o, "journal_bytes", s->journal_bytes) &&
 	    add_count(o, "journal_max_bytes", s->journal_max_bytes) && add_text(o, "journal_state", s->journal_state) &&
+	    add_slot(o, &s->slot) &&
 	    add_text(o, "last_error", s->last_error);
 }
 

@@ -73,6 +73,28 @@ print_sources(const cJSON *list)
 	wm_grid_print(&grid, stdout);
 }
 
+/* "source shop: slot keeps 1.2 GiB of WAL, 60% of what the server keeps at most, used up in 3 h 20 min at this rate" */
+static void
+print_budgets(const cJSON *list)
+{
+	const cJSON *o;
+	char a[32], b[32];
+
+	cJSON_ArrayForEach(o, list) {
+		const cJSON *slot = cJSON_GetObjectItemCaseSensitive(o, "slot");
+		double retained = number(slot, "retained_bytes"), left = number(slot, "left_bytes");
+		const cJSON *when = cJSON_GetObjectItemCaseSensitive(slot, "exhausted_in_s");
+
+		if (!cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(slot, "left_bytes")) || retained <= left)
+			continue;
+		printf("source %s: the server keeps %s of WAL for the slot, %.0f%% of what it may", text(o, "name"),
+		    wm_grid_size((uint64_t)retained, a), retained * 100 / (retained + left));
+		if (cJSON_IsNumber(when))
+			printf("; used up in %s at this rate", wm_grid_seconds(when->valuedouble, b));
+		putchar('\n');
+	}
+}
+
 static void
 print_targets(const cJSON *list)
 {
@@ -154,6 +176,7 @@ print_status(const cJSON *json)
 		    wm_grid_seconds(number(json, "latency_p99_s"), p99));
 	puts("\n");
 	print_sources(sources);
+	print_budgets(sources);
 	putchar('\n');
 	print_targets(targets);
 	putchar('\n');

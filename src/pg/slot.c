@@ -58,6 +58,47 @@ wm_slot_info(struct wm_pg *c, const char *slot, struct wm_slot_info *ret, struct
 	return WM_OK;
 }
 
+static const char *
+status_word(const char *text)
+{
+	static const char *const words[] = { "reserved", "extended", "unreserved" };
+
+	for (size_t i = 0; i < WM_ARRAY_SIZE(words); i++)
+		if (strcmp(text, words[i]) == 0)
+			return words[i];
+	return "lost";
+}
+
+enum wm_status
+wm_slot_wal(struct wm_pg *c, const char *slot, struct wm_slot_wal *ret, bool *ret_found, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	const char *params[] = { slot };
+	enum wm_status st;
+
+	st = wm_pg_query(c,
+	    "SELECT s.wal_status, greatest(0, CASE WHEN pg_catalog.pg_is_in_recovery() "
+	    "THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END - s.restart_lsn)"
+	    "::pg_catalog.int8, (SELECT CASE WHEN g.setting::pg_catalog.int8 >= 0 "
+	    "THEN g.setting::pg_catalog.int8 * 1048576 END FROM pg_catalog.pg_settings g "
+	    "WHERE g.name = 'max_slot_wal_keep_size'), greatest(0, s.safe_wal_size) "
+	    "FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = $1",
+	    1, params, "could not read how much WAL is kept", &res, err);
+	if (st != WM_OK)
+		return st;
+	*ret_found = PQntuples(res) == 1;
+	if (!*ret_found)
+		return WM_OK;
+	*ret = (struct wm_slot_wal){ .status = status_word(PQgetvalue(res, 0, 0)),
+		.retained = wm_pg_int(res, 0, 1),
+		.budget = PQgetisnull(res, 0, 2) ? -1 : wm_pg_int(res, 0, 2),
+		.left = -1 };
+	/* greatest() passes over what is null, as it is for a slot that is lost. */
+	if (ret->budget >= 0)
+		ret->left = wm_pg_int(res, 0, 3);
+	return WM_OK;
+}
+
 /* What a restart cannot mend is for the operator, with the fix that the server does not name. */
 static enum wm_status
 not_created(struct wm_pg *c, const PGresult *res, const char *slot, struct wm_error *err)

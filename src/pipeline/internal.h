@@ -102,6 +102,18 @@ struct canary {
 	bool		refused;	/* the keeper's: the server would not write one, and the log says so */
 };
 
+#define BUDGET_SAMPLES 32
+
+struct budget {
+	struct wm_slot_status	shown;		/* the source's lock guards it; the rest is the keeper's */
+	int			level;		/* what the log was told: 0, 50, 80 */
+	size_t			n;		/* samples, the oldest first */
+	struct {
+		wm_usec		at;
+		int64_t		retained;
+	} samples[BUDGET_SAMPLES];
+};
+
 struct source {
 	struct wm_pipeline		*p;
 	const struct wm_source_config	*config;	/* of p->setup */
@@ -129,6 +141,7 @@ struct source {
 	struct wm_pg			*sql, *maker;	/* the keeper's, that a stop may break off; NULL none */
 	bool				 keeper_ended;
 	struct canary			 canary;
+	struct budget			 budget;
 	enum wm_status			 failed;	/* with SOURCE_FAILED */
 	char				*last_error;
 };
@@ -161,6 +174,11 @@ bool source_stopping(struct source *s);
 void source_give_up(struct source *s, const struct wm_error *err);
 /* Shows the error and waits as long as the back-off says, or until the stop. */
 void source_retry_later(struct source *s, struct wm_backoff *backoff, const struct wm_error *err);
+
+/* ---- budget.c ---- */
+
+/* The keeper's: how much of the WAL that the server may keep for the slot is used up; warns early. */
+enum wm_status budget_look(struct source *s, struct wm_pg *sql, struct wm_error *err);
 
 /* ---- canary.c ---- */
 

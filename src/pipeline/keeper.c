@@ -429,6 +429,8 @@ keep_with(struct source *s, struct wm_pg *sql, uint64_t *version, struct wm_erro
 		if (wm_clock_mono() - prepared_at > SNAPSHOT_FOR)
 			drop_snapshot(s);
 		if (st == WM_OK)
+			st = budget_look(s, sql, err);
+		if (st == WM_OK)
 			st = canary_tend(s, sql, &next, err);
 		now = wm_clock_mono();
 		if (next > now + s->config->discover)
@@ -500,6 +502,7 @@ source_create(struct wm_pipeline *p, const struct wm_source_config *config, stru
 		return wm_oom(err, "a source");
 	s->p = p;
 	s->config = config;
+	s->budget.shown = (struct wm_slot_status){ .retained = -1, .budget = -1, .left = -1, .exhausted_s = -1 };
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -3,6 +3,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/apply.c \
 	%D%/batcher.c \
 	%D%/bookmarks.c \
+	%D%/budget.c \
 	%D%/canary.c \
 	%D%/columns.c \
 	%D%/deliver.c \

@@ -50,6 +50,7 @@ show_source(struct source *s, struct wm_source_status *ret)
 								"off";
 	pthread_mutex_lock(&s->lock);
 	ret->last_error = copy(s->last_error);
+	ret->slot = s->budget.shown;
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -21,9 +21,20 @@ static char shop[] = "shop", warehouse[] = "warehouse", orders[] = "orders", tab
 static char quoted[] = "we\"ird\\na\nme", lost[] = "connection lost";
 
 static struct wm_source_status source = {
-	.name = shop, .state = "streaming", .received_lsn = 0x16B374D848, .acknowledged_lsn = 0x16B374D000,
-	.server_lsn = 0x16B374D900, .lag_bytes = 2304, .transactions = 9007199254740993, .changes = 17,
-	.reconnects = 2, .quiet_s = 4.5, .journal_bytes = 4096, .journal_max_bytes = 8192, .journal_state = "full",
+	.name = shop,
+	.state = "streaming",
+	.received_lsn = 0x16B374D848,
+	.acknowledged_lsn = 0x16B374D000,
+	.server_lsn = 0x16B374D900,
+	.lag_bytes = 2304,
+	.transactions = 9007199254740993,
+	.changes = 17,
+	.reconnects = 2,
+	.quiet_s = 4.5,
+	.slot = { "extended", 4000, 5000, 1000, -1 },
+	.journal_bytes = 4096,
+	.journal_max_bytes = 8192,
+	.journal_state = "full",
 };
 static struct wm_target_status target = {
 	.name = warehouse, .type = "sqlite", .state = "retrying", .applied_lsn = 0x1, .lag_bytes = 5, .lag_s = 1.25,
@@ -165,6 +176,9 @@ metrics_have_values_and_states(void **state)
 	assert_contains(&b, "walmill_source_journal_state{source=\"shop\",state=\"full\"} 1\n");
 	assert_contains(&b, "walmill_source_journal_max_bytes{source=\"shop\"} 8192\n");
 	assert_contains(&b, "walmill_source_quiet_seconds{source=\"shop\"} 4.500000\n");
+	assert_contains(&b, "walmill_source_slot_state{source=\"shop\",state=\"extended\"} 1\n");
+	assert_contains(&b, "walmill_source_slot_left_bytes{source=\"shop\"} 1000\n");
+	assert_null(strstr(b.data, "walmill_source_slot_exhausted_seconds{"));
 	assert_contains(&b, "walmill_source_lag_bytes{source=\"shop\"} 2304\n");
 	assert_contains(&b, "walmill_source_transactions_total{source=\"shop\"} 9007199254740993\n");
 	assert_contains(&b, "walmill_target_lag_seconds{target=\"warehouse\",type=\"sqlite\"} 1.250000\n");
