@@ -5,9 +5,10 @@ from .compare import PostgresTarget, SqliteTarget, differences, source_rows
 from .daemon import Daemon, environment, program, run_walmill, sanitizer_reports
 from .decoding import cannot_decode
 from .postgres import Cluster, Database
+from .proxy import Proxy
 from .wait import wait_until
 
 __all__ = [
-    "Cluster", "Daemon", "Database", "PostgresTarget", "SqliteTarget", "cannot_decode", "differences",
-    "environment", "program", "run_walmill", "sanitizer_reports", "source_rows", "wait_until",
+    "Cluster", "Daemon", "Database", "PostgresTarget", "Proxy", "SqliteTarget", "cannot_decode",
+    "differences", "environment", "program", "run_walmill", "sanitizer_reports", "source_rows", "wait_until",
 ]

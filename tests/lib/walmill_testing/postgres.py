@@ -116,6 +116,11 @@ class Cluster:
         self.stop("immediate")
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def socket(self):
+        """For a proxy: the server has no TCP port."""
+        return self.folder / ".s.PGSQL.5432"
+
     def dsn(self, database, user="postgres"):
         return f"host={self.folder} dbname={database} user={user}"
 
