@@ -106,6 +106,7 @@ source_receiver_main(void *arg)
 	while (!source_stopping(s)) {
 		struct wm_error err = { 0 };
 		wm_usec began = wm_clock_mono();
+		wm_lsn from = wm_journal_complete_lsn(s->journal);
 		enum wm_status st = one_session(s, &err);
 
 		if (st == WM_OK)
@@ -115,7 +116,7 @@ source_receiver_main(void *arg)
 			source_give_up(s, &err);
 			break;
 		}
-		if (wm_clock_mono() - began > 60 * WM_SEC)
+		if (wm_journal_complete_lsn(s->journal) > from || wm_clock_mono() - began > 60 * WM_SEC)
 			wm_backoff_reset(&backoff);
 		source_retry_later(s, &backoff, &err);
 	}

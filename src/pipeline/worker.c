@@ -465,6 +465,7 @@ worker_main(void *arg)
 	while (!worker_stopping(w)) {
 		struct wm_error err = { 0 };
 		wm_usec began = wm_clock_mono(), again;
+		wm_lsn from = atomic_load(&w->end_lsn);
 		enum wm_status st = session(w, &err);
 
 		if (st != WM_OK && !w->in_transaction && worker_stopping(w))
@@ -477,7 +478,8 @@ worker_main(void *arg)
 			break;
 		go_back(w);
 		close_units(w);
-		if (wm_clock_mono() - began > 60 * WM_SEC)
+		/* What gets on between its failures need not wait as what does not. */
+		if (atomic_load(&w->end_lsn) > from || wm_clock_mono() - began > 60 * WM_SEC)
 			wm_backoff_reset(&backoff);
 		if (st == WM_RETRY) {
 			set_error(w, WORKER_RETRYING, &err);
