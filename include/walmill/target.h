@@ -67,6 +67,7 @@ struct wm_target_ops {
 	 * source's type changed and the values can follow.  Never drops a column.  Idempotent.
 	 * WM_REJECT: the view cannot take these rows (an operator's table of another shape): the
 	 * rule fails, others go on.  *ret_created: the view was not there before, so it has no rows.
+	 * Sets widened in t when the view was there without one of the columns: its rows have no value in it.
 	 */
 	enum wm_status (*ensure)(struct wm_target *t, const struct wm_view *view, bool *ret_created,
 	    struct wm_error *err);
@@ -96,6 +97,7 @@ struct wm_target_ops {
 struct wm_target {
 	const struct wm_target_ops	*ops;
 	char				*name;	/* of the targets: section */
+	bool				 widened;	/* ensure added columns to a view that was there; the caller clears it */
 };
 
 /* The registered back-ends, NULL-terminated; defined in src/cli/targets.c (and by tests). */

@@ -117,6 +117,16 @@ needs_backfill(struct worker *w, struct unit *u, const struct wm_relation *rel, 
 	return WM_OK;
 }
 
+/* Whether a column has come that the view may not have yet. */
+static bool
+has_more(const char *old, const char *new)
+{
+	for (const char *p = new; *p != '\0'; p = strchr(p, ',') + 1)
+		if (signature_find(old, p, (size_t)(strchr(p, ':') - p)) == NULL)
+			return true;
+	return false;
+}
+
 /* How many columns of the last look do not bear the name any more that they had. */
 static unsigned
 count_nameless(const char *was, const char *now)
@@ -236,6 +246,7 @@ columns_follow(struct worker *w, struct unit *u, const struct wm_plan *plan, str
 	st = unit_take_relation(u, rel, w->in_transaction ? w->at.commit_lsn : u->rel_lsn, err);
 	if (st != WM_OK)
 		return st;
+	u->grew |= u->columns == NULL || has_more(u->columns, listed);
 	free(u->columns);
 	u->columns = now;
 	now = NULL;

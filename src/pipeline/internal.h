@@ -251,6 +251,7 @@ struct unit {
 	char			*columns;	/* signature of the columns last seen: "name:oid:typmod,..." */
 	char			*numbers;	/* signature of their numbers in the catalog: "name:attnum:0,..." */
 	uint16_t		 last_number;	/* the table's highest number at that time; 0 unknown */
+	bool			 grew;		/* has columns that its view is yet to get */
 	bool			 renamed;	/* the stream has since shown a name that an older column may have taken */
 	uint64_t		 fingerprint;	/* of the rule that seeded it */
 	size_t			 nleaves;
@@ -469,6 +470,8 @@ enum wm_status worker_sql_now(struct worker *w, struct wm_error *err);
 bool worker_sees_all(const struct worker *w, const char *visible);
 bool worker_stopping(const struct worker *w);
 /* Sleeps until a moment (wm_clock_mono), w->changed, or stop. */
+/* What status shows of the target; err NULL with WORKER_OK. */
+void worker_set_error(struct worker *w, enum worker_state state, const struct wm_error *err);
 void worker_rest(struct worker *w, wm_usec until);
 /* Recomputes the states that status shows for the rules of this worker. */
 void worker_show_rules(struct worker *w);

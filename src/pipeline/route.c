@@ -237,6 +237,29 @@ route_get(struct worker *w, const struct wm_relation *announced, struct route **
 	return WM_OK;
 }
 
+/* Somebody dropped the view at the target, or columns of it, which the source has had for long. */
+static void
+seed_what_is_gone(struct worker *w, const struct route_plan *rp, bool view, bool columns)
+{
+	struct unit *u = rp->unit;
+	const char *name = wm_plan_view(rp->plan)->name;
+
+	if (u->state == UNIT_SEEDING || u->rule->seed_mode != WM_SEED_AUTO ||
+	    !(view || (columns && u->rule->mode == WM_MODE_UPSERT)))
+		return;
+	if (view)
+		wm_log(WM_LOG_WARNING, "view_gone",
+		    "view \"%s\" of rule \"%s\" had been dropped at the target; it is seeded again",
+		    name, u->rule->name);
+	else
+		wm_log(WM_LOG_WARNING, "columns_gone",
+		    "columns of view \"%s\" of rule \"%s\" had been dropped at the target; they are there again, and "
+		    "the rows are read again to fill them", name, u->rule->name);
+	unit_restart(u);
+	w->bookmarks = true;
+	worker_show_rules(w);
+}
+
 enum wm_status
 route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err)
 {
@@ -252,13 +275,11 @@ route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err)
 	if (st != WM_OK)
 		return st;
 	rp->ensured = w->uncommitted = true;
-	if (created && u->state != UNIT_SEEDING && u->rule->seed_mode == WM_SEED_AUTO) {
-		wm_log(WM_LOG_WARNING, "view_gone",
-		    "view \"%s\" of rule \"%s\" had been dropped at the target; it is seeded again",
-		    wm_plan_view(rp->plan)->name, u->rule->name);
-		unit_restart(u);
-		w->bookmarks = true;
-		worker_show_rules(w);
+	seed_what_is_gone(w, rp, created, w->target->widened && !u->grew);
+	w->target->widened = false;
+	if (u->grew) {
+		u->grew = false;
+		u->dirty = w->bookmarks = true;
 	}
 	return WM_OK;
 }

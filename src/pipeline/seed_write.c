@@ -8,7 +8,7 @@
 
 /*
  * Once for each plan and connection.  A view that has to be made has none of the rows that were
- * seeded before.
+ * seeded before, and columns that have to be added none of their values.
  */
 static enum wm_status
 ensure_view(struct seeder *s, struct wm_error *err)
@@ -22,6 +22,8 @@ ensure_view(struct seeder *s, struct wm_error *err)
 	if (st != WM_OK)
 		return st;
 	s->ensured = *s->opened;
+	created |= s->delivery.target->widened;
+	s->delivery.target->widened = false;
 	if (!created)
 		return WM_OK;
 	pthread_mutex_lock(&s->unit->lock);
@@ -72,7 +74,7 @@ reopen(struct seeder *s, struct wm_backoff *backoff, struct wm_error *err)
 	++*s->opened;
 	wm_log(WM_LOG_WARNING, "target_retry", "seeding %s.%s: %s", s->unit->schema, s->unit->name, err->text);
 	atomic_fetch_add(&w->retries, 1);
-	atomic_store(&w->state, WORKER_RETRYING);
+	worker_set_error(w, WORKER_RETRYING, err);
 	s->delivery.target->ops->close(s->delivery.target);
 	while (!worker_stopping(w) && wm_clock_mono() < until)
 		worker_rest(w, until);
@@ -103,7 +105,8 @@ seeder_write(struct seeder *s, const char *name, const char *value, struct wm_er
 		pthread_mutex_unlock(s->instance_lock);
 	if (st != WM_OK)
 		return st;
-	atomic_store(&s->w->state, WORKER_OK);
+	if (atomic_load(&s->w->state) != WORKER_OK)
+		worker_set_error(s->w, WORKER_OK, NULL);
 	atomic_fetch_add(&s->w->rows_written, rows);
 	atomic_fetch_add(&s->w->batches, 1);
 	buried = s->delivery.buried - buried;

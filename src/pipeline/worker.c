@@ -40,8 +40,8 @@ worker_rest(struct worker *w, wm_usec until)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static void
-set_error(struct worker *w, enum worker_state state, const struct wm_error *err)
+void
+worker_set_error(struct worker *w, enum worker_state state, const struct wm_error *err)
 {
 	pthread_mutex_lock(&w->lock);
 	free(w->last_error);
@@ -448,7 +448,7 @@ session(struct worker *w, struct wm_error *err)
 		return st;
 	w->first_session = false;
 	report_position(w);
-	set_error(w, WORKER_OK, NULL);
+	worker_set_error(w, WORKER_OK, NULL);
 	return follow(w, err);
 }
 
@@ -482,10 +482,10 @@ worker_main(void *arg)
 		if (atomic_load(&w->end_lsn) > from || wm_clock_mono() - began > 60 * WM_SEC)
 			wm_backoff_reset(&backoff);
 		if (st == WM_RETRY) {
-			set_error(w, WORKER_RETRYING, &err);
+			worker_set_error(w, WORKER_RETRYING, &err);
 			wm_log(WM_LOG_WARNING, "target_retry", "%s", err.text);
 		} else {
-			set_error(w, WORKER_FAILED, &err);
+			worker_set_error(w, WORKER_FAILED, &err);
 			wm_log(WM_LOG_ERROR, "target_failed", "%s", err.text);
 		}
 		atomic_fetch_add(&w->retries, 1);

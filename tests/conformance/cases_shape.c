@@ -62,8 +62,10 @@ ensure_tells_what_it_created(struct fixture *f)
 	}
 	commit(f);
 	created = true;
+	assert_false(T->widened);
 	OK(OPS->ensure(T, more, &created, &error));
 	assert_false(created);
+	assert_true(T->widened);
 }
 
 static void

@@ -170,6 +170,15 @@ lock_table_name(struct wm_postgres *t, const struct wm_shape *s, struct wm_error
 	return wm_pg_exec(t->pg, sql, "could not lock the table's name", err);
 }
 
+static bool
+lacks_columns(const struct wm_shape *s, const struct wm_view *view)
+{
+	for (unsigned i = 0; i < view->ncolumns; i++)
+		if (wm_shape_step(s, &view->columns[i]) == WM_SHAPE_ADD)
+			return true;
+	return false;
+}
+
 enum wm_status
 wm_postgres_ensure(struct wm_target *base, const struct wm_view *view, bool *ret_created, struct wm_error *err)
 {
@@ -188,6 +197,7 @@ wm_postgres_ensure(struct wm_target *base, const struct wm_view *view, bool *ret
 			st = look(t, view, &shape, err);
 		if (st == WM_OK && !wm_shape_complete(&shape, view)) {
 			*ret_created = shape.kind == '\0';
+			t->base.widened |= !*ret_created && lacks_columns(&shape, view);
 			st = change_table(t, &shape, view, err);
 			if (st == WM_OK)
 				st = look(t, view, &shape, err);

@@ -57,6 +57,8 @@ advice(int rc)
 		return " (restore the file, or move it away and seed again)";
 	case SQLITE_NOTADB:
 		return " (the path names something that is not an SQLite database)";
+	case SQLITE_FULL:
+		return " (make space, it goes on by itself)";
 	case SQLITE_READONLY:
 		return " (walmill must be able to write to the file and its folder)";
 	default:

@@ -74,6 +74,7 @@ add_columns(struct wm_sqlite *s, const struct wm_view *view, const struct wm_sql
 		wm_sqlite_quote(&sql, column->name);
 		wm_sqlite_add_type(&sql, wm_sqlite_declared(column));
 		status = run(s, view, &sql, "could not add a column", err);
+		s->base.widened |= status == WM_OK;
 	}
 	return status;
 }
