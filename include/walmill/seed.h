@@ -43,6 +43,11 @@ struct wm_seed_range {
  */
 enum wm_status wm_seed_copy(struct wm_pg *c, const struct wm_seed_range *range, wm_seed_row_fn *fn, void *arg,
     uint64_t *ret_rows, struct wm_error *err) WM_MUST_CHECK;
+/*
+ * What a read that failed in c means: that the role may not read the table concerns those who read it, not the
+ * source, so it is WM_REJECT, with the remedy.  All else stays as it is.
+ */
+enum wm_status wm_seed_failed(struct wm_pg *c, const char *schema, const char *name, struct wm_error *err);
 /* Whether the leaf has any row in the open transaction's snapshot. */
 enum wm_status wm_seed_has_rows(struct wm_pg *c, const char *schema, const char *name, bool *ret, struct wm_error *err)
     WM_MUST_CHECK;

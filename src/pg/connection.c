@@ -166,12 +166,15 @@ refused(const struct params *p, const PGconn *failed, const char *where, struct 
 {
 	char code[6] = "";
 	enum wm_status status = judge(p, failed, code);
-	const char *fix = "";
+	char fix[300] = "";
 
 	if (strcmp(code, "42501") == 0)
-		fix = "; does the role have LOGIN and REPLICATION (ALTER ROLE ... REPLICATION)?";
+		snprintf(fix, sizeof(fix),
+		    "; ALTER ROLE \"%.63s\" LOGIN REPLICATION, or GRANT CONNECT ON DATABASE \"%.63s\" "
+		    "TO \"%.63s\", gives the privilege",
+		    PQuser(failed), PQdb(failed), PQuser(failed));
 	else if (PQconnectionNeedsPassword(failed))
-		fix = "; put the password into the URI or into ~/.pgpass";
+		snprintf(fix, sizeof(fix), "; put the password into the URI or into ~/.pgpass");
 	return wm_fail_code(err, status, code, "could not connect to PostgreSQL (%s): %.600s%s",
 	    where, PQerrorMessage(failed), fix);
 }

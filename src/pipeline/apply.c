@@ -262,6 +262,8 @@ read_again(struct worker *w, struct route *r, struct route_plan *rp, const struc
 		worker_show_rules(w);
 		st = WM_OK;
 	}
+	if (st == WM_REJECT)
+		w->delivery.failed_rule = rp->unit->rule->name;	/* its row cannot be read: the others go on */
 	if (st != WM_OK)
 		return st;
 	if (!found) {

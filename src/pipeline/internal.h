@@ -191,6 +191,8 @@ void canary_forget(struct source *s);
 
 /* ---- sessions.c ---- */
 
+/* WM_OPERATOR when what walmill streams from is missing. */
+enum wm_status source_check_publications(struct source *s, struct wm_pg *sql, struct wm_error *err);
 void *source_receiver_main(void *arg);
 
 /* ---- positions.c ---- */

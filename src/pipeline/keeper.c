@@ -344,6 +344,8 @@ prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
 	/* Refused before anything is made or altered. */
 	if (st == WM_OK && known)
 		st = known_source(s, c, sql, &rec, err);
+	if (st == WM_OK && known)
+		st = source_check_publications(s, sql, err);
 	if (st == WM_OK)
 		st = load_gaps(s, err);
 	if (st == WM_OK)

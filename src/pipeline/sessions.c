@@ -34,6 +34,28 @@ keep_record(struct source *s, const struct wm_source_record *record, struct wm_e
 	return changed ? wm_state_source_put(s->p->state, s->config->name, record, err) : WM_OK;
 }
 
+/* PostgreSQL 18 leaves out the changes of a publication that is missing, with a warning only. */
+enum wm_status
+source_check_publications(struct source *s, struct wm_pg *sql, struct wm_error *err)
+{
+	char inserts[WM_PUBLICATION_NAMELEN];
+	const char *name = s->config->publication;
+	bool exists = false;
+	enum wm_status st = wm_publication_exists(sql, name, &exists, err);
+
+	if (st == WM_OK && exists && s->config->manage) {
+		wm_publication_inserts_name(name, inserts);
+		name = inserts;
+		st = wm_publication_exists(sql, name, &exists, err);
+	}
+	if (st != WM_OK || exists)
+		return st;
+	return wm_fail(err, WM_OPERATOR,
+	    "publication \"%s\" of source \"%s\" does not exist any more, or was given another name; the changes since "
+	    "it was dropped cannot be had: run `walmill teardown` and start again to seed anew",
+	    name, s->config->name);
+}
+
 static enum wm_status
 one_session(struct source *s, struct wm_error *err)
 {
@@ -51,7 +73,6 @@ one_session(struct source *s, struct wm_error *err)
 		.watch = canary_watch,
 		.arg = s };
 	struct wm_source_record record;
-	bool exists = false;
 	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
 
 	if (st == WM_OK)
@@ -63,17 +84,9 @@ one_session(struct source *s, struct wm_error *err)
 		st = guard_check(c, sql, &record, s->config->name, err);
 	if (st == WM_OK)
 		st = keep_record(s, &record, err);
-	/* PostgreSQL 18 leaves out the changes of a publication that is missing, with a warning only. */
 	if (st == WM_OK)
-		st = wm_publication_exists(sql, s->config->publication, &exists, err);
+		st = source_check_publications(s, sql, err);
 	wm_publication_inserts_name(s->config->publication, inserts);
-	if (st == WM_OK && exists && s->config->manage)
-		st = wm_publication_exists(sql, inserts, &exists, err);
-	if (st == WM_OK && !exists)
-		st = wm_fail(err, WM_OPERATOR,
-		    "publication \"%s\" of source \"%s\" does not exist any more; the changes since it was "
-		    "dropped cannot be had: run `walmill teardown` and start again to seed anew",
-		    s->config->publication, s->config->name);
 	if (st == WM_OK)
 		st = wm_journal_mend(s->journal, err);
 	atomic_store(&s->shared.renew, false);

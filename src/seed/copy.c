@@ -141,6 +141,21 @@ copy_rows(struct wm_pg *c, const struct wm_seed_range *range, wm_seed_row_fn *fn
 }
 
 enum wm_status
+wm_seed_failed(struct wm_pg *c, const char *schema, const char *name, struct wm_error *err)
+{
+	char text[sizeof(err->text)];
+	const char *role = PQuser(wm_pg_conn(c));
+
+	if (strcmp(err->code, "42501") != 0)
+		return err->status;
+	memcpy(text, err->text, sizeof(text));
+	return wm_fail_code(err, WM_REJECT, "42501",
+	    "%.600s; GRANT SELECT ON \"%.63s\".\"%.63s\" TO \"%.63s\" (and USAGE on the schema), then `walmill resume` "
+	    "the rule",
+	    text, schema, name, role);
+}
+
+enum wm_status
 wm_seed_copy(struct wm_pg *c, const struct wm_seed_range *range, wm_seed_row_fn *fn, void *arg, uint64_t *ret_rows,
     struct wm_error *err)
 {
@@ -158,8 +173,10 @@ wm_seed_copy(struct wm_pg *c, const struct wm_seed_range *range, wm_seed_row_fn 
 	if (!sql.failed)
 		res = PQexec(wm_pg_conn(c), sql.data);
 	wm_buf_free(&sql);
-	if (PQresultStatus(res) != PGRES_COPY_OUT)
-		return wm_pg_fail(c, res, err, "could not read table %s.%s", range->schema, range->name);
+	if (PQresultStatus(res) != PGRES_COPY_OUT) {
+		(void)wm_pg_fail(c, res, err, "could not read table %s.%s", range->schema, range->name);
+		return wm_seed_failed(c, range->schema, range->name, err);
+	}
 	st = copy_rows(c, range, fn, arg, &row, &got, err);
 	if (st != WM_OK)
 		return st;

@@ -86,7 +86,7 @@ wm_seed_read_row(struct wm_pg *c, const struct wm_relation *rel, const bool *nee
 	st = wm_pg_query(c, sql.data, (int)nkeys, params, "could not read a row again", &res, err);
 	wm_buf_free(&sql);
 	if (st != WM_OK)
-		return st;
+		return wm_seed_failed(c, rel->schema, rel->name, err);
 	*ret_found = PQntuples(res) == 1;
 	return *ret_found ? copy_values(rel, needed, res, arena, ret, err) : WM_OK;
 }

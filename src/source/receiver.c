@@ -219,6 +219,24 @@ take_message(struct session *s, const char *msg, int len, struct wm_error *err)
 	}
 }
 
+/*
+ * The server reads the catalog as it was where the slot stands: a publication that was dropped, or made again after,
+ * does not exist there, and never will.
+ */
+static enum wm_status
+judge_end(const struct session *s, struct wm_error *err)
+{
+	char text[sizeof(err->text)];
+
+	if (strcmp(err->code, "42704") != 0 || strstr(err->text, s->r->publication) == NULL)
+		return err->status;
+	memcpy(text, err->text, sizeof(text));
+	return wm_fail_code(err, WM_OPERATOR, "42704",
+	    "%.600s where slot \"%s\" stands: it was dropped, or made again later, and the changes in between cannot be "
+	    "had; run `walmill teardown` and start again to seed anew",
+	    text, s->r->slot);
+}
+
 /* The copy has ended: the reason is in the results; the first one says most. */
 static enum wm_status
 copy_ended(struct session *s, struct wm_error *err)
@@ -231,7 +249,8 @@ copy_ended(struct session *s, struct wm_error *err)
 		ExecStatusType status = PQresultStatus(res);
 
 		if (!failed && status == PGRES_FATAL_ERROR) {
-			st = wm_pg_fail(s->c, res, err, "the server ended the stream");
+			(void)wm_pg_fail(s->c, res, err, "the server ended the stream");
+			st = judge_end(s, err);
 			failed = true;
 		}
 		PQclear(res);

@@ -74,7 +74,7 @@ refused_connections_tell_what_to_do(void **state WM_UNUSED)
 	    "user=wm_test_plain", WM_PG_SQL, WM_RETRY, "53300", "too many connections for role");
 	run("ALTER ROLE wm_test_plain CONNECTION LIMIT -1");
 	refused_as("user=wm_test_plain", WM_PG_REPLICATION, WM_FATAL, "42501",
-	    "ALTER ROLE ... REPLICATION");
+	    "ALTER ROLE \"wm_test_plain\" LOGIN REPLICATION");
 	refused_as("options=-c%20nosuch%3D1", WM_PG_SQL, WM_FATAL, "42704", "\"nosuch\"");
 	run("DROP ROLE wm_test_plain");
 }
