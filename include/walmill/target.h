@@ -47,6 +47,12 @@ enum wm_target_caps {
 
 struct wm_target;
 
+enum wm_found {			/* of a view, before it was ensured */
+	WM_FOUND_NONE,		/* it has no rows */
+	WM_FOUND_SOME,		/* columns were missing: its rows have no value in those */
+	WM_FOUND_ALL,
+};
+
 struct wm_target_ops {
 	const char		*type;		/* the word after "type:" */
 	const char *const	*schemes;	/* URI schemes that `sync --target` takes; NULL-terminated */
@@ -66,10 +72,9 @@ struct wm_target_ops {
 	 * transaction: creates what is missing, adds columns, changes a column's type when the
 	 * source's type changed and the values can follow.  Never drops a column.  Idempotent.
 	 * WM_REJECT: the view cannot take these rows (an operator's table of another shape): the
-	 * rule fails, others go on.  *ret_created: the view was not there before, so it has no rows.
-	 * Sets widened in t when the view was there without one of the columns: its rows have no value in it.
+	 * rule fails, others go on.
 	 */
-	enum wm_status (*ensure)(struct wm_target *t, const struct wm_view *view, bool *ret_created,
+	enum wm_status (*ensure)(struct wm_target *t, const struct wm_view *view, enum wm_found *ret_found,
 	    struct wm_error *err);
 	/*
 	 * Stores the whole batch or nothing.  Every view in it has been ensured.  WM_REJECT sets
@@ -97,7 +102,6 @@ struct wm_target_ops {
 struct wm_target {
 	const struct wm_target_ops	*ops;
 	char				*name;	/* of the targets: section */
-	bool				 widened;	/* ensure added columns to a view that was there; the caller clears it */
 };
 
 /* The registered back-ends, NULL-terminated; defined in src/cli/targets.c (and by tests). */

@@ -54,6 +54,19 @@ apply_flush(struct worker *w, struct wm_error *err)
 	return WM_OK;
 }
 
+/* The target's transaction has ended. */
+static void
+end_widening(struct worker *w, bool committed)
+{
+	for (size_t i = 0; w->widening && i < w->nunits; i++) {
+		struct unit *u = w->units[i];
+
+		u->grew &= !(committed && u->widening);
+		u->widening = false;
+	}
+	w->widening = false;
+}
+
 void
 apply_rollback(struct worker *w)
 {
@@ -74,6 +87,7 @@ apply_rollback(struct worker *w)
 			w->boundary_commit = w->boundary_end = 0;
 	if (w->target->ops->rollback != NULL)
 		w->target->ops->rollback(w->target);
+	end_widening(w, false);
 	for (r = w->routes; r != NULL; r = r->hh.next)
 		for (size_t i = 0; i < r->nplans; i++)
 			r->plans[i].ensured = false;
@@ -170,6 +184,7 @@ apply_commit(struct worker *w, struct wm_error *err)
 			st = letters_remove(w->delivery.letters, err);
 		if (st != WM_OK)
 			return st;
+		end_widening(w, true);
 		note_latency(w);
 	}
 	w->uncommitted = false;

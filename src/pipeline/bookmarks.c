@@ -114,7 +114,7 @@ bookmark_unit(const struct unit *u)
 	cJSON_AddStringToObject(o, "numbers", u->numbers == NULL ? "" : u->numbers);
 	cJSON_AddNumberToObject(o, "last_number", u->last_number);
 	cJSON_AddBoolToObject(o, "renamed", u->renamed);
-	cJSON_AddBoolToObject(o, "grew", u->grew);
+	cJSON_AddBoolToObject(o, "grew", u->grew && !u->widening);
 	cJSON_AddStringToObject(o, "state", unit_states[u->state]);
 	add_lsn(o, "catchup", u->catchup);
 	add_lsn(o, "since", u->since);

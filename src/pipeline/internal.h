@@ -254,6 +254,7 @@ struct unit {
 	char			*numbers;	/* signature of their numbers in the catalog: "name:attnum:0,..." */
 	uint16_t		 last_number;	/* the table's highest number at that time; 0 unknown */
 	bool			 grew;		/* has columns that its view is yet to get */
+	bool			 widening;	/* it has got them in the open transaction of the target */
 	bool			 renamed;	/* the stream has since shown a name that an older column may have taken */
 	uint64_t		 fingerprint;	/* of the rule that seeded it */
 	size_t			 nleaves;
@@ -373,6 +374,7 @@ struct worker {
 	bool			 has_checkpoint;	/* the target holds one: it has streamed before */
 	bool			 in_transaction;	/* of the source, at the reader's place */
 	bool			 skip;		/* the transaction is known already */
+	bool			 widening;	/* some unit's view is */
 	bool			 mixed;		/* rows of whole transactions wait before it */
 	uint64_t		 await_session;	/* seeds begin when this session of the source has begun */
 	wm_lsn			 commit_upto;	/* at every boundary up to here */

@@ -239,15 +239,15 @@ route_get(struct worker *w, const struct wm_relation *announced, struct route **
 
 /* Somebody dropped the view at the target, or columns of it, which the source has had for long. */
 static void
-seed_what_is_gone(struct worker *w, const struct route_plan *rp, bool view, bool columns)
+seed_what_is_gone(struct worker *w, const struct route_plan *rp, enum wm_found found)
 {
 	struct unit *u = rp->unit;
 	const char *name = wm_plan_view(rp->plan)->name;
 
-	if (u->state == UNIT_SEEDING || u->rule->seed_mode != WM_SEED_AUTO ||
-	    !(view || (columns && u->rule->mode == WM_MODE_UPSERT)))
+	if (found == WM_FOUND_ALL || u->state == UNIT_SEEDING || u->rule->seed_mode != WM_SEED_AUTO ||
+	    (found == WM_FOUND_SOME && (u->grew || u->rule->mode != WM_MODE_UPSERT)))
 		return;
-	if (view)
+	if (found == WM_FOUND_NONE)
 		wm_log(WM_LOG_WARNING, "view_gone",
 		    "view \"%s\" of rule \"%s\" had been dropped at the target; it is seeded again",
 		    name, u->rule->name);
@@ -264,22 +264,19 @@ enum wm_status
 route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err)
 {
 	struct unit *u = rp->unit;
-	bool created;
+	enum wm_found found;
 	enum wm_status st;
 
 	if (rp->ensured)
 		return WM_OK;
-	st = w->target->ops->ensure(w->target, wm_plan_view(rp->plan), &created, err);
+	st = w->target->ops->ensure(w->target, wm_plan_view(rp->plan), &found, err);
 	if (st == WM_REJECT)
 		return unit_stops(w, u, err);
 	if (st != WM_OK)
 		return st;
 	rp->ensured = w->uncommitted = true;
-	seed_what_is_gone(w, rp, created, w->target->widened && !u->grew);
-	w->target->widened = false;
-	if (u->grew) {
-		u->grew = false;
-		u->dirty = w->bookmarks = true;
-	}
+	seed_what_is_gone(w, rp, found);
+	if (u->grew)
+		u->widening = w->widening = u->dirty = w->bookmarks = true;
 	return WM_OK;
 }

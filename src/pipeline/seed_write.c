@@ -13,18 +13,16 @@
 static enum wm_status
 ensure_view(struct seeder *s, struct wm_error *err)
 {
-	bool created;
+	enum wm_found found;
 	enum wm_status st;
 
 	if (s->ensured == *s->opened)
 		return WM_OK;
-	st = s->delivery.target->ops->ensure(s->delivery.target, wm_plan_view(s->plan), &created, err);
+	st = s->delivery.target->ops->ensure(s->delivery.target, wm_plan_view(s->plan), &found, err);
 	if (st != WM_OK)
 		return st;
 	s->ensured = *s->opened;
-	created |= s->delivery.target->widened;
-	s->delivery.target->widened = false;
-	if (!created)
+	if (found == WM_FOUND_ALL)
 		return WM_OK;
 	pthread_mutex_lock(&s->unit->lock);
 	for (size_t i = 0; i < s->unit->nleaves; i++) {

@@ -224,7 +224,7 @@ start(struct fixture *f)
 void
 ensure(struct fixture *f, const struct wm_view *view)
 {
-	OK(f->target->ops->ensure(f->target, view, &(bool){ false }, &error));
+	OK(f->target->ops->ensure(f->target, view, &(enum wm_found){ 0 }, &error));
 }
 
 void

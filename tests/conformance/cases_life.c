@@ -206,7 +206,7 @@ instances_of_one_section_write_side_by_side(struct fixture *f)
 	ensure(f, view);
 	commit(f);
 	OK(second->ops->open(second, &error));
-	OK(second->ops->ensure(second, view, &(bool){ false }, &error));
+	OK(second->ops->ensure(second, view, &(enum wm_found){ 0 }, &error));
 	write_batch(f, &b);
 	OK(second->ops->write(second, &c.b, &bad, &error));
 	OK(second->ops->commit(second, NULL, 0, &error));

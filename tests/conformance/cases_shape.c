@@ -12,7 +12,7 @@
 static void
 refused(struct fixture *f, const struct wm_view *view, const char *word)
 {
-	assert_int_equal(OPS->ensure(T, view, &(bool){ false }, &error), WM_REJECT);
+	assert_int_equal(OPS->ensure(T, view, &(enum wm_found){ 0 }, &error), WM_REJECT);
 	assert_int_equal(error.status, WM_REJECT);
 	if (strstr(error.text, word) == NULL)
 		fail_msg("\"%s\" is not in: %s", word, error.text);
@@ -44,28 +44,25 @@ ensure_twice_is_ensure_once(struct fixture *f)
 }
 
 static void
-ensure_tells_what_it_created(struct fixture *f)
+ensure_tells_what_it_found(struct fixture *f)
 {
 	const struct wm_view *view = make_view(f, "t", COLUMNS(KEY("id", "integer")));
 	const struct wm_view *more = make_view(f, "t", COLUMNS(KEY("id", "integer"), COLUMN("v", "text")));
-	bool created = false;
+	enum wm_found found;
 
 	start(f);
-	OK(OPS->ensure(T, view, &created, &error));
-	assert_true(created);
-	OK(OPS->ensure(T, view, &created, &error));
-	assert_false(created);
+	OK(OPS->ensure(T, view, &found, &error));
+	assert_int_equal(found, WM_FOUND_NONE);
+	OK(OPS->ensure(T, view, &found, &error));
+	assert_int_equal(found, WM_FOUND_ALL);
 	if (OPS->rollback != NULL) {
 		OPS->rollback(T);
-		OK(OPS->ensure(T, view, &created, &error));
-		assert_true(created);
+		OK(OPS->ensure(T, view, &found, &error));
+		assert_int_equal(found, WM_FOUND_NONE);
 	}
 	commit(f);
-	created = true;
-	assert_false(T->widened);
-	OK(OPS->ensure(T, more, &created, &error));
-	assert_false(created);
-	assert_true(T->widened);
+	OK(OPS->ensure(T, more, &found, &error));
+	assert_int_equal(found, WM_FOUND_SOME);
 }
 
 static void
@@ -292,7 +289,7 @@ preflight_reports_and_changes_nothing(struct fixture *f)
 
 const struct test_case shape_cases[] = {
 	{ "ensure twice is ensure once", ensure_twice_is_ensure_once, 0 },
-	{ "ensure tells what it created", ensure_tells_what_it_created, 0 },
+	{ "ensure tells what it found", ensure_tells_what_it_found, 0 },
 	{ "columns are added and others stay", columns_are_added_and_others_stay, 0 },
 	{ "ensure in the middle of a transaction", ensure_in_the_middle_of_a_transaction,
 	    WM_TARGET_TRANSACTIONAL | WM_TARGET_PARTIAL },

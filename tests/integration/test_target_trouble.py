@@ -240,6 +240,20 @@ def test_column_that_the_view_is_yet_to_get_was_not_dropped(db, start):
     assert "columns_gone" not in daemon.log()
 
 
+def test_column_of_a_transaction_that_was_broken_off_was_not_dropped(db, start):
+    """The view gets it once more when the transaction comes again: still no reason to read the table again."""
+    db.execute(TABLE)
+    daemon = start("- table: public.t")
+    daemon.same("t")
+    before = daemon.status()["sources"][0]["changes"]
+    db.execute("ALTER TABLE t ADD late text; "
+               "INSERT INTO t (id, v, late) SELECT i, repeat(md5(i::text), 20), 'x' FROM generate_series(1000, 100000) i")
+    wait_until(lambda: daemon.status()["sources"][0]["changes"] > before + 25000, "a part of it is written")
+    db.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'walmill_shop'")
+    daemon.same("t")
+    assert "columns_changed" in daemon.log() and "columns_gone" not in daemon.log()
+
+
 @pytest.mark.parametrize("down", [False, True], ids=["running", "down"])
 def test_column_retyped_by_hand(db, dw, daemon, down):
     """walmill does not alter an operator's own type: values that fit go on, others are told one by one."""

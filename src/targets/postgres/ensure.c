@@ -170,17 +170,19 @@ lock_table_name(struct wm_postgres *t, const struct wm_shape *s, struct wm_error
 	return wm_pg_exec(t->pg, sql, "could not lock the table's name", err);
 }
 
-static bool
-lacks_columns(const struct wm_shape *s, const struct wm_view *view)
+static enum wm_found
+found(const struct wm_shape *s, const struct wm_view *view)
 {
+	if (s->kind == '\0')
+		return WM_FOUND_NONE;
 	for (unsigned i = 0; i < view->ncolumns; i++)
 		if (wm_shape_step(s, &view->columns[i]) == WM_SHAPE_ADD)
-			return true;
-	return false;
+			return WM_FOUND_SOME;
+	return WM_FOUND_ALL;
 }
 
 enum wm_status
-wm_postgres_ensure(struct wm_target *base, const struct wm_view *view, bool *ret_created, struct wm_error *err)
+wm_postgres_ensure(struct wm_target *base, const struct wm_view *view, enum wm_found *ret_found, struct wm_error *err)
 {
 	struct wm_postgres *t = (struct wm_postgres *)base;
 	WM_AUTO(wm_shape_free) struct wm_shape shape = { 0 };
@@ -190,14 +192,13 @@ wm_postgres_ensure(struct wm_target *base, const struct wm_view *view, bool *ret
 		st = look(t, view, &shape, err);
 	if (st != WM_OK)
 		return st;
-	*ret_created = false;
+	*ret_found = WM_FOUND_ALL;
 	if (!wm_shape_complete(&shape, view)) {
 		st = lock_table_name(t, &shape, err);
 		if (st == WM_OK)
 			st = look(t, view, &shape, err);
 		if (st == WM_OK && !wm_shape_complete(&shape, view)) {
-			*ret_created = shape.kind == '\0';
-			t->base.widened |= !*ret_created && lacks_columns(&shape, view);
+			*ret_found = found(&shape, view);
 			st = change_table(t, &shape, view, err);
 			if (st == WM_OK)
 				st = look(t, view, &shape, err);

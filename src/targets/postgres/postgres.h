@@ -73,7 +73,7 @@ enum wm_status wm_postgres_bookmarks_check(
 
 /* The operations of the contract that have a file of their own. */
 enum wm_status wm_postgres_ensure(
-    struct wm_target *base, const struct wm_view *view, bool *ret_created, struct wm_error *err);
+    struct wm_target *base, const struct wm_view *view, enum wm_found *ret_found, struct wm_error *err);
 enum wm_status wm_postgres_preflight(struct wm_target *base, const struct wm_view *view,
     struct wm_diags *findings, struct wm_error *err);
 enum wm_status wm_postgres_write(

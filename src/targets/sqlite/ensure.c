@@ -56,7 +56,7 @@ create(struct wm_sqlite *s, const struct wm_view *view, struct wm_error *err)
 
 static enum wm_status
 add_columns(struct wm_sqlite *s, const struct wm_view *view, const struct wm_sqlite_shape *shape,
-    struct wm_error *err)
+    enum wm_found *found, struct wm_error *err)
 {
 	WM_AUTO(wm_buf_free) struct wm_buf sql;
 	enum wm_status status = WM_OK;
@@ -74,7 +74,7 @@ add_columns(struct wm_sqlite *s, const struct wm_view *view, const struct wm_sql
 		wm_sqlite_quote(&sql, column->name);
 		wm_sqlite_add_type(&sql, wm_sqlite_declared(column));
 		status = run(s, view, &sql, "could not add a column", err);
-		s->base.widened |= status == WM_OK;
+		*found = WM_FOUND_SOME;
 	}
 	return status;
 }
@@ -106,7 +106,7 @@ retypes(const struct wm_view *view, const struct wm_sqlite_shape *shape)
 }
 
 static enum wm_status
-fit(struct wm_sqlite *s, const struct wm_view *view, bool *created, struct wm_error *err)
+fit(struct wm_sqlite *s, const struct wm_view *view, enum wm_found *found, struct wm_error *err)
 {
 	WM_AUTO(wm_sqlite_shape_free) struct wm_sqlite_shape shape = { 0 };
 	WM_AUTO(wm_diags_free) struct wm_diags findings = { 0 };
@@ -118,19 +118,18 @@ fit(struct wm_sqlite *s, const struct wm_view *view, bool *created, struct wm_er
 	status = refuse(s, &findings, err);
 	if (status != WM_OK)
 		return status;
-	*created = shape.kind == NULL;
+	*found = shape.kind == NULL ? WM_FOUND_NONE : WM_FOUND_ALL;
 	if (shape.kind == NULL)
 		return create(s, view, err);
 	if (retypes(view, &shape))
 		status = wm_sqlite_rebuild(s, view, &shape, err);
-	return status == WM_OK ? add_columns(s, view, &shape, err) : status;
+	return status == WM_OK ? add_columns(s, view, &shape, found, err) : status;
 }
 
 enum wm_status
-wm_sqlite_ensure(struct wm_sqlite *s, const struct wm_view *view, bool *ret_created, struct wm_error *err)
+wm_sqlite_ensure(struct wm_sqlite *s, const struct wm_view *view, enum wm_found *ret_found, struct wm_error *err)
 {
 	enum wm_status status;
-	bool created = false;
 
 	wm_sqlite_cache_forget(s, view->name);
 	status = wm_sqlite_begin(s, err);
@@ -138,8 +137,5 @@ wm_sqlite_ensure(struct wm_sqlite *s, const struct wm_view *view, bool *ret_crea
 		status = wm_sqlite_savepoint(s, err);
 	if (status != WM_OK)
 		return status;
-	status = wm_sqlite_release(s, fit(s, view, &created, err), err);
-	if (status == WM_OK)
-		*ret_created = created;
-	return status;
+	return wm_sqlite_release(s, fit(s, view, ret_found, err), err);
 }

@@ -49,9 +49,9 @@ target_rollback(struct wm_target *t)
 }
 
 static enum wm_status
-target_ensure(struct wm_target *t, const struct wm_view *view, bool *ret_created, struct wm_error *err)
+target_ensure(struct wm_target *t, const struct wm_view *view, enum wm_found *ret_found, struct wm_error *err)
 {
-	return settle(of(t), wm_sqlite_ensure(of(t), view, ret_created, err));
+	return settle(of(t), wm_sqlite_ensure(of(t), view, ret_found, err));
 }
 
 static enum wm_status

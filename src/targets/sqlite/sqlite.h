@@ -125,7 +125,7 @@ void wm_sqlite_key_list(struct wm_buf *b, const struct wm_view *view);	/* "a", "
 
 /* ---- ensure.c, rebuild.c, create_sql.c ---- */
 
-enum wm_status wm_sqlite_ensure(struct wm_sqlite *s, const struct wm_view *view, bool *ret_created,
+enum wm_status wm_sqlite_ensure(struct wm_sqlite *s, const struct wm_view *view, enum wm_found *ret_found,
     struct wm_error *err);
 enum wm_status wm_sqlite_rebuild(struct wm_sqlite *s, const struct wm_view *view,
     const struct wm_sqlite_shape *shape, struct wm_error *err);

@@ -153,7 +153,7 @@ write_row(struct place *p, const struct small *s, const char *id, const char *v,
 static void
 ensure_and_commit(struct place *p, const struct small *s)
 {
-	enum wm_status status = p->t->ops->ensure(p->t, &s->view, &(bool){ false }, &err);
+	enum wm_status status = p->t->ops->ensure(p->t, &s->view, &(enum wm_found){ 0 }, &err);
 
 	if (status != WM_OK)
 		fail_msg("%s", err.text);
@@ -241,7 +241,7 @@ waiting_for_a_lock_ends(void **state)
 	assert_int_equal(open_target(p), WM_OK);
 	ensure_and_commit(p, &t);
 	sql(p, "BEGIN IMMEDIATE");
-	assert_int_equal(p->t->ops->ensure(p->t, &t.view, &(bool){ false }, &err), WM_RETRY);
+	assert_int_equal(p->t->ops->ensure(p->t, &t.view, &(enum wm_found){ 0 }, &err), WM_RETRY);
 	assert_fails(p, WM_RETRY, "could not begin a transaction: database is locked "
 	    "(another program holds the write lock)");
 	assert_string_equal(err.code, "sqlite:5");
@@ -561,7 +561,7 @@ keys_that_cannot_follow_are_refused(void **state)
 	ensure_and_commit(p, &t);
 	write_and_commit(p, &t, "abc", "x", "y");
 	make_small(&t, "integer", "text", "text");
-	assert_int_equal(p->t->ops->ensure(p->t, &t.view, &(bool){ false }, &err), WM_REJECT);
+	assert_int_equal(p->t->ops->ensure(p->t, &t.view, &(enum wm_found){ 0 }, &err), WM_REJECT);
 	assert_fails(p, WM_REJECT, "table \"t\": could not change a column's type: could not convert the "
 	    "rows (empty the table and seed the rule again): datatype mismatch");
 	assert_int_equal(p->t->ops->commit(p->t, NULL, 0, &err), WM_OK);
@@ -581,13 +581,13 @@ names_that_differ_only_in_case_are_refused(void **state)
 	assert_int_equal(open_target(p), WM_OK);
 	make_small(&t, "integer", "text", "text");
 	t.columns[2].name = upper;
-	assert_int_equal(p->t->ops->ensure(p->t, &t.view, &(bool){ false }, &err), WM_REJECT);
+	assert_int_equal(p->t->ops->ensure(p->t, &t.view, &(enum wm_found){ 0 }, &err), WM_REJECT);
 	assert_fails(p, WM_REJECT, "table \"t\": SQLite takes the columns \"v\" and \"V\" for the same; "
 	    "rename one of them in the rule (`columns: rename:`)");
 	p->t->ops->rollback(p->t);
 	sql(p, "CREATE TABLE T (id INTEGER PRIMARY KEY, v, w)");
 	make_small(&t, "integer", "text", "text");
-	assert_int_equal(p->t->ops->ensure(p->t, &t.view, &(bool){ false }, &err), WM_REJECT);
+	assert_int_equal(p->t->ops->ensure(p->t, &t.view, &(enum wm_found){ 0 }, &err), WM_REJECT);
 	assert_fails(p, WM_REJECT, "table \"t\": SQLite takes it for the table \"T\", which is there; "
 	    "set another `view:`, or this spelling, in the rule");
 }
@@ -606,7 +606,7 @@ a_dot_is_part_of_the_name(void **state)
 	write_and_commit(p, &t, "1", "x", NULL);
 	assert_value(p, "SELECT v FROM \"public.t\"", "x");
 	t.view.name = reserved;
-	assert_int_equal(p->t->ops->ensure(p->t, &t.view, &(bool){ false }, &err), WM_REJECT);
+	assert_int_equal(p->t->ops->ensure(p->t, &t.view, &(enum wm_found){ 0 }, &err), WM_REJECT);
 	assert_fails(p, WM_REJECT, "table \"_walmill_bookmarks\": the name is reserved; "
 	    "set another `view:` in the rule");
 }
