@@ -68,6 +68,8 @@ void wm_pipeline_destroy(struct wm_pipeline *p);	/* after stop; NULL is a no-op 
  * refused: nothing changes then.
  */
 enum wm_status wm_pipeline_reload(struct wm_pipeline *p, struct wm_setup *setup, struct wm_error *err) WM_MUST_CHECK;
+/* When wm_pipeline_fd is readable: starts all threads again if a source asks for it. */
+enum wm_status wm_pipeline_begin_again(struct wm_pipeline *p, struct wm_error *err) WM_MUST_CHECK;
 
 /* ---- requests ---- */
 

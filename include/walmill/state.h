@@ -35,6 +35,7 @@ struct wm_source_record {
 	char		slot[64];
 	char		publication[64];
 	bool		slot_made;	/* by us; false while "about to make it" */
+	bool		reseeding;	/* the slot before it was lost, and the seed that follows has not ended */
 	wm_lsn		consistent_lsn;	/* the slot's first position */
 	wm_lsn		acked_lsn;	/* stored before the server is told: its confirmed_flush_lsn is never past this */
 };
@@ -43,6 +44,11 @@ enum wm_status wm_state_source_get(struct wm_state *s, const char *source,
     struct wm_source_record *ret, bool *ret_found, struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_state_source_put(struct wm_state *s, const char *source, const struct wm_source_record *rec,
     struct wm_error *err) WM_MUST_CHECK;
+/* The same, and forgets how far its targets had come and its gaps: it begins again with another slot. */
+enum wm_status wm_state_source_begin_again(struct wm_state *s, const char *source, const struct wm_source_record *rec,
+    struct wm_error *err) WM_MUST_CHECK;
+/* The record's `reseeding` is over. */
+enum wm_status wm_state_source_seeded(struct wm_state *s, const char *source, struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_state_source_delete(struct wm_state *s, const char *source, struct wm_error *err) WM_MUST_CHECK;
 
 /* ---- how far each target has come ---- */

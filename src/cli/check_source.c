@@ -127,6 +127,12 @@ check_existing_slot(const struct server *s, const struct wm_slot_info *info)
 		    "slot \"%s\" belongs to database "
 		    "\"%s\"",
 		    slot, info->database);
+	else if (info->lost && s->source->on_slot_lost == WM_SLOT_LOST_SEED)
+		wm_diags_add(d, WM_WARNING, s->subject,
+		    "raise max_slot_wal_keep_size, if that is why it was lost",
+		    "slot \"%s\" is lost (%s): walmill will make a new one and seed all rules again, as \"on_slot_lost: "
+		    "seed\" says",
+		    slot, info->invalidation);
 	else if (info->lost)
 		wm_diags_add(d, WM_ERROR, s->subject, "run \"walmill teardown\" and seed again",
 		    "slot \"%s\" is lost (%s): the "

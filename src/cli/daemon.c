@@ -80,7 +80,9 @@ take_phase(const struct wm_daemon *d, enum wm_phase *phase)
 	enum wm_phase now;
 
 	(void)!read(wm_pipeline_fd(d->pipeline), &drop, sizeof(drop));
-	now = wm_pipeline_phase(d->pipeline, &err);
+	now = wm_pipeline_begin_again(d->pipeline, &err) == WM_OK ?
+	    wm_pipeline_phase(d->pipeline, &err) :
+	    WM_PHASE_FAILED;
 	if (now != *phase && d->on_phase != NULL)
 		d->on_phase(d->arg, now);
 	*phase = now;

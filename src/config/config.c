@@ -33,6 +33,8 @@ static const struct wm_option top_options[] = {
 static const char *const top_sections[] = { "sources", "targets", "rules", "journal", "receipts",
 	"admin", "alerts", "log", NULL };
 
+static const char *const slot_lost_words[] = { "stop", "seed", NULL };
+
 static const struct wm_option source_options[] = {
 	{ .name = "uri", .kind = WM_OPT_STRING, .offset = offsetof(struct wm_source_config, uri), .required = true,
 	    .help = "the database, as postgresql://USER@HOST/DATABASE" },
@@ -47,6 +49,8 @@ static const struct wm_option source_options[] = {
 	{ .name = "silence", .kind = WM_OPT_DURATION, .offset = offsetof(struct wm_source_config, silence),
 	    .fallback = "60s", .min = 1000 * 1000, .max = INT64_MAX,
 	    .help = "longest time without a sign of life from the server" },
+	{ .name = "on_slot_lost", .kind = WM_OPT_ENUM, .offset = offsetof(struct wm_source_config, on_slot_lost),
+	    .fallback = "stop", .words = slot_lost_words, .help = "when the slot is gone: stop, or seed all again" },
 	{ 0 },
 };
 
@@ -290,6 +294,10 @@ read_source(const struct wm_pair *pair, struct wm_source_config *source, struct 
 		return false;
 	check_slot(source, pair->value, diags);
 	check_source_uri(source, pair->value, diags);
+	if (!source->manage && source->on_slot_lost == WM_SLOT_LOST_SEED)
+		wm_diags_at(diags, WM_ERROR, &wm_node_get(pair->value, "on_slot_lost")->mark,
+		    "\"on_slot_lost: seed\" in source \"%s\" needs a new slot, which \"manage: false\" forbids",
+		    source->name);
 	return true;
 }
 

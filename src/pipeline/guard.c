@@ -41,29 +41,33 @@ check_timeline(struct wm_pg *replication, const struct wm_pg_identity *id, struc
 }
 
 static enum wm_status
-check_slot(struct wm_pg *sql, const struct wm_source_record *record, const char *source, struct wm_error *err)
+check_slot(struct wm_pg *sql, const struct wm_source_record *record, const char *source, bool *ret_lost,
+    struct wm_error *err)
 {
 	struct wm_slot_info slot;
 	enum wm_status st = wm_slot_info(sql, record->slot, &slot, err);
 
 	if (st != WM_OK)
 		return st;
+	*ret_lost = !slot.exists;
 	if (!slot.exists)
 		return wm_fail(err, WM_OPERATOR,
 		    "replication slot \"%s\" of source \"%s\" does not exist any more: changes after " WM_LSN_FMT
-		    " cannot be had; run `walmill teardown` and start again to seed anew",
+		    " cannot be had; run `walmill teardown` and start again to seed anew, which `on_slot_lost: seed` does "
+		    "by itself",
 		    record->slot, source, WM_LSN_ARGS(record->acked_lsn));
 	if (strcmp(slot.plugin, "pgoutput") != 0 || !slot.same_database)
 		return wm_fail(err, WM_OPERATOR,
 		    "replication slot \"%s\" is not a pgoutput slot of this database (plugin \"%s\", "
 		    "database \"%s\"): somebody made it anew; use another slot name",
 		    record->slot, slot.plugin, slot.database);
+	*ret_lost = slot.lost;
 	if (slot.lost)
 		return wm_fail(err, WM_OPERATOR,
 		    "the server has invalidated replication slot \"%s\" of source \"%s\" (%s): changes "
 		    "after " WM_LSN_FMT
 		    " are gone; raise max_slot_wal_keep_size, run `walmill teardown` and start again to "
-		    "seed anew",
+		    "seed anew, which `on_slot_lost: seed` does by itself",
 		    record->slot, source, slot.invalidation, WM_LSN_ARGS(record->acked_lsn));
 	if (slot.confirmed_lsn > record->acked_lsn)
 		return wm_fail(err, WM_OPERATOR,
@@ -78,11 +82,12 @@ check_slot(struct wm_pg *sql, const struct wm_source_record *record, const char 
 
 enum wm_status
 guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_record *record, const char *source,
-    struct wm_error *err)
+    bool *ret_lost, struct wm_error *err)
 {
 	struct wm_pg_identity id;
 	enum wm_status st = wm_pg_identify(replication, &id, err);
 
+	*ret_lost = false;
 	if (st != WM_OK)
 		return st;
 	if (strcmp(id.system_id, record->system_id) != 0)
@@ -97,5 +102,5 @@ guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_recor
 		    " that is already in the targets: it was put back to an older state; run `walmill teardown` and start again "
 		    "to seed anew",
 		    source, WM_LSN_ARGS(id.wal_lsn), WM_LSN_ARGS(record->acked_lsn));
-	return st == WM_OK ? check_slot(sql, record, source, err) : st;
+	return st == WM_OK ? check_slot(sql, record, source, ret_lost, err) : st;
 }

@@ -125,6 +125,7 @@ struct source {
 	atomic_uint_fast64_t		 reconnects;
 	atomic_uint_fast64_t		 once_lsn;	/* what `--once` waits for; 0 not known yet */
 	struct gaps			 gaps;		/* the keeper's: those that some target does not reflect yet */
+	atomic_bool			 begin_again;	/* all threads are to end and begin again: the slot is lost */
 	atomic_bool			 look_again;	/* the catalog is to be read, though it may look as before */
 
 	pthread_mutex_t			 lock;		/* guards all below */
@@ -209,9 +210,23 @@ enum wm_status source_settle_journal(struct source *s, const struct wm_source_re
 
 /* ---- guard.c ---- */
 
-/* Is this server the one that record is about, and does its slot still hold what we need? */
+/*
+ * Is this server the one that record is about, and does its slot still hold what we need?  *ret_lost: all is well but
+ * for the slot, which is gone or invalidated.
+ */
 enum wm_status guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_record *record,
-    const char *source, struct wm_error *err);
+    const char *source, bool *ret_lost, struct wm_error *err);
+
+/* ---- lost.c: `on_slot_lost: seed` ---- */
+
+/* Whether all may be seeded again by itself; false: err (why the slot is lost) says what an operator must do. */
+bool lost_may_seed(const struct source *s, const struct wm_source_record *rec, struct wm_error *err);
+/* From here on the source begins with a new slot, whatever happens.  No worker runs. */
+enum wm_status lost_begin_again(struct source *s, struct wm_source_record *rec, const struct wm_error *why,
+    struct wm_error *err);
+/* The keeper's: notes when the seed after a loss has ended. */
+enum wm_status lost_look(struct source *s, struct wm_error *err);
+
 /*
  * Matches rules and catalog, and puts the publication in step.  Tables that were outside it are gaps of the next
  * tables_version, and are remembered in the state first, unless the source has not been followed before.

@@ -234,8 +234,8 @@ first_meeting(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_so
 		return st;
 	if (slot.exists && !s->config->manage) {
 		rec->consistent_lsn = rec->acked_lsn = slot.confirmed_lsn;
-	} else if (slot.exists && rec->slot[0] != '\0') {
-		/* We died between making it and writing that down. */
+	} else if (slot.exists && strcmp(rec->slot, s->config->slot) == 0) {
+		/* We died between making it and writing that down, or it is the one that was lost. */
 		st = wm_slot_drop(sql, s->config->slot, err);
 		if (st != WM_OK)
 			return st;
@@ -265,13 +265,19 @@ static enum wm_status
 known_source(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_source_record *rec, struct wm_error *err)
 {
 	enum wm_status st;
+	struct wm_error why;
+	bool lost;
 
 	if (strcmp(rec->slot, s->config->slot) != 0)
 		return wm_fail(err, WM_OPERATOR,
 		    "source \"%s\" is configured with slot \"%s\", but has been followed through slot \"%s\"; "
 		    "put the old name back, or run `walmill teardown` first",
 		    s->config->name, s->config->slot, rec->slot);
-	st = guard_check(c, sql, rec, s->config->name, err);
+	st = guard_check(c, sql, rec, s->config->name, &lost, err);
+	if (st != WM_OK && lost && lost_may_seed(s, rec, err)) {
+		why = *err;
+		return lost_begin_again(s, rec, &why, err);
+	}
 	return st == WM_OK ? wm_state_source_put(s->p->state, s->config->name, rec, err) : st;
 }
 
@@ -344,8 +350,12 @@ prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
 	/* Refused before anything is made or altered. */
 	if (st == WM_OK && known)
 		st = known_source(s, c, sql, &rec, err);
+	known = found && rec.slot_made;
 	if (st == WM_OK && known)
 		st = source_check_publications(s, sql, err);
+	/* Begun again: the journal goes before the state says that there is a slot. */
+	if (st == WM_OK && found && !known)
+		st = wm_journal_restart(s->journal, 0, err);
 	if (st == WM_OK)
 		st = load_gaps(s, err);
 	if (st == WM_OK)
@@ -430,6 +440,8 @@ keep_with(struct source *s, struct wm_pg *sql, uint64_t *version, struct wm_erro
 		st = look(s, sql, version, err);
 		if (wm_clock_mono() - prepared_at > SNAPSHOT_FOR)
 			drop_snapshot(s);
+		if (st == WM_OK)
+			st = lost_look(s, err);
 		if (st == WM_OK)
 			st = budget_look(s, sql, err);
 		if (st == WM_OK)

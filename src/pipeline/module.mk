@@ -14,6 +14,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/keeper.c \
 	%D%/letters.c \
 	%D%/letters.h \
+	%D%/lost.c \
 	%D%/partitions.c \
 	%D%/pipeline.c \
 	%D%/positions.c \

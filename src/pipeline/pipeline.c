@@ -322,6 +322,16 @@ wm_pipeline_reload(struct wm_pipeline *p, struct wm_setup *setup, struct wm_erro
 	return st;
 }
 
+enum wm_status
+wm_pipeline_begin_again(struct wm_pipeline *p, struct wm_error *err)
+{
+	bool again = false;
+
+	for (size_t i = 0; i < p->nsources; i++)
+		again |= atomic_load(&p->sources[i]->begin_again);
+	return again ? wm_pipeline_reload(p, p->setup, err) : WM_OK;
+}
+
 /* ---- phase ---- */
 
 static bool

@@ -23,15 +23,17 @@ streaming(void *arg)
 
 /* A timeline that changed and was found good is kept. */
 static enum wm_status
-keep_record(struct source *s, const struct wm_source_record *record, struct wm_error *err)
+keep_record(struct source *s, uint32_t timeline, struct wm_error *err)
 {
+	struct wm_source_record record;
 	bool changed;
 
 	pthread_mutex_lock(&s->lock);
-	changed = s->record.timeline != record->timeline;
-	s->record.timeline = record->timeline;
+	changed = s->record.timeline != timeline;
+	s->record.timeline = timeline;
+	record = s->record;
 	pthread_mutex_unlock(&s->lock);
-	return changed ? wm_state_source_put(s->p->state, s->config->name, record, err) : WM_OK;
+	return changed ? wm_state_source_put(s->p->state, s->config->name, &record, err) : WM_OK;
 }
 
 /* PostgreSQL 18 leaves out the changes of a publication that is missing, with a warning only. */
@@ -73,6 +75,7 @@ one_session(struct source *s, struct wm_error *err)
 		.watch = canary_watch,
 		.arg = s };
 	struct wm_source_record record;
+	bool lost = false;
 	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
 
 	if (st == WM_OK)
@@ -81,9 +84,11 @@ one_session(struct source *s, struct wm_error *err)
 	record = s->record;
 	pthread_mutex_unlock(&s->lock);
 	if (st == WM_OK)
-		st = guard_check(c, sql, &record, s->config->name, err);
+		st = guard_check(c, sql, &record, s->config->name, &lost, err);
+	if (lost)
+		atomic_store(&s->begin_again, lost_may_seed(s, &record, err));
 	if (st == WM_OK)
-		st = keep_record(s, &record, err);
+		st = keep_record(s, record.timeline, err);
 	if (st == WM_OK)
 		st = source_check_publications(s, sql, err);
 	wm_publication_inserts_name(s->config->publication, inserts);
@@ -125,6 +130,13 @@ source_receiver_main(void *arg)
 		if (st == WM_OK)
 			continue;	/* stop, or send again */
 		atomic_fetch_add(&s->reconnects, 1);
+		if (atomic_load(&s->begin_again)) {
+			/* The start does all that is to be done, as it does after a crash. */
+			source_set_error(s, &err);
+			atomic_store(&s->state, SOURCE_RETRYING);
+			pipeline_notice(s->p);
+			return NULL;
+		}
 		if (st == WM_OPERATOR) {
 			source_give_up(s, &err);
 			break;

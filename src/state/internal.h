@@ -20,6 +20,7 @@ enum wm_state_stmt {
 	WM_STMT_SOURCE_GET,
 	WM_STMT_SOURCE_PUT,
 	WM_STMT_SOURCE_ACK,
+	WM_STMT_SOURCE_SEEDED,
 	WM_STMT_SOURCE_DELETE,
 	WM_STMT_SOURCE_DELETE_REACHED,
 	WM_STMT_SOURCE_DELETE_BOOKMARKS,
@@ -57,7 +58,7 @@ struct wm_state {
 };
 
 /* What makes a file of each format from one of the format before, beginning with none. */
-#define WM_STATE_FORMAT 3
+#define WM_STATE_FORMAT 4
 extern const char *const wm_state_steps[WM_STATE_FORMAT];
 enum wm_status wm_state_prepare(struct wm_state *s, struct wm_error *err) WM_MUST_CHECK;
 

@@ -31,16 +31,17 @@ wm_state_source_get(struct wm_state *s, const char *source, struct wm_source_rec
 		ret->slot_made = sqlite3_column_int(stmt, 4) != 0;
 		ret->consistent_lsn = (wm_lsn)sqlite3_column_int64(stmt, 5);
 		ret->acked_lsn = (wm_lsn)sqlite3_column_int64(stmt, 6);
+		ret->reseeding = sqlite3_column_int(stmt, 7) != 0;
 	}
 	wm_state_end(s);
 	return status;
 }
 
-enum wm_status
-wm_state_source_put(struct wm_state *s, const char *source, const struct wm_source_record *rec, struct wm_error *err)
+/* The mutex is held. */
+static enum wm_status
+put_record(struct wm_state *s, const char *source, const struct wm_source_record *rec, struct wm_error *err)
 {
-	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_SOURCE_PUT);
-	enum wm_status status;
+	sqlite3_stmt *stmt = wm_state_stmt(s, WM_STMT_SOURCE_PUT);
 
 	wm_state_bind_text(stmt, 1, source);
 	wm_state_bind_text(stmt, 2, rec->system_id);
@@ -50,15 +51,40 @@ wm_state_source_put(struct wm_state *s, const char *source, const struct wm_sour
 	sqlite3_bind_int(stmt, 6, rec->slot_made);
 	sqlite3_bind_int64(stmt, 7, (int64_t)rec->consistent_lsn);
 	sqlite3_bind_int64(stmt, 8, (int64_t)rec->acked_lsn);
-	status = wm_state_run(s, stmt, "store a source's record", err);
+	sqlite3_bind_int(stmt, 9, rec->reseeding);
+	return wm_state_run(s, stmt, "store a source's record", err);
+}
+
+enum wm_status
+wm_state_source_put(struct wm_state *s, const char *source, const struct wm_source_record *rec, struct wm_error *err)
+{
+	enum wm_status status;
+
+	wm_state_begin(s, WM_STMT_SOURCE_PUT);
+	status = put_record(s, source, rec, err);
 	wm_state_end(s);
 	return status;
 }
 
-/* Runs steps, each with name as its only value, in one transaction; the mutex is held. */
+enum wm_status
+wm_state_source_seeded(struct wm_state *s, const char *source, struct wm_error *err)
+{
+	sqlite3_stmt *stmt = wm_state_begin(s, WM_STMT_SOURCE_SEEDED);
+	enum wm_status status;
+
+	wm_state_bind_text(stmt, 1, source);
+	status = wm_state_run(s, stmt, "note that a source is seeded", err);
+	wm_state_end(s);
+	return status;
+}
+
+/*
+ * Runs steps, each with name as its only value, and stores the record (NULL: none) in one transaction; the mutex is
+ * held.
+ */
 static enum wm_status
-run_all(struct wm_state *s, const enum wm_state_stmt *steps, size_t n, const char *name, const char *what,
-    struct wm_error *err)
+run_all(struct wm_state *s, const enum wm_state_stmt *steps, size_t n, const char *name,
+    const struct wm_source_record *rec, const char *what, struct wm_error *err)
 {
 	enum wm_status status = wm_state_run(s, wm_state_stmt(s, WM_STMT_BEGIN), what, err);
 
@@ -70,6 +96,8 @@ run_all(struct wm_state *s, const enum wm_state_stmt *steps, size_t n, const cha
 		wm_state_bind_text(stmt, 1, name);
 		status = wm_state_run(s, stmt, what, err);
 	}
+	if (status == WM_OK && rec != NULL)
+		status = put_record(s, name, rec, err);
 	return wm_state_finish(s, status, what, err);
 }
 
@@ -83,7 +111,20 @@ wm_state_source_delete(struct wm_state *s, const char *source, struct wm_error *
 	enum wm_status status;
 
 	wm_state_begin(s, WM_STMT_BEGIN);
-	status = run_all(s, steps, WM_ARRAY_SIZE(steps), source, "forget a source", err);
+	status = run_all(s, steps, WM_ARRAY_SIZE(steps), source, NULL, "forget a source", err);
+	wm_state_end(s);
+	return status;
+}
+
+enum wm_status
+wm_state_source_begin_again(struct wm_state *s, const char *source, const struct wm_source_record *rec,
+    struct wm_error *err)
+{
+	static const enum wm_state_stmt steps[] = { WM_STMT_SOURCE_DELETE_REACHED, WM_STMT_GAPS_CLEAR };
+	enum wm_status status;
+
+	wm_state_begin(s, WM_STMT_BEGIN);
+	status = run_all(s, steps, WM_ARRAY_SIZE(steps), source, rec, "begin again with a source", err);
 	wm_state_end(s);
 	return status;
 }

@@ -51,6 +51,7 @@ const char *const wm_state_steps[WM_STATE_FORMAT] = {
 	" 'stream', CASE WHEN key IN ('', '{}') THEN '@' || id ELSE key END, key, row, '[]', 0, class, code, message,"
 	" first_time, last_time, attempts, 0 FROM dead_letter ORDER BY id;"
 	"DROP TABLE dead_letter;",
+	"ALTER TABLE source ADD COLUMN reseeding INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define LETTER_COLUMNS \
@@ -63,11 +64,12 @@ static const char *const statements[WM_STMT_COUNT] = {
 	[WM_STMT_COMMIT] = "COMMIT",
 	[WM_STMT_ROLLBACK] = "ROLLBACK",
 	[WM_STMT_SOURCE_GET] =
-	    "SELECT system_id, timeline, slot, publication, slot_made, consistent_lsn, acked_lsn "
+	    "SELECT system_id, timeline, slot, publication, slot_made, consistent_lsn, acked_lsn, reseeding "
 	    "FROM source WHERE name = ?1",
 	[WM_STMT_SOURCE_PUT] =
-	    "INSERT OR REPLACE INTO source VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	    "INSERT OR REPLACE INTO source VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[WM_STMT_SOURCE_ACK] = "UPDATE source SET acked_lsn = ?2 WHERE name = ?1",
+	[WM_STMT_SOURCE_SEEDED] = "UPDATE source SET reseeding = 0 WHERE name = ?1",
 	[WM_STMT_SOURCE_DELETE] = "DELETE FROM source WHERE name = ?1",
 	[WM_STMT_SOURCE_DELETE_REACHED] = "DELETE FROM reached WHERE source = ?1",
 	[WM_STMT_SOURCE_DELETE_BOOKMARKS] = "DELETE FROM bookmark WHERE source = ?1",

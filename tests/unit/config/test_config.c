@@ -53,6 +53,7 @@ defaults(void **state WM_UNUSED)
 	assert_true(c->sources[0].manage);
 	assert_int_equal(c->sources[0].discover, 5000000);
 	assert_int_equal(c->sources[0].silence, 60000000);
+	assert_int_equal(c->sources[0].on_slot_lost, WM_SLOT_LOST_STOP);
 	assert_true(c->sources[0].canary);
 	assert_int_equal(c->sources[0].canary_every, 60 * 1000000ll);
 	assert_int_equal(c->sources[0].canary_within, 300 * 1000000ll);

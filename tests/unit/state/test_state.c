@@ -126,6 +126,36 @@ source_record_comes_back_whole(void **state)
 }
 
 static void
+a_source_begins_again_and_remembers_that(void **state)
+{
+	static const uint32_t oid = 7;
+	struct fixture *f = *state;
+	struct wm_source_record rec = shop;
+	struct wm_reached reached;
+	WM_AUTO(wm_freep) uint32_t *oids = NULL;
+	size_t n = 9;
+	bool found = true;
+
+	assert_int_equal(wm_state_source_put(f->state, "shop", &shop, &f->err), WM_OK);
+	assert_int_equal(wm_state_reached_put(f->state, "shop", &(struct wm_reached){ "w", 5, 7 }, &f->err), WM_OK);
+	assert_int_equal(wm_state_gaps_add(f->state, "shop", &oid, 1, &f->err), WM_OK);
+	rec.slot_made = false;
+	rec.reseeding = true;
+	assert_int_equal(wm_state_source_begin_again(f->state, "shop", &rec, &f->err), WM_OK);
+	reopen(f);
+	assert_int_equal(wm_state_source_get(f->state, "shop", &rec, &found, &f->err), WM_OK);
+	assert_true(found && rec.reseeding && !rec.slot_made);
+	assert_int_equal(wm_state_reached_get(f->state, "shop", "w", &reached, &found, &f->err), WM_OK);
+	assert_false(found);
+	assert_int_equal(wm_state_gaps_get(f->state, "shop", &oids, &n, &f->err), WM_OK);
+	assert_int_equal(n, 0);
+	assert_int_equal(wm_state_progress(f->state, "shop", 77, NULL, 0, &f->err), WM_OK);
+	assert_int_equal(wm_state_source_seeded(f->state, "shop", &f->err), WM_OK);
+	assert_int_equal(wm_state_source_get(f->state, "shop", &rec, &found, &f->err), WM_OK);
+	assert_true(!rec.reseeding && rec.acked_lsn == 77);
+}
+
+static void
 ack_of_an_unknown_source_is_an_error(void **state)
 {
 	struct fixture *f = *state;
@@ -305,7 +335,7 @@ other_files_are_refused(void **state)
 	wm_state_close(f->state);
 	f->state = NULL;
 	sql_on_file(f, "PRAGMA user_version = 99");
-	open_fails_with(f, WM_FATAL, "written by a newer walmill (format 99, this one knows 3)");
+	open_fails_with(f, WM_FATAL, "written by a newer walmill (format 99, this one knows 4)");
 	sql_on_file(f, "PRAGMA application_id = 1");
 	open_fails_with(f, WM_FATAL, "is not a state file of walmill");
 	file = fopen(f->file, "w");
@@ -401,6 +431,7 @@ an_older_file_is_brought_up_to_date(void **state)
 	wm_state_close(f->state);
 	f->state = NULL;
 	sql_on_file(f, "DROP TABLE gap; DROP TABLE letter; ALTER TABLE reached DROP COLUMN passed;"
+	    "ALTER TABLE source DROP COLUMN reseeding;"
 	    "CREATE TABLE dead_letter ("
 	    " id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, target TEXT NOT NULL,"
 	    " rule TEXT NOT NULL, table_name TEXT NOT NULL, view TEXT NOT NULL,"
@@ -415,7 +446,7 @@ an_older_file_is_brought_up_to_date(void **state)
 	    " (7, 's', 't', 'r', 'a.b', 'b', 4, 0, '', '{}', '{}', 'key', '', 'y', 1, 1, 1);"
 	    "PRAGMA user_version = 1");
 	assert_int_equal(wm_state_open_readonly(f->folder, &reader, &f->err), WM_FATAL);
-	assert_non_null(strstr(f->err.text, "written by an older walmill (format 1, this one writes 3)"));
+	assert_non_null(strstr(f->err.text, "written by an older walmill (format 1, this one writes 4)"));
 	assert_int_equal(wm_state_open(f->folder, &f->state, &f->err), WM_OK);
 	assert_int_equal(wm_state_gaps_add(f->state, "shop", &oid, 1, &f->err), WM_OK);
 	/* Of several letters of a row the newest is left, and none of them may be written as it is. */
@@ -612,6 +643,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(folder_and_file_are_private, setup, teardown),
 		cmocka_unit_test_setup_teardown(source_record_comes_back_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_source_begins_again_and_remembers_that, setup, teardown),
 		cmocka_unit_test_setup_teardown(ack_of_an_unknown_source_is_an_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleting_a_source_takes_its_positions_along, setup, teardown),
 		cmocka_unit_test_setup_teardown(bookmarks_are_stored_replaced_and_removed, setup, teardown),
