@@ -82,6 +82,7 @@ void wm_node_known_keys(const struct wm_node *map, const char *what, const char 
 
 /* ---- walmill.yaml ---- */
 
+enum wm_failover { WM_FAILOVER_AUTO, WM_FAILOVER_ON, WM_FAILOVER_OFF };
 enum wm_slot_lost { WM_SLOT_LOST_STOP, WM_SLOT_LOST_SEED };
 
 struct wm_source_config {
@@ -93,6 +94,7 @@ struct wm_source_config {
 	bool		 manage;	/* make and alter slot and publication */
 	int64_t		 discover;	/* microseconds between looks for new tables */
 	int64_t		 silence;	/* longest time without a byte from the server, microseconds */
+	int		 failover;	/* enum wm_failover: whether the slot is kept in step at standbys */
 	int		 on_slot_lost;	/* enum wm_slot_lost */
 	bool		 canary;	/* false: `canary: off` */
 	int64_t		 canary_every, canary_within;	/* microseconds */

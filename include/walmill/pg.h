@@ -100,12 +100,14 @@ struct wm_slot_wal {			/* bytes; -1 unknown */
 /* *ret_found false: no such slot. */
 enum wm_status wm_slot_wal(struct wm_pg *c, const char *slot, struct wm_slot_wal *ret, bool *ret_found,
     struct wm_error *err) WM_MUST_CHECK;
+/* Whether a slot made here can be kept in step at standbys: version 17 and later, not on a standby itself. */
+enum wm_status wm_slot_can_failover(struct wm_pg *c, bool *ret, struct wm_error *err) WM_MUST_CHECK;
 /*
  * On a replication connection: pgoutput slot whose snapshot stays importable until the next
  * command on it.  snapshot: caller's buffer for its name.  The server waits until every older transaction has
  * ended; waiting is called for every second of that (NULL: nobody wants to know).
  */
-enum wm_status wm_slot_create(struct wm_pg *c, const char *slot, void (*waiting)(void *arg), void *arg,
+enum wm_status wm_slot_create(struct wm_pg *c, const char *slot, bool failover, void (*waiting)(void *arg), void *arg,
     wm_lsn *ret_consistent, char *snapshot, size_t size, struct wm_error *err) WM_MUST_CHECK;
 /* Appends the sessions that the other connection's command waits for; nothing when it waits for none. */
 enum wm_status wm_pg_blockers(struct wm_pg *c, const struct wm_pg *waiting, struct wm_buf *ret,

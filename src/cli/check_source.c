@@ -11,6 +11,7 @@
 
 #define VERSION_MIN 100000		/* pgoutput */
 #define VERSION_STANDBY 160000		/* logical decoding on a standby */
+#define VERSION_FAILOVER 170000		/* slots that standbys copy */
 #define SENDER_TIMEOUT_MIN 5000		/* ms; below, a pause of the network ends the stream */
 
 struct server {
@@ -81,6 +82,10 @@ check_settings(const struct server *s, int version)
 		    "make the publication at the primary and set \"manage: false\", or use "
 		    "the primary's address",
 		    "the server is a standby, where no publication can be made");
+	if (s->source->failover == WM_FAILOVER_ON && (version < VERSION_FAILOVER || s->standby))
+		wm_diags_add(d, WM_WARNING, s->subject, "leave \"failover\" out",
+		    "\"failover: true\" has no effect: standbys keep copies of slots from PostgreSQL 17 on, of slots of a "
+		    "primary");
 	if (s->keep_mb == -1)
 		wm_diags_add(d, WM_WARNING, s->subject, "set max_slot_wal_keep_size to what the disk can spare",
 		    "max_slot_wal_keep_size is not set: while walmill is stopped its slot keeps WAL without a limit");

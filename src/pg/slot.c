@@ -9,6 +9,8 @@
 
 #include "internal.h"
 
+#define VERSION_FAILOVER 170000
+
 static void
 add_info_sql(struct wm_buf *sql, int version, const char *slot)
 {
@@ -144,8 +146,20 @@ exec_watched(struct wm_pg *c, const char *sql, void (*waiting)(void *arg), void 
 }
 
 enum wm_status
-wm_slot_create(struct wm_pg *c, const char *slot, void (*waiting)(void *arg), void *arg, wm_lsn *ret_consistent,
-    char *snapshot, size_t size, struct wm_error *err)
+wm_slot_can_failover(struct wm_pg *c, bool *ret, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	enum wm_status st = wm_pg_query(c, "SELECT pg_catalog.pg_is_in_recovery()", 0, NULL,
+	    "could not ask whether the server is a standby", &res, err);
+
+	if (st == WM_OK)
+		*ret = wm_pg_version(c) >= VERSION_FAILOVER && !wm_pg_bool(res, 0, 0);
+	return st;
+}
+
+enum wm_status
+wm_slot_create(struct wm_pg *c, const char *slot, bool failover, void (*waiting)(void *arg),
+    void *arg, wm_lsn *ret_consistent, char *snapshot, size_t size, struct wm_error *err)
 {
 	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
 	WM_AUTO(wm_buf_free) struct wm_buf sql;
@@ -154,8 +168,9 @@ wm_slot_create(struct wm_pg *c, const char *slot, void (*waiting)(void *arg), vo
 	wm_buf_init(&sql, 512);
 	wm_buf_adds(&sql, "CREATE_REPLICATION_SLOT ");
 	wm_pg_quote_ident(&sql, slot);
-	wm_buf_adds(&sql, wm_pg_version(c) >= 150000 ? " LOGICAL pgoutput (SNAPSHOT 'export')" :
-	    " LOGICAL pgoutput EXPORT_SNAPSHOT");
+	wm_buf_adds(&sql, wm_pg_version(c) < 150000 ? " LOGICAL pgoutput EXPORT_SNAPSHOT" :
+	    failover				    ? " LOGICAL pgoutput (SNAPSHOT 'export', FAILOVER true)" :
+						      " LOGICAL pgoutput (SNAPSHOT 'export')");
 	if (sql.failed)
 		return wm_fail(err, WM_FATAL, "the name of the replication slot is too long");
 	res = exec_watched(c, sql.data, waiting, arg);

@@ -191,18 +191,38 @@ slot_waits(void *arg)
 }
 
 static enum wm_status
+wants_failover(const struct source *s, struct wm_pg *sql, bool *ret, struct wm_error *err)
+{
+	enum wm_status st = wm_slot_can_failover(sql, ret, err);
+
+	if (st == WM_OK && !*ret && s->config->failover == WM_FAILOVER_ON)
+		wm_log(WM_LOG_WARNING, "failover_ignored",
+		    "`failover: true` of source \"%s\" has no effect: standbys keep copies of slots from PostgreSQL 17 on, "
+		    "of slots of a primary",
+		    s->config->name);
+	if (s->config->failover == WM_FAILOVER_OFF)
+		*ret = false;
+	return st;
+}
+
+static enum wm_status
 make_slot(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_source_record *rec, struct wm_error *err)
 {
 	char snapshot[64] = "";
 	struct slot_wait w = { .source = s, .sql = sql, .slot = c };
+	bool failover;
 	enum wm_status st;
 
 	/* The state says "about to make it" first: should we die in between, the slot is known to be ours. */
 	st = wm_state_source_put(s->p->state, s->config->name, rec, err);
 	if (st != WM_OK)
 		return st;
+	st = wants_failover(s, sql, &failover, err);
+	if (st != WM_OK)
+		return st;
 	note_connection(s, &s->maker, c);
-	st = wm_slot_create(c, rec->slot, slot_waits, &w, &rec->consistent_lsn, snapshot, sizeof(snapshot), err);
+	st = wm_slot_create(c, rec->slot, failover, slot_waits, &w, &rec->consistent_lsn, snapshot,
+	    sizeof(snapshot), err);
 	note_connection(s, &s->maker, NULL);
 	if (st != WM_OK)
 		return st;

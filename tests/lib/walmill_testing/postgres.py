@@ -63,7 +63,8 @@ def _as_owner(argv):
 class Cluster:
     """One server of its own; `stop`, `start` and `kill` keep its data."""
 
-    def __init__(self, **settings):
+    def __init__(self, copy_of=None, **settings):
+        """copy_of: a stopped cluster, whose files this one begins with."""
         # Short: a socket's path may have 107 bytes. Not below TMPDIR: the owner must reach it.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wm-pg-", dir="/tmp"))
         self.folder.chmod(0o711)
@@ -74,6 +75,9 @@ class Cluster:
         self.count = 0
         if os.geteuid() == 0:
             shutil.chown(self.folder, _owner().pw_uid, _owner().pw_gid)
+        if copy_of is not None:
+            subprocess.run(_as_owner(["cp", "-a", copy_of.data, self.data]), check=True, cwd=self.folder)
+            return
         subprocess.run(
             _as_owner([bindir() / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                        "--locale=C", "-N"]),

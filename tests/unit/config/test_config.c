@@ -53,6 +53,7 @@ defaults(void **state WM_UNUSED)
 	assert_true(c->sources[0].manage);
 	assert_int_equal(c->sources[0].discover, 5000000);
 	assert_int_equal(c->sources[0].silence, 60000000);
+	assert_int_equal(c->sources[0].failover, WM_FAILOVER_AUTO);
 	assert_int_equal(c->sources[0].on_slot_lost, WM_SLOT_LOST_STOP);
 	assert_true(c->sources[0].canary);
 	assert_int_equal(c->sources[0].canary_every, 60 * 1000000ll);
@@ -85,6 +86,8 @@ every_key(void **state WM_UNUSED)
 	c = accepted("sources:\n"
 	    "  eu.Shop-1:\n"
 	    "    canary: {within: 2s}\n"
+	    "    failover: true\n"
+	    "    on_slot_lost: seed\n"
 	    "    uri: host=h dbname=shop\n"
 	    "  us:\n"
 	    "    uri: postgres://h/us\n"
@@ -94,6 +97,7 @@ every_key(void **state WM_UNUSED)
 	    "    discover: 1min\n"
 	    "    silence: 2s\n"
 	    "    canary: off\n"
+	    "    failover: false\n"
 	    "targets:\n"
 	    "  a: {type: sqlite, path: a.db}\n"
 	    "  b: {type: postgres, uri: postgresql://h/b}\n"
@@ -113,7 +117,10 @@ every_key(void **state WM_UNUSED)
 	assert_true(c->sources[0].canary);
 	assert_int_equal(c->sources[0].canary_every, 60 * 1000000ll);
 	assert_int_equal(c->sources[0].canary_within, 2 * 1000000ll);
-	assert_int_equal(c->sources[1].mark.line, 5);
+	assert_int_equal(c->sources[0].failover, WM_FAILOVER_ON);
+	assert_int_equal(c->sources[0].on_slot_lost, WM_SLOT_LOST_SEED);
+	assert_int_equal(c->sources[1].failover, WM_FAILOVER_OFF);
+	assert_int_equal(c->sources[1].mark.line, 7);
 	assert_int_equal(c->sources[1].mark.column, 3);
 	assert_string_equal(c->sources[1].slot, "my_slot");
 	assert_string_equal(c->sources[1].publication, "My Pub");
@@ -123,7 +130,7 @@ every_key(void **state WM_UNUSED)
 	assert_false(c->sources[1].canary);
 	assert_int_equal(c->ntargets, 2);
 	assert_string_equal(c->targets[1].name, "b");
-	assert_int_equal(c->targets[1].mark.line, 15);
+	assert_int_equal(c->targets[1].mark.line, 18);
 	assert_int_equal(c->nrules, 2);
 	assert_string_equal(c->state, "/etc/walmill/var");
 	assert_int_equal(c->memory, 1 << 20);
