@@ -16,9 +16,8 @@
 #include "file.h"
 #include "rulefiles.h"
 #include "secrets.h"
+#include "sections.h"
 #include "walmill/strutil.h"
-
-#define NAME_MAX_BYTES 63	/* of PostgreSQL's names */
 
 static const struct wm_option top_options[] = {
 	{ .name = "state", .kind = WM_OPT_PATH, .offset = offsetof(struct wm_config, state),
@@ -32,67 +31,6 @@ static const struct wm_option top_options[] = {
 
 static const char *const top_sections[] = { "sources", "targets", "rules", "journal", "receipts",
 	"admin", "alerts", "log", NULL };
-
-static const char *const failover_words[] = { "auto", "true", "false", NULL };
-static const char *const slot_lost_words[] = { "stop", "seed", NULL };
-
-static const struct wm_option source_options[] = {
-	{ .name = "uri",
-	    .kind = WM_OPT_STRING,
-	    .offset = offsetof(struct wm_source_config, uri),
-	    .required = true,
-	    .help = "the database, as postgresql://USER@HOST/DATABASE" },
-	{ .name = "slot",
-	    .kind = WM_OPT_STRING,
-	    .offset = offsetof(struct wm_source_config, slot),
-	    .help = "replication slot; default walmill_<source>" },
-	{ .name = "publication",
-	    .kind = WM_OPT_STRING,
-	    .offset = offsetof(struct wm_source_config, publication),
-	    .help = "publication; default walmill_<source>" },
-	{ .name = "manage",
-	    .kind = WM_OPT_BOOL,
-	    .offset = offsetof(struct wm_source_config, manage),
-	    .fallback = "true",
-	    .help = "make and alter slot and publication" },
-	{ .name = "discover",
-	    .kind = WM_OPT_DURATION,
-	    .offset = offsetof(struct wm_source_config, discover),
-	    .fallback = "5s",
-	    .min = 100 * 1000,
-	    .max = INT64_MAX,
-	    .help = "time between looks for new tables" },
-	{ .name = "silence",
-	    .kind = WM_OPT_DURATION,
-	    .offset = offsetof(struct wm_source_config, silence),
-	    .fallback = "60s",
-	    .min = 1000 * 1000,
-	    .max = INT64_MAX,
-	    .help = "longest time without a sign of life from the server" },
-	{ .name = "failover",
-	    .kind = WM_OPT_ENUM,
-	    .offset = offsetof(struct wm_source_config, failover),
-	    .fallback = "auto",
-	    .words = failover_words,
-	    .help = "have standbys keep a copy of the slot (PostgreSQL 17)" },
-	{ .name = "on_slot_lost",
-	    .kind = WM_OPT_ENUM,
-	    .offset = offsetof(struct wm_source_config, on_slot_lost),
-	    .fallback = "stop",
-	    .words = slot_lost_words,
-	    .help = "when the slot is gone: stop, or seed all again" },
-	{ 0 },
-};
-
-static const struct wm_option canary_options[] = {
-	{ .name = "every", .kind = WM_OPT_DURATION, .offset = offsetof(struct wm_source_config, canary_every),
-	    .fallback = "1min", .min = 1000 * 1000, .max = INT64_MAX / 4,
-	    .help = "quiet time after which a message is sent through the source" },
-	{ .name = "within", .kind = WM_OPT_DURATION, .offset = offsetof(struct wm_source_config, canary_within),
-	    .fallback = "5min", .min = 1000 * 1000, .max = INT64_MAX / 4,
-	    .help = "time in which it must come back" },
-	{ 0 },
-};
 
 static const struct wm_option journal_options[] = {
 	{ .name = "max_bytes", .kind = WM_OPT_SIZE, .offset = offsetof(struct wm_config, journal_max_bytes),
@@ -163,20 +101,20 @@ is_switch(const struct wm_node *node, const char *a, const char *b, const char *
 	    strcasecmp(node->text, c) == 0);
 }
 
-static bool
-is_off(const struct wm_node *node)
+bool
+wm_section_off(const struct wm_node *node)
 {
 	return is_switch(node, "off", "no", "false");
 }
 
-static bool
-is_on(const struct wm_node *node)
+bool
+wm_section_on(const struct wm_node *node)
 {
 	return is_switch(node, "on", "yes", "true");
 }
 
-static bool
-consists_of(const char *s, bool (*allowed)(char c))
+bool
+wm_section_consists_of(const char *s, bool (*allowed)(char c))
 {
 	if (s[0] == '\0')
 		return false;
@@ -191,16 +129,10 @@ in_name(char c)
 	return (c & 0x80) == 0 && (isalnum((unsigned char)c) || c == '_' || c == '.' || c == '-');
 }
 
-static bool
-in_slot(char c)
+void
+wm_section_check_name(const struct wm_pair *pair, const char *what, struct wm_diags *diags)
 {
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-static void
-check_name(const struct wm_pair *pair, const char *what, struct wm_diags *diags)
-{
-	if (!consists_of(pair->key, in_name))
+	if (!wm_section_consists_of(pair->key, in_name))
 		wm_diags_at(diags, WM_ERROR, &pair->mark,
 		    "%s name \"%s\" must be made of letters, digits, \"_\", \".\" and \"-\"", what, pair->key);
 	else if (*pair->key == '.')
@@ -209,8 +141,8 @@ check_name(const struct wm_pair *pair, const char *what, struct wm_diags *diags)
 }
 
 /* A section that must have entries; NULL after an error. */
-static const struct wm_node *
-named_section(const struct wm_node *root, const char *key, const char *example, struct wm_diags *diags)
+const struct wm_node *
+wm_section_named(const struct wm_node *root, const char *key, const char *example, struct wm_diags *diags)
 {
 	const struct wm_node *node = wm_node_get(root, key);
 
@@ -226,128 +158,10 @@ named_section(const struct wm_node *root, const char *key, const char *example, 
 	return node;
 }
 
-static void
-out_of_memory(const struct wm_mark *mark, struct wm_diags *diags)
+void
+wm_section_out_of_memory(const struct wm_mark *mark, struct wm_diags *diags)
 {
 	wm_diags_at(diags, WM_ERROR, mark, "out of memory for the configuration");
-}
-
-/* ---- sources ---- */
-
-/* walmill_<source>, in the letters that a slot's name may have. */
-static char *
-default_slot(const char *source)
-{
-	char *slot = wm_asprintf("walmill_%s", source);
-
-	for (char *p = slot; p != NULL && *p != '\0'; p++) {
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p - 'A' + 'a');
-		else if (!in_slot(*p))
-			*p = '_';
-	}
-	return slot;
-}
-
-static void
-check_slot(struct wm_source_config *source, const struct wm_node *map, struct wm_diags *diags)
-{
-	const struct wm_node *slot = wm_node_get(map, "slot"), *publication = wm_node_get(map, "publication");
-
-	if (!consists_of(source->slot, in_slot) || strlen(source->slot) > NAME_MAX_BYTES)
-		wm_diags_at(diags, WM_ERROR, slot != NULL ? &slot->mark : &source->mark,
-		    "slot name \"%s\" of source \"%s\" must be 1 to %d of a-z, 0-9 and \"_\"%s", source->slot,
-		    source->name, NAME_MAX_BYTES, slot == NULL ? ": add \"slot:\" with a shorter one" : "");
-	if (source->publication[0] == '\0' || strlen(source->publication) > NAME_MAX_BYTES)
-		wm_diags_at(diags, WM_ERROR, publication != NULL ? &publication->mark : &source->mark,
-		    "publication name \"%s\" of source \"%s\" must have 1 to %d bytes%s", source->publication,
-		    source->name, NAME_MAX_BYTES,
-		    publication == NULL ? ": add \"publication:\" with a shorter one" : "");
-}
-
-static void
-check_source_uri(const struct wm_source_config *source, const struct wm_node *map, struct wm_diags *diags)
-{
-	const struct wm_node *uri = wm_node_get(map, "uri");
-
-	if (source->uri == NULL || strncmp(source->uri, "postgresql://", 13) == 0 ||
-	    strncmp(source->uri, "postgres://", 11) == 0)
-		return;
-	if (strstr(source->uri, "://") != NULL || strchr(source->uri, '=') == NULL)
-		wm_diags_at(diags, WM_ERROR, &uri->mark, "\"uri\" in source \"%s\" must be "
-		    "postgresql://USER@HOST/DATABASE or host=HOST dbname=DATABASE ...", source->name);
-}
-
-/* Two readers of one slot take changes away from each other. */
-static void
-check_shared_slot(const struct wm_config *config, const struct wm_source_config *source, struct wm_diags *diags)
-{
-	for (const struct wm_source_config *other = config->sources; other < source; other++) {
-		if (source->uri != NULL && other->uri != NULL && source->slot != NULL && other->slot != NULL &&
-		    strcmp(source->uri, other->uri) == 0 && strcmp(source->slot, other->slot) == 0)
-			wm_diags_at(diags, WM_ERROR, &source->mark,
-			    "sources \"%s\" and \"%s\" use the same slot \"%s\" "
-			    "of the same database: give each its own \"slot:\"",
-			    other->name, source->name, source->slot);
-	}
-}
-
-static void
-read_canary(struct wm_source_config *source, const struct wm_node *map, struct wm_diags *diags)
-{
-	const struct wm_node *node = map->kind == WM_NODE_MAP ? wm_node_get(map, "canary") : NULL;
-
-	source->canary = !is_off(node);
-	if (is_off(node) || is_on(node))
-		node = NULL;
-	wm_options_fill(canary_options, node, "canary", NULL, source, diags);
-}
-
-static bool
-read_source(const struct wm_pair *pair, struct wm_source_config *source, struct wm_diags *diags)
-{
-	static const char *const also[] = { "canary", NULL };
-	WM_AUTO(wm_freep) char *what = wm_asprintf("source \"%s\"", pair->key);
-
-	source->mark = pair->mark;
-	source->name = strdup(pair->key);
-	if (source->name == NULL || what == NULL)
-		return false;
-	check_name(pair, "source", diags);
-	wm_options_fill(source_options, pair->value, what, also, source, diags);
-	read_canary(source, pair->value, diags);
-	if (source->slot == NULL)
-		source->slot = default_slot(source->name);
-	if (source->publication == NULL)
-		source->publication = default_slot(source->name);
-	if (source->slot == NULL || source->publication == NULL)
-		return false;
-	check_slot(source, pair->value, diags);
-	check_source_uri(source, pair->value, diags);
-	if (!source->manage && source->on_slot_lost == WM_SLOT_LOST_SEED)
-		wm_diags_at(diags, WM_ERROR, &wm_node_get(pair->value, "on_slot_lost")->mark,
-		    "\"on_slot_lost: seed\" in source \"%s\" needs a new slot, which \"manage: false\" forbids",
-		    source->name);
-	return true;
-}
-
-static void
-read_sources(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags)
-{
-	const struct wm_node *map = named_section(root, "sources",
-	    "{NAME: {uri: postgresql://USER@HOST/DATABASE}}", diags);
-
-	if (map == NULL)
-		return;
-	config->sources = calloc(map->n, sizeof(*config->sources));
-	for (size_t i = 0; config->sources != NULL && i < map->n; i++) {
-		config->nsources = i + 1;
-		if (!read_source(&map->pairs[i], &config->sources[i], diags))
-			out_of_memory(&map->pairs[i].mark, diags);
-		check_shared_slot(config, &config->sources[i], diags);
-	}
-	if (config->sources == NULL)
-		out_of_memory(&map->mark, diags);
 }
 
 /* ---- targets ---- */
@@ -357,7 +171,7 @@ check_target(const struct wm_pair *pair, struct wm_diags *diags)
 {
 	const struct wm_node *type = wm_node_get(pair->value, "type");
 
-	check_name(pair, "target", diags);
+	wm_section_check_name(pair, "target", diags);
 	if (pair->value->kind != WM_NODE_MAP)
 		wm_diags_at(diags, WM_ERROR, &pair->value->mark,
 		    "target \"%s\" must be a map of options, such as {type: sqlite, path: FILE}", pair->key);
@@ -372,7 +186,7 @@ check_target(const struct wm_pair *pair, struct wm_diags *diags)
 static void
 read_targets(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags)
 {
-	const struct wm_node *map = named_section(root, "targets", "{NAME: {type: sqlite, path: FILE}}", diags);
+	const struct wm_node *map = wm_section_named(root, "targets", "{NAME: {type: sqlite, path: FILE}}", diags);
 
 	if (map == NULL)
 		return;
@@ -386,7 +200,7 @@ read_targets(struct wm_config *config, const struct wm_node *root, struct wm_dia
 			continue;
 		target->name = strdup(pair->key);
 		if (target->name == NULL) {
-			out_of_memory(&pair->mark, diags);
+			wm_section_out_of_memory(&pair->mark, diags);
 			return;
 		}
 		target->mark = pair->mark;
@@ -394,7 +208,7 @@ read_targets(struct wm_config *config, const struct wm_node *root, struct wm_dia
 		config->ntargets++;
 	}
 	if (config->targets == NULL)
-		out_of_memory(&map->mark, diags);
+		wm_section_out_of_memory(&map->mark, diags);
 }
 
 /* ---- the small sections ---- */
@@ -404,8 +218,8 @@ read_journal(struct wm_config *config, const struct wm_node *root, struct wm_dia
 {
 	const struct wm_node *node = wm_node_get(root, "journal");
 
-	config->journal = !is_off(node);
-	if (is_off(node) || is_on(node))
+	config->journal = !wm_section_off(node);
+	if (wm_section_off(node) || wm_section_on(node))
 		node = NULL;
 	wm_options_fill(journal_options, node, "journal", NULL, config, diags);
 }
@@ -415,8 +229,8 @@ read_receipts(struct wm_config *config, const struct wm_node *root, struct wm_di
 {
 	const struct wm_node *node = wm_node_get(root, "receipts");
 
-	config->receipts = !is_off(node);
-	if (is_off(node) || is_on(node))
+	config->receipts = !wm_section_off(node);
+	if (wm_section_off(node) || wm_section_on(node))
 		node = NULL;
 	wm_options_fill(receipts_options, node, "receipts", NULL, config, diags);
 }
@@ -467,7 +281,7 @@ read_admin(struct wm_config *config, const struct wm_node *root, struct wm_diags
 
 	wm_options_fill(admin_options, admin, "admin", NULL, config, diags);
 	check_admin(config, admin, diags);
-	if (is_off(wm_node_get(admin, "socket"))) {
+	if (wm_section_off(wm_node_get(admin, "socket"))) {
 		free(config->admin_socket);
 		config->admin_socket = NULL;
 	}
@@ -505,7 +319,7 @@ read_alerts(struct wm_config *config, const struct wm_node *root, struct wm_diag
 	}
 	config->alerts = calloc(list->n + 1, sizeof(*config->alerts));
 	if (config->alerts == NULL) {
-		out_of_memory(&list->mark, diags);
+		wm_section_out_of_memory(&list->mark, diags);
 		return;
 	}
 	config->nalerts = list->n;
@@ -522,7 +336,7 @@ read_root(struct wm_config *config, const struct wm_node *root, const char *writ
 {
 	wm_options_fill(top_options, root, "the configuration", top_sections, config, diags);
 	check_placeholder(config->mask_key, wm_node_get(root, "mask_key"), "mask_key", diags);
-	read_sources(config, root, diags);
+	wm_sources_read(config, root, diags);
 	read_targets(config, root, diags);
 	read_journal(config, root, diags);
 	read_receipts(config, root, diags);
@@ -541,7 +355,7 @@ read_config(struct wm_document *doc, const char *path, const char *written_folde
 	struct wm_config *config = calloc(1, sizeof(*config));
 
 	if (config == NULL || !wm_rulefiles_keep(config, doc)) {
-		out_of_memory(&start, diags);
+		wm_section_out_of_memory(&start, diags);
 		wm_document_free(doc);
 		free(config);
 		return NULL;
@@ -549,7 +363,7 @@ read_config(struct wm_document *doc, const char *path, const char *written_folde
 	config->path = path != NULL ? strdup(path) : NULL;
 	config->folder = strdup(wm_document_folder(doc));
 	if (config->folder == NULL || (path != NULL && config->path == NULL)) {
-		out_of_memory(&start, diags);
+		wm_section_out_of_memory(&start, diags);
 	} else if (root == NULL || wm_node_is_null(root)) {
 		wm_diags_at(diags, WM_ERROR, &start,
 		    "the file is empty: add sources and targets, or let walmill init write one");
@@ -607,10 +421,7 @@ wm_config_free(struct wm_config *config)
 {
 	if (config == NULL)
 		return;
-	for (size_t i = 0; i < config->nsources; i++) {
-		wm_options_free(source_options, &config->sources[i]);
-		free(config->sources[i].name);
-	}
+	wm_sources_free(config);
 	for (size_t i = 0; i < config->ntargets; i++)
 		free(config->targets[i].name);
 	for (size_t i = 0; i < config->nalerts; i++)
@@ -619,7 +430,6 @@ wm_config_free(struct wm_config *config)
 	wm_options_free(admin_options, config);
 	for (size_t i = 0; i < config->ndocuments; i++)
 		wm_document_free(config->documents[i]);
-	free(config->sources);
 	free(config->targets);
 	free(config->alerts);
 	free(config->rules);

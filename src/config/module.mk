@@ -11,5 +11,7 @@ libwm_config_a_SOURCES = \
 	%D%/rulefiles.h \
 	%D%/secrets.c \
 	%D%/secrets.h \
+	%D%/sections.h \
+	%D%/sources.c \
 	%D%/syntax.c \
 	%D%/syntax.h

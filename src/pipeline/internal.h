@@ -169,6 +169,8 @@ void source_resend(struct source *s);
 uint64_t source_renew(struct source *s);
 /* The keeper is to match rules and catalog now. */
 void source_look_again(struct source *s);
+/* *which is c from now on: what runs there may wait for others' transactions and locks, and a stop breaks it off. */
+void source_note_connection(struct source *s, struct wm_pg **which, struct wm_pg *c);
 /* Whether the source's threads are to end. */
 bool source_stopping(struct source *s);
 /* An operator must act: the source goes no further. */
@@ -195,6 +197,12 @@ void canary_forget(struct source *s);
 /* WM_OPERATOR when what walmill streams from is missing. */
 enum wm_status source_check_publications(struct source *s, struct wm_pg *sql, struct wm_error *err);
 void *source_receiver_main(void *arg);
+
+/* ---- slot.c ---- */
+
+/* Makes the slot that rec names, and notes in rec, state and source what came of it. */
+enum wm_status slot_make(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_source_record *rec,
+    struct wm_error *err);
 
 /* ---- positions.c ---- */
 

@@ -30,6 +30,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/seeder.h \
 	%D%/sessions.c \
 	%D%/setup.c \
+	%D%/slot.c \
 	%D%/snapshot.c \
 	%D%/units.c \
 	%D%/worker.c
