@@ -13,3 +13,6 @@ libwm_base_a_SOURCES = \
 	%D%/strutil.c \
 	%D%/text.c \
 	%D%/text.h
+if FAULT_INJECTION
+libwm_base_a_SOURCES += %D%/fault.c
+endif

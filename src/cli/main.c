@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 static const struct {
@@ -74,6 +75,7 @@ main(int argc, char **argv)
 	struct wm_error err;
 	int code;
 
+	WM_FAULT_START();
 	if (argc < 2) {
 		print_usage(stderr);
 		return WM_EXIT_USAGE;

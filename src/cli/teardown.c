@@ -14,6 +14,7 @@
 #include "args.h"
 #include "cli.h"
 #include "link.h"
+#include "walmill/fault.h"
 #include "walmill/journal.h"
 #include "walmill/pg.h"
 #include "walmill/strutil.h"
@@ -112,8 +113,12 @@ teardown_source(const struct wm_setup *setup, struct wm_state *state, const stru
 		    source->name, setup->config->state);
 		return WM_OK;
 	}
-	if ((status = drop_at_source(source, &record, err)) != WM_OK ||
-	    (status = delete_journal(setup->config, source->name, err)) != WM_OK)
+	status = drop_at_source(source, &record, err);
+	WM_FAULT(teardown_at_source);
+	if (status == WM_OK)
+		status = delete_journal(setup->config, source->name, err);
+	WM_FAULT(teardown_journal);
+	if (status != WM_OK)
 		return wm_error_prefix(err, "teardown of source \"%s\"", source->name);
 	return wm_state_source_delete(state, source->name, err);
 }

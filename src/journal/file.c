@@ -22,6 +22,7 @@
 #include <zlib.h>
 
 #include "walmill/buf.h"
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 #define MAGIC UINT64_C(0x314c4e524a4d4c57)
@@ -157,11 +158,13 @@ file_create(const struct wm_journal *j, const struct segment *s, int *ret_fd, ui
 	st = open_file(j, s->number, O_RDWR | O_CREAT | O_TRUNC, &fd, err);
 	if (st != WM_OK)
 		return st;
+	WM_FAULT(journal_file_created);
 	if (!write_at(fd, b.data, b.len, 0)) {
 		st = io_failed(j, s->number, "write its head", err);
 		close(fd);
 		return st;
 	}
+	WM_FAULT(journal_head_written);
 	*ret_fd = fd;
 	*ret_end = b.len;
 	return WM_OK;
@@ -172,9 +175,12 @@ file_append(const struct wm_journal *j, int fd, const void *bytes, size_t len, u
 {
 	uint64_t number = j->sync.fd_number;
 	struct frame f = { .len = (uint32_t)len, .crc = crc_of(number, bytes, len) };
+	bool begun = write_at(fd, &f, sizeof(f), *end);
 
-	if (!write_at(fd, &f, sizeof(f), *end) || !write_at(fd, bytes, len, *end + sizeof(f)))
+	WM_FAULT(journal_frame_begun);
+	if (!begun || !write_at(fd, bytes, len, *end + sizeof(f)))
 		return io_failed(j, number, "write to it", err);
+	WM_FAULT(journal_frame_written);
 	*end += sizeof(f) + len;
 	return WM_OK;
 }
@@ -182,7 +188,10 @@ file_append(const struct wm_journal *j, int fd, const void *bytes, size_t len, u
 enum wm_status
 file_sync(const struct wm_journal *j, int fd, uint64_t number, struct wm_error *err)
 {
-	return fdatasync(fd) == 0 ? WM_OK : io_failed(j, number, "make it durable", err);
+	if (fdatasync(fd) != 0)
+		return io_failed(j, number, "make it durable", err);
+	WM_FAULT(journal_file_synced);
+	return WM_OK;
 }
 
 enum wm_status
@@ -194,8 +203,11 @@ folder_sync(const struct wm_journal *j, struct wm_error *err)
 	e = errno;
 	if (fd >= 0)
 		close(fd);
-	return ok ? WM_OK : wm_fail(err, e == ENOSPC ? WM_RETRY : WM_FATAL,
-	    "journal folder \"%s\": could not make it durable: %s", j->folder, strerror(e));
+	if (!ok)
+		return wm_fail(err, e == ENOSPC ? WM_RETRY : WM_FATAL,
+		    "journal folder \"%s\": could not make it durable: %s", j->folder, strerror(e));
+	WM_FAULT(journal_folder_synced);
+	return WM_OK;
 }
 
 enum wm_status
@@ -213,10 +225,13 @@ file_cut(const struct wm_journal *j, uint64_t number, uint64_t end, struct wm_er
 {
 	int fd = -1;
 	enum wm_status st = open_file(j, number, O_RDWR, &fd, err);
+	bool cut;
 
 	if (st != WM_OK)
 		return st;
-	if (ftruncate(fd, (off_t)end) != 0 || fsync(fd) != 0)
+	cut = ftruncate(fd, (off_t)end) == 0;
+	WM_FAULT(journal_end_cut);
+	if (!cut || fsync(fd) != 0)
 		st = io_failed(j, number, "cut its torn end off", err);
 	close(fd);
 	return st;

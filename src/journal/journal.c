@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "walmill/fault.h"
 #include "walmill/log.h"
 #include "walmill/reader.h"
 #include "walmill/strutil.h"
@@ -339,6 +340,7 @@ drop_files(struct wm_journal *j, struct wm_error *err)
 	syncer_stop(j);
 	for (struct segment *s = j->first; st == WM_OK && s != NULL; s = atomic_load(&s->next))
 		st = file_delete(j, s->number, err);
+	WM_FAULT(journal_dropped);
 	return st == WM_OK ? folder_sync(j, err) : st;
 }
 
@@ -353,6 +355,7 @@ restart_syncer(struct wm_journal *j)
 	j->sync.published = atomic_load(&j->complete);
 	atomic_store(&j->sync.flushed, j->sync.published);
 	j->keep = j->last->number;
+	WM_FAULT(journal_restarted);
 }
 
 enum wm_status
@@ -398,8 +401,10 @@ replace_file(struct wm_journal *j, struct wm_error *err)
 	s->base = durable;
 	s->previous = torn->synced > 0 ? torn->number : torn->previous;
 	s->previous_len = torn->synced > 0 ? torn->synced : torn->previous_len;
-	if (torn->synced == 0)
+	if (torn->synced == 0) {
 		st = file_delete(j, torn->number, err);
+		WM_FAULT(journal_mend_deleted);
+	}
 	if (st != WM_OK) {
 		segment_free(j, s);
 		return st;
@@ -417,6 +422,7 @@ replace_file(struct wm_journal *j, struct wm_error *err)
 	j->sync.failed = false;
 	j->in_transaction = false;
 	atomic_store(&j->complete, durable);
+	WM_FAULT(journal_mended);
 	return WM_OK;
 }
 

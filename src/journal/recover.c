@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "walmill/fault.h"
 #include "walmill/folder.h"
 #include "walmill/log.h"
 #include "walmill/reader.h"
@@ -189,7 +190,9 @@ take_files(struct wm_journal *j, const struct numbers *files, struct wm_error *e
 			/* Begun, and nothing in it was durable yet. */
 			wm_log(WM_LOG_INFO, "journal_cut", "journal file %016" PRIx64
 			    ": deleted, it was not written whole", files->list[i]);
-			return file_delete(j, files->list[i], err);
+			st = file_delete(j, files->list[i], err);
+			WM_FAULT(journal_headless_deleted);
+			return st;
 		}
 		if (st == WM_REJECT)
 			return wm_fail(err, WM_OPERATOR,
@@ -239,6 +242,7 @@ journal_recover(struct wm_journal *j, struct wm_error *err)
 	atomic_store(&j->complete, complete);
 	j->sync.published = complete;
 	atomic_store(&j->sync.flushed, complete);
+	WM_FAULT(journal_recovered);
 	return WM_OK;
 }
 
@@ -253,10 +257,13 @@ wm_journal_delete(const char *folder, struct wm_error *err)
 		return WM_OK;
 	st = list_files(folder, &files, err);
 	/* The newest first: what a kill leaves is a journal that ends too early, not one with a gap. */
-	for (size_t i = files.n; st == WM_OK && i > 0; i--)
+	for (size_t i = files.n; st == WM_OK && i > 0; i--) {
 		st = file_delete(&j, files.list[i - 1], err);
+		WM_FAULT(journal_delete_step);
+	}
 	/* Others' files may be there, too. */
 	if (st == WM_OK && rmdir(folder) != 0 && errno != ENOTEMPTY && errno != EEXIST)
 		st = wm_fail(err, WM_FATAL, "could not delete journal folder \"%s\": %s", folder, strerror(errno));
+	WM_FAULT(journal_deleted);
 	return st;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "walmill/fault.h"
 #include "walmill/log.h"
 
 void
@@ -120,6 +121,7 @@ segments_trim(struct wm_journal *j, bool past_marks)
 			/* A file that cannot go now goes at the next start: it holds nothing that anybody needs. */
 			if (file_delete(j, s->number, &err) != WM_OK)
 				wm_log(WM_LOG_WARNING, "journal_trim", "%s", err.text);
+			WM_FAULT(journal_trimmed);
 		}
 		j->first = atomic_load(&s->next);
 		if (j->restarted == s)

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "walmill/fault.h"
 #include "walmill/log.h"
 
 #define SYNC_EVERY (50 * WM_MSEC)	/* longer than a sync takes: the disk is the source's too, perhaps */
@@ -67,6 +68,7 @@ write_out(struct wm_journal *j, struct wm_error *err)
 			return st;
 		close(y->fd);
 		y->fd = -1;
+		WM_FAULT(journal_file_full);
 		pthread_mutex_lock(&j->lock);
 		s->on_disk = true;
 		s->pins--;

@@ -10,6 +10,7 @@
 
 #include "internal.h"
 #include "publication.h"
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 #define SQL_MAX (256 << 20)
@@ -429,7 +430,9 @@ apply(struct sync *s, bool members, struct wm_error *err)
 	wm_buf_adds(&sql, "COMMIT");
 	snprintf(what, sizeof(what), "could not %s publication \"%.63s\"",
 	    s->now.exists ? "alter" : "create", s->name);
+	WM_FAULT(publication_before);
 	status = wm_pg_exec_sql(s->c, &sql, what, &why);
+	WM_FAULT(publication_changed);
 	if (status == WM_OK)
 		return WM_OK;
 	status = judge(status, &why);

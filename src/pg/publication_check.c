@@ -8,6 +8,7 @@
 
 #include "internal.h"
 #include "publication.h"
+#include "walmill/fault.h"
 
 static void
 check_events(const char *name, const struct wm_publication_state *now, struct wm_diags *findings)
@@ -182,10 +183,13 @@ wm_publication_drop(struct wm_pg *c, const char *publication, struct wm_error *e
 {
 	WM_AUTO(wm_buf_free) struct wm_buf sql;
 	char what[120];
+	enum wm_status status;
 
 	snprintf(what, sizeof(what), "could not drop publication \"%.63s\"", publication);
 	wm_buf_init(&sql, 1024);
 	wm_buf_adds(&sql, "DROP PUBLICATION IF EXISTS ");
 	wm_pg_quote_ident(&sql, publication);
-	return wm_pg_exec_sql(c, &sql, what, err);
+	status = wm_pg_exec_sql(c, &sql, what, err);
+	WM_FAULT(publication_dropped);
+	return status;
 }

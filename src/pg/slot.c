@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "walmill/fault.h"
 
 #define VERSION_FAILOVER 170000
 
@@ -173,7 +174,9 @@ wm_slot_create(struct wm_pg *c, const char *slot, bool failover, void (*waiting)
 						      " LOGICAL pgoutput (SNAPSHOT 'export')");
 	if (sql.failed)
 		return wm_fail(err, WM_FATAL, "the name of the replication slot is too long");
+	WM_FAULT(slot_before);
 	res = exec_watched(c, sql.data, waiting, arg);
+	WM_FAULT(slot_created);
 	if (PQresultStatus(res) != PGRES_TUPLES_OK)
 		return not_created(c, res, slot, err);
 	consistent = PQntuples(res) == 1 && PQnfields(res) >= 3 ? wm_pg_lsn(res, 0, 1) : 0;
@@ -217,11 +220,14 @@ wm_slot_drop(struct wm_pg *c, const char *slot, struct wm_error *err)
 {
 	WM_AUTO(wm_buf_free) struct wm_buf sql;
 	char what[120];
+	enum wm_status status;
 
 	snprintf(what, sizeof(what), "could not drop replication slot \"%.63s\"", slot);
 	wm_buf_init(&sql, 1024);
 	wm_buf_adds(&sql, "SELECT pg_catalog.pg_drop_replication_slot(slot_name) "
 	    "FROM pg_catalog.pg_replication_slots WHERE slot_name = ");
 	wm_pg_quote_literal(&sql, slot);
-	return wm_pg_exec_sql(c, &sql, what, err);
+	status = wm_pg_exec_sql(c, &sql, what, err);
+	WM_FAULT(slot_dropped);
+	return status;
 }

@@ -10,6 +10,7 @@
 
 #include "letters.h"
 #include "receipts.h"
+#include "walmill/fault.h"
 
 bool
 apply_wants(struct worker *w, const struct unit *u)
@@ -176,14 +177,17 @@ apply_commit(struct worker *w, struct wm_error *err)
 	if (w->uncommitted || w->bookmarks) {
 		st = letters_before_commit(w->delivery.letters, err);
 		receipts_before_commit(w->delivery.receipts);
+		WM_FAULT(apply_before);
 		if (st == WM_OK)
 			st = bookmarks_commit_all(w, commit, end, err);
+		WM_FAULT(apply_committed);
 		if (st == WM_OK)
 			receipts_after_commit(w->delivery.receipts);
 		if (st == WM_OK)
 			st = letters_remove(w->delivery.letters, err);
 		if (st != WM_OK)
 			return st;
+		WM_FAULT(apply_done);
 		end_widening(w, true);
 		note_latency(w);
 	}

@@ -12,6 +12,7 @@
 
 #include "letters.h"
 #include "receipts.h"
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 #define DUE_MAX 100			/* letters between two transactions */
@@ -303,7 +304,9 @@ retry_letters(struct worker *w, const char *rule, struct wm_retry_result *letter
 	if (st == WM_OK)
 		st = apply_commit(w, err);
 	if (st == WM_OK && a.ndone > 0) {
+		WM_FAULT(retry_committed);
 		st = wm_state_dead_letters_drop(w->p->state, done, a.ndone, NULL, err);
+		WM_FAULT(retry_done);
 		atomic_fetch_add(&w->rows_written, a.ndone);
 		wm_log(WM_LOG_INFO, "dead_letters_retried", "rule \"%s\": %zu dead letters were taken at the new try",
 		    rule, a.ndone);

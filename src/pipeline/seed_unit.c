@@ -8,6 +8,7 @@
 
 #include "letters.h"
 #include "seeder.h"
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 #define ROWS_PER_BLOCK 80		/* where the catalog has no estimate yet */
@@ -287,6 +288,7 @@ seeder_empty_view(struct seeder *s, struct wm_error *err)
 		st = batcher_truncate(s->batcher, wm_plan_view(s->plan), err);
 	if (st == WM_OK)
 		st = seeder_write(s, name, value, err);
+	WM_FAULT(seed_view_emptied);
 	u->empty_view = st == WM_OK ? false : truncate;
 	u->reseed = st == WM_OK ? false : reseed;
 	if (s->bulk == NULL)
@@ -347,6 +349,7 @@ seeder_unit_done(struct seeder *s)
 		    " written, %" PRIu64 " left out by the rule, %" PRIu64 " dead letters",
 		    u->schema, u->name, u->rule->name, u->read, u->written, u->filtered, u->dead);
 		compare_counts(u);
+		WM_FAULT(seed_table_done);
 	}
 	pthread_mutex_unlock(&u->lock);
 }

@@ -5,6 +5,7 @@
 #include "letters.h"
 #include "receipts.h"
 #include "seeder.h"
+#include "walmill/fault.h"
 
 /*
  * Once for each plan and connection.  A view that has to be made has none of the rows that were
@@ -49,8 +50,10 @@ write_once(struct seeder *s, const char *name, const char *value, struct wm_erro
 	if (st == WM_OK)
 		st = letters_remove(s->delivery.letters, err);
 	receipts_before_commit(s->delivery.receipts);
+	WM_FAULT(seed_batch_before);
 	if (st == WM_OK)
 		st = bookmarks_commit(s->w, s->delivery.target, &mark, value != NULL, err);
+	WM_FAULT(seed_batch_committed);
 	if (st == WM_OK)
 		receipts_after_commit(s->delivery.receipts);
 	if (st != WM_OK) {

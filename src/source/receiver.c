@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "walmill/buf.h"
+#include "walmill/fault.h"
 #include "walmill/reader.h"
 #include "walmill/source.h"
 
@@ -127,8 +128,10 @@ send_feedback(struct session *s, bool ask_reply, struct wm_error *err)
 	p = put64(p, flush);
 	p = put64(p, (uint64_t)wm_clock_to_pg(wm_clock_wall()));
 	*p = ask_reply;
+	WM_FAULT(feedback_before);
 	if (PQputCopyData(s->pq, msg, sizeof(msg)) < 0 || PQflush(s->pq) < 0)
 		return wm_pg_fail(s->c, NULL, err, "could not send feedback");
+	WM_FAULT(feedback_sent);
 	atomic_store(&s->shared->acknowledged, flush);
 	s->fed_at = wm_clock_mono();
 	if (ask_reply)

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "walmill/fault.h"
+
 /* The mutex is held. */
 static enum wm_status
 add_all(struct wm_state *s, const char *source, const uint32_t *oids, size_t n, struct wm_error *err)
@@ -22,7 +24,10 @@ add_all(struct wm_state *s, const char *source, const uint32_t *oids, size_t n, 
 		sqlite3_bind_int64(stmt, 2, oids[i]);
 		status = wm_state_run(s, stmt, what, err);
 	}
-	return wm_state_finish(s, status, what, err);
+	WM_FAULT(state_gaps_before);
+	status = wm_state_finish(s, status, what, err);
+	WM_FAULT(state_gaps_stored);
+	return status;
 }
 
 enum wm_status
@@ -74,6 +79,7 @@ wm_state_gaps_clear(struct wm_state *s, const char *source, struct wm_error *err
 
 	wm_state_bind_text(stmt, 1, source);
 	status = wm_state_run(s, stmt, "forget the gaps", err);
+	WM_FAULT(state_gaps_cleared);
 	wm_state_end(s);
 	return status;
 }

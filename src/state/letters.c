@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 #define DEFAULT_LIMIT 100
@@ -45,7 +46,9 @@ wm_state_dead_letter_add(struct wm_state *s, const struct wm_dead_letter *letter
 	sqlite3_bind_int64(stmt, 18, letter->first_time);
 	sqlite3_bind_int64(stmt, 19, letter->last_time);
 	sqlite3_bind_int64(stmt, 20, letter->attempts);
+	WM_FAULT(letter_before);
 	status = wm_state_run(s, stmt, "store a dead letter", err);
+	WM_FAULT(letter_stored);
 	wm_state_end(s);
 	return status;
 }
@@ -186,7 +189,9 @@ for_each(struct wm_state *s, enum wm_state_stmt which, const struct wm_letter_ma
 		status = wm_state_run(s, stmt, what, err);
 		*changed += status == WM_OK ? sqlite3_changes(s->db) : 0;
 	}
+	WM_FAULT(letters_change_before);
 	status = wm_state_finish(s, status, what, err);
+	WM_FAULT(letters_changed);
 	wm_state_end(s);
 	return status;
 }
@@ -236,6 +241,7 @@ wm_state_dead_letters_drop_view(struct wm_state *s, const char *source, const ch
 	wm_state_bind_text(stmt, 3, rule);
 	wm_state_bind_text(stmt, 4, view);
 	status = wm_state_run(s, stmt, "drop the dead letters of a view", err);
+	WM_FAULT(letters_of_view_dropped);
 	wm_state_end(s);
 	return status;
 }
@@ -251,6 +257,7 @@ wm_state_dead_letter_tried(struct wm_state *s, int64_t id, const struct wm_error
 	wm_state_bind_text(stmt, 3, why->code);
 	wm_state_bind_text(stmt, 4, why->text);
 	status = wm_state_run(s, stmt, "count an attempt of a dead letter", err);
+	WM_FAULT(letter_tried);
 	wm_state_end(s);
 	return status;
 }

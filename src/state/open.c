@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "walmill/fault.h"
 #include "walmill/folder.h"
 #include "walmill/strutil.h"
 
@@ -52,6 +53,7 @@ lock_folder(const char *folder, int *ret_fd, struct wm_error *err)
 		close(fd);
 		return wm_fail(err, WM_FATAL, "could not write lock file \"%s\": %s", path, strerror(e));
 	}
+	WM_FAULT(state_locked);
 	*ret_fd = fd;
 	return WM_OK;
 }
@@ -66,6 +68,7 @@ make_file(const char *path, struct wm_error *err)
 		return wm_fail(err, WM_FATAL, "could not open state file \"%s\": %s; it must be writable by this user",
 		    path, strerror(errno));
 	close(fd);
+	WM_FAULT(state_file_made);
 	return WM_OK;
 }
 
@@ -104,6 +107,7 @@ upgrade(struct wm_state *s, int64_t version, struct wm_error *err)
 			sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 			return status;
 		}
+		WM_FAULT(state_upgraded);
 	}
 	return WM_OK;
 }

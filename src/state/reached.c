@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 enum wm_status
@@ -76,6 +77,7 @@ wm_state_reached_keep(struct wm_state *s, const char *source, const char *const 
 		wm_state_bind_text(stmt, 1, source);
 		wm_state_bind_text(stmt, 2, target);
 		status = wm_state_run(s, stmt, "forget a target's position", err);
+		WM_FAULT(state_target_forgotten);
 		if (status != WM_OK)
 			break;
 	}
@@ -103,7 +105,9 @@ wm_state_reached_put(struct wm_state *s, const char *source, const struct wm_rea
 	enum wm_status status;
 
 	wm_state_begin(s, WM_STMT_REACHED_PUT);
+	WM_FAULT(state_reached_before);
 	status = put_one(s, source, reached, err);
+	WM_FAULT(state_reached_stored);
 	wm_state_end(s);
 	return status;
 }
@@ -129,7 +133,10 @@ put_all(struct wm_state *s, const char *source, wm_lsn acked, const struct wm_re
 	}
 	if (status == WM_OK && sqlite3_changes(s->db) == 0)
 		status = wm_fail(err, WM_FATAL, "state file \"%s\" has no record of source \"%s\"", s->path, source);
-	return wm_state_finish(s, status, what, err);
+	WM_FAULT(state_progress_before);
+	status = wm_state_finish(s, status, what, err);
+	WM_FAULT(state_progress_stored);
+	return status;
 }
 
 enum wm_status

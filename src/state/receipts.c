@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 #define DEFAULT_LIMIT 100
@@ -223,9 +224,12 @@ wm_receipts_add(struct wm_receipts *r, int64_t writer, const char *answer, const
 	if (status == WM_OK && (r->added >= TRIM_EVERY || r->added_bytes > r->max_bytes / 16)) {
 		r->added = r->added_bytes = 0;
 		status = trim(r, err);
+		WM_FAULT(receipts_trimmed);
 	}
+	WM_FAULT(receipts_before);
 	if (status == WM_OK)
 		status = run(r, STMT_COMMIT, what, err);
+	WM_FAULT(receipts_stored);
 	if (status != WM_OK) {
 		sqlite3_step(r->stmts[STMT_ROLLBACK]);
 		sqlite3_reset(r->stmts[STMT_ROLLBACK]);
@@ -242,6 +246,7 @@ wm_receipts_forget(struct wm_receipts *r, int64_t writer, struct wm_error *err)
 	pthread_mutex_lock(&r->mutex);
 	sqlite3_bind_int64(r->stmts[STMT_FORGET], 1, writer);
 	status = run(r, STMT_FORGET, "take receipts back", err);
+	WM_FAULT(receipts_forgotten);
 	pthread_mutex_unlock(&r->mutex);
 	return status;
 }
@@ -267,12 +272,10 @@ wm_receipts_recover(struct wm_receipts *r, const char *source, const char *targe
 {
 	sqlite3_stmt *stmt = r->stmts[STMT_OPEN];
 	enum wm_status status = WM_OK;
-	bool more = true;
-
 	pthread_mutex_lock(&r->mutex);
-	while (status == WM_OK && more) {
+	while (status == WM_OK) {
 		int64_t id = 0;
-		bool stream = false;
+		bool more, stream = false;
 		wm_lsn last = 0;
 
 		wm_state_bind_text(stmt, 1, source);
@@ -284,8 +287,10 @@ wm_receipts_recover(struct wm_receipts *r, const char *source, const char *targe
 			last = (wm_lsn)sqlite3_column_int64(stmt, 2);
 		}
 		sqlite3_reset(stmt);
-		if (more)
-			status = settle(r, id, stream, last, low, high, err);
+		if (!more)
+			break;
+		status = settle(r, id, stream, last, low, high, err);
+		WM_FAULT(receipt_settled);
 	}
 	pthread_mutex_unlock(&r->mutex);
 	return status;

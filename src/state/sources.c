@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "walmill/fault.h"
+
 enum wm_status
 wm_state_source_get(struct wm_state *s, const char *source, struct wm_source_record *ret, bool *ret_found,
     struct wm_error *err)
@@ -61,7 +63,9 @@ wm_state_source_put(struct wm_state *s, const char *source, const struct wm_sour
 	enum wm_status status;
 
 	wm_state_begin(s, WM_STMT_SOURCE_PUT);
+	WM_FAULT(state_source_before);
 	status = put_record(s, source, rec, err);
+	WM_FAULT(state_source_stored);
 	wm_state_end(s);
 	return status;
 }
@@ -98,7 +102,10 @@ run_all(struct wm_state *s, const enum wm_state_stmt *steps, size_t n, const cha
 	}
 	if (status == WM_OK && rec != NULL)
 		status = put_record(s, name, rec, err);
-	return wm_state_finish(s, status, what, err);
+	WM_FAULT(state_forget_before);
+	status = wm_state_finish(s, status, what, err);
+	WM_FAULT(state_forgotten);
+	return status;
 }
 
 enum wm_status
@@ -160,6 +167,7 @@ mask_key_make(struct wm_state *s, uint8_t ret[32], struct wm_error *err)
 	sqlite3_bind_blob(stmt, 1, key, sizeof(key), SQLITE_STATIC);
 	if ((status = wm_state_run(s, stmt, "store the mask key", err)) == WM_OK)
 		memcpy(ret, key, sizeof(key));
+	WM_FAULT(state_mask_key_stored);
 	return status;
 }
 

@@ -6,6 +6,7 @@
 
 #include "flight.h"
 #include "textarray.h"
+#include "walmill/fault.h"
 
 #define TABLE "_walmill_bookmarks"
 
@@ -119,6 +120,7 @@ wm_postgres_load(
 	st = look(t, &place, &local);
 	if (st == WM_OK && !place.table)
 		st = make_table(t, place.schema, &local);
+	WM_FAULT(postgres_bookmarks_made);
 	wm_buf_adds(&sql, "SELECT name, value FROM ");
 	add_table(&sql, t);
 	wm_buf_adds(&sql, " WHERE source = $1 ORDER BY name");
@@ -231,9 +233,11 @@ wm_postgres_commit(
 		return wm_fail(err, WM_RETRY,
 		    "the transaction at %s has failed or the connection is gone",
 		    wm_pg_where(t->pg));
+	WM_FAULT(postgres_commit_before);
 	st = send_commit(t, &flight, bookmarks, n, &local);
 	if (st == WM_OK)
 		st = wm_flight_land(&flight, "could not commit", &bad, &local);
+	WM_FAULT(postgres_committed);
 	if (st == WM_OK) {
 		t->in_transaction = false;
 		t->changed_shape = false;

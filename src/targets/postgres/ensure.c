@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 #include "typefit.h"
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 enum { SQL_MAX = 16 << 20 };
@@ -206,6 +207,7 @@ wm_postgres_ensure(struct wm_target *base, const struct wm_view *view, enum wm_f
 		}
 		if (st != WM_OK)
 			return st;
+		WM_FAULT(postgres_shaped);
 	}
 	if (!wm_shape_complete(&shape, view))
 		return wm_fail(err, WM_REJECT,

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 struct wm_flight_job {
@@ -168,6 +169,7 @@ wm_flight_land(
 
 	if (PQpipelineSync(conn) != 1)
 		return wm_pg_fail(f->pg, NULL, err, "%s", what);
+	WM_FAULT(postgres_sent);
 	while (!ended) {
 		WM_AUTO(wm_pg_clearp) PGresult *res = PQgetResult(conn);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 #include "walmill/targets.h"
 
@@ -50,6 +51,7 @@ wm_postgres_begin(struct wm_postgres *t, struct wm_error *err)
 		return WM_OK;
 	st = wm_pg_exec(t->pg, WM_POSTGRES_BEGIN, "could not begin a transaction", err);
 	t->in_transaction = st == WM_OK;
+	WM_FAULT(postgres_begun);
 	return st;
 }
 

@@ -12,6 +12,7 @@
 
 #include "flight.h"
 #include "textarray.h"
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 enum {
@@ -341,6 +342,7 @@ wm_postgres_write(
 	give_back_room(t);
 	if (st == WM_OK)
 		st = wm_flight_land(&flight, "could not write", &bad, &local);
+	WM_FAULT(postgres_written);
 	if (st == WM_OK)
 		return WM_OK;
 	if (bad.view != NULL)

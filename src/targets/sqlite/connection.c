@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "walmill/clock.h"
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 /* SQLite's WAL file shrinks back to this after a large transaction. */
@@ -295,7 +296,9 @@ wm_sqlite_begin(struct wm_sqlite *s, struct wm_error *err)
 
 	if (status != WM_OK || !sqlite3_get_autocommit(s->db))
 		return status;
-	return wm_sqlite_exec(s, "BEGIN IMMEDIATE", err, "could not begin a transaction");
+	status = wm_sqlite_exec(s, "BEGIN IMMEDIATE", err, "could not begin a transaction");
+	WM_FAULT(sqlite_begun);
+	return status;
 }
 
 void

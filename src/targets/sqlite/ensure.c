@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "walmill/fault.h"
+
 /* A word by itself needs no quotes; in quotes SQLite takes any text for a type's name. */
 void
 wm_sqlite_add_type(struct wm_buf *b, const char *declared)
@@ -137,5 +139,7 @@ wm_sqlite_ensure(struct wm_sqlite *s, const struct wm_view *view, enum wm_found 
 		status = wm_sqlite_savepoint(s, err);
 	if (status != WM_OK)
 		return status;
-	return wm_sqlite_release(s, fit(s, view, ret_found, err), err);
+	status = wm_sqlite_release(s, fit(s, view, ret_found, err), err);
+	WM_FAULT(sqlite_shaped);
+	return status;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 #include "walmill/targets.h"
 
@@ -76,6 +77,7 @@ load(struct wm_sqlite *s, const char *source, wm_bookmark_fn *fn, void *arg, str
 
 	if (status != WM_OK)
 		return status;
+	WM_FAULT(sqlite_bookmarks_made);
 	rc = sqlite3_prepare_v2(s->db, "SELECT name, value FROM " WM_SQLITE_BOOKMARKS
 	    " WHERE source = ?1 ORDER BY name", -1, &stmt, NULL);
 	if (rc == SQLITE_OK)
@@ -136,8 +138,11 @@ commit(struct wm_sqlite *s, const struct wm_bookmark *bookmarks, size_t n, struc
 		status = wm_sqlite_begin(s, err);
 	for (size_t i = 0; status == WM_OK && i < n; i++)
 		status = store_bookmark(s, &bookmarks[i], err);
-	if (status == WM_OK && !sqlite3_get_autocommit(s->db))
-		status = wm_sqlite_exec(s, "COMMIT", err, "could not commit");
+	if (status != WM_OK || sqlite3_get_autocommit(s->db))
+		return status;
+	WM_FAULT(sqlite_commit_before);
+	status = wm_sqlite_exec(s, "COMMIT", err, "could not commit");
+	WM_FAULT(sqlite_committed);
 	return status;
 }
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 /* One view's part of the batch at work. */
@@ -333,5 +334,6 @@ wm_sqlite_write(struct wm_sqlite *s, const struct wm_batch *batch, size_t *ret_b
 			*ret_bad = bad == WM_BAD_UNKNOWN ? bad : before + bad;
 		before += batch->views[i].nrows;
 	}
+	WM_FAULT(sqlite_written);
 	return wm_sqlite_release(s, status, err);
 }
