@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: PostgreSQL
 """Fixtures of every test that runs the program: one pair of clusters a session, a new database a test."""
 
+import pathlib
+import subprocess
+
 import pytest
-from walmill_testing import Cluster, Daemon, run_walmill
+from walmill_testing import Cluster, Daemon, program, run_walmill
 from walmill_testing.postgres import server_version
 
 
@@ -92,6 +95,17 @@ def start(request, daemon, dw):
 def both(daemon, dw):
     """Targets of both types for one daemon; rules have to name lite or dw."""
     return {"lite": "type: sqlite\npath: lite.db", "dw": f"type: postgres\nuri: {dw.uri}"}
+
+
+@pytest.fixture(scope="session")
+def disk_errors(tmp_path_factory):
+    """A library that makes the journal's disk fail."""
+    if "san.so" in subprocess.run(["ldd", program()], capture_output=True, text=True, check=True).stdout:
+        pytest.skip("a sanitizer wants to be the first library")
+    library = tmp_path_factory.mktemp("disk") / "disk_errors.so"
+    code = pathlib.Path(__file__).parent / "lib/disk_errors.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, code, "-ldl"], check=True)
+    return library
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: PostgreSQL
 """The durable journal: a target that is away holds up nobody, and what the source was told is safe."""
 
-import pathlib
-import subprocess
-
 import pytest
-from walmill_testing import program, wait_until
+from walmill_testing import wait_until
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i"
 RULES = "- {name: a, table: public.t, target: lite}\n- {name: b, table: public.t, target: dw}"
@@ -242,17 +239,6 @@ def test_a_target_that_had_left_is_seeded_again(db, daemon, both):
     d.same("t")
     assert "target_of_older_slot" in d.log()[mark:]
     d.sigterm()
-
-
-@pytest.fixture(scope="session")
-def disk_errors(tmp_path_factory):
-    """A library that makes the journal's disk fail."""
-    if "san.so" in subprocess.run(["ldd", program()], capture_output=True, text=True, check=True).stdout:
-        pytest.skip("a sanitizer wants to be the first library")
-    library = tmp_path_factory.mktemp("disk") / "disk_errors.so"
-    code = pathlib.Path(__file__).parents[1] / "lib/disk_errors.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, code, "-ldl"], check=True)
-    return library
 
 
 @pytest.mark.parametrize("what, state", [("fsync", "failed"), ("write", "failed"), ("space", "no_space")])

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: PostgreSQL
+"""The daemon is killed at every point of walmill/fault.h, under a load that leads there, then started again.
+
+Needs a walmill that was configured with --enable-fault-injection: `make fault` builds one.
+"""
+
+import os
+import pathlib
+import re
+
+import pytest
+import scenarios as on
+from matrix import COLUMNS, Cell, Matrix
+from walmill_testing import run_walmill, wait_until
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+HEADER = (SOURCE / "include/walmill/fault.h").read_text()
+POINTS = dict(re.findall(r'^\tX\((\w+), "(.*)"\)', HEADER, re.MULTILINE))
+
+# Where a point is reached, and at which pass of it the daemon dies.
+PLAN = {
+    "journal_file_created": [(on.first_start, 1), (on.stream, 2)],
+    "journal_head_written": [(on.first_start, 1), (on.stream, 2)],
+    "journal_frame_begun": [(on.first_start, 1), (on.stream, 3)],
+    "journal_frame_written": [(on.first_start, 1), (on.stream, 3)],
+    "journal_file_synced": [(on.first_start, 1), (on.stream, 3)],
+    "journal_folder_synced": [(on.first_start, 1), (on.stream, 2)],
+    "journal_file_full": [(on.stream, 1), (on.stream, 2)],
+    "journal_trimmed": [(on.stream, 1), (on.stream, 2)],
+    "journal_end_cut": [(on.torn_journal, 1)],
+    "journal_headless_deleted": [(on.torn_journal, 1)],
+    "journal_recovered": [(on.first_start, 1), (on.torn_journal, 1)],
+    "journal_dropped": [(on.first_start, 1), (on.short_journal, 1)],
+    "journal_restarted": [(on.first_start, 1), (on.short_journal, 1)],
+    "journal_mend_deleted": [(on.disk_error, 1)],
+    "journal_mended": [(on.disk_error, 1), (on.disk_error, 2)],
+    "journal_delete_step": [(on.teardown, 1), (on.unused_journal, 1)],
+    "journal_deleted": [(on.teardown, 1), (on.unused_journal, 1)],
+    "state_locked": [(on.first_start, 1), (on.teardown, 1)],
+    "state_file_made": [(on.first_start, 1)],
+    "state_upgraded": [(on.first_start, 1), (on.first_start, 2)],
+    "state_source_before": [(on.first_start, 1), (on.first_start, 2)],
+    "state_source_stored": [(on.first_start, 1), (on.first_start, 2)],
+    "state_progress_before": [(on.first_start, 1), (on.stream, 3)],
+    "state_progress_stored": [(on.first_start, 1), (on.stream, 3)],
+    "state_reached_before": [(on.first_start, 1)],
+    "state_reached_stored": [(on.first_start, 1)],
+    "state_target_forgotten": [(on.target_left, 1)],
+    "state_gaps_before": [(on.gap, 1)],
+    "state_gaps_stored": [(on.gap, 1)],
+    "state_gaps_cleared": [(on.gap, 1)],
+    "state_mask_key_stored": [(on.first_start, 1)],
+    "state_forget_before": [(on.teardown, 1)],
+    "state_forgotten": [(on.teardown, 1)],
+    "letter_before": [(on.letters, 1), (on.letters, 2)],
+    "letter_stored": [(on.letters, 1), (on.letters, 2)],
+    "letters_change_before": [(on.letters, 1), (on.letters, 2), (on.letters, 3)],
+    "letters_changed": [(on.letters, 1), (on.letters, 2), (on.letters, 3)],
+    "letters_of_view_dropped": [(on.first_start, 1), (on.second_life, 1)],
+    "letter_tried": [(on.letters, 1)],
+    "receipts_before": [(on.first_start, 1), (on.stream, 3)],
+    "receipts_stored": [(on.first_start, 1), (on.stream, 3)],
+    "receipts_trimmed": [(on.stream, 1)],
+    "receipts_forgotten": [(on.broken_off, 1)],
+    "receipt_settled": [(on.died_before("apply_before:2", on.stream), 1), (on.died_before("seed_batch_committed:4"), 1)],
+    "slot_before": [(on.first_start, 1)],
+    "slot_created": [(on.first_start, 1), (on.died_before("slot_created:1"), 1)],
+    "slot_dropped": [(on.died_before("slot_created:1"), 1), (on.teardown, 1)],
+    "publication_before": [(on.first_start, 1), (on.first_start, 2), (on.new_table, 1), (on.gap, 1)],
+    "publication_changed": [(on.first_start, 1), (on.first_start, 2), (on.new_table, 1), (on.gap, 1)],
+    "publication_dropped": [(on.teardown, 1), (on.teardown, 2)],
+    "feedback_before": [(on.first_start, 1), (on.stream, 3)],
+    "feedback_sent": [(on.first_start, 1), (on.stream, 3)],
+    "sqlite_bookmarks_made": [(on.first_start, 1)],
+    "sqlite_begun": [(on.first_start, 1), (on.stream, 2)],
+    "sqlite_shaped": [(on.first_start, 1), (on.new_table, 1)],
+    "sqlite_written": [(on.first_start, 2), (on.stream, 1), (on.stream, 5), (on.letters, 1)],
+    "sqlite_commit_before": [(on.first_start, 3), (on.stream, 1), (on.stream, 4), (on.gap, 2)],
+    "sqlite_committed": [(on.first_start, 3), (on.stream, 1), (on.stream, 4), (on.gap, 2)],
+    "postgres_bookmarks_made": [(on.first_start, 1)],
+    "postgres_begun": [(on.first_start, 1)],
+    "postgres_shaped": [(on.first_start, 1), (on.new_table, 1)],
+    "postgres_sent": [(on.first_start, 4), (on.stream, 1), (on.stream, 2), (on.stream, 3), (on.stream, 4)],
+    "postgres_written": [(on.first_start, 2), (on.stream, 1), (on.stream, 5), (on.letters, 1)],
+    "postgres_commit_before": [(on.first_start, 3), (on.stream, 1), (on.stream, 4), (on.gap, 2)],
+    "postgres_committed": [(on.first_start, 3), (on.stream, 1), (on.stream, 4), (on.gap, 2)],
+    "apply_before": [(on.first_start, 1), (on.stream, 1), (on.stream, 4), (on.letters, 1), (on.letters, 2)],
+    "apply_committed": [(on.first_start, 1), (on.stream, 1), (on.stream, 4), (on.letters, 1), (on.letters, 2)],
+    "apply_done": [(on.stream, 1), (on.stream, 4), (on.letters, 2)],
+    "seed_view_emptied": [(on.second_life, 1)],
+    "seed_batch_before": [(on.first_start, 1), (on.first_start, 4), (on.new_table, 1)],
+    "seed_batch_committed": [(on.first_start, 1), (on.first_start, 4), (on.new_table, 1)],
+    "seed_table_done": [(on.first_start, 1), (on.new_table, 1)],
+    "retry_committed": [(on.letters, 1)],
+    "retry_done": [(on.letters, 1)],
+    "teardown_at_source": [(on.teardown, 1)],
+    "teardown_journal": [(on.teardown, 1)],
+}
+
+MATRIX = Matrix("Points at which the daemon kills itself", "The points are those of `include/walmill/fault.h`, in a "
+                "build with `--enable-fault-injection`; each is reached by a load of its own.", POINTS)
+
+
+def applies(point, scenario, column):
+    off = column.endswith("off")
+    if point.startswith(("sqlite_", "postgres_")) and not point.startswith(column.split(",")[0]):
+        return False
+    if scenario is on.unused_journal:
+        return off
+    return not off or not point.startswith("journal_")
+
+
+def cells():
+    for point, plans in PLAN.items():
+        for scenario, number in plans:
+            for column in COLUMNS:
+                if applies(point, scenario, column):
+                    yield pytest.param(Cell(MATRIX, point, column), scenario, number,
+                                       id=f"{point}:{number}-{scenario.__name__}-{column.replace(', ', '-').replace(' ', '-')}")
+
+
+def test_every_point_is_in_the_source_and_in_the_plan():
+    passed = [name for path in sorted((SOURCE / "src").rglob("*.c"))
+              for name in re.findall(r"\bWM_FAULT\((\w+)\)", path.read_text())]
+    assert sorted(passed) == sorted(POINTS) == sorted(PLAN)
+
+
+@pytest.fixture(scope="session")
+def points():
+    """As the program lists them."""
+    done = run_walmill("--version", env={"WALMILL_FAULT_AT": "list"})
+    if done.stdout.startswith("walmill "):
+        pytest.skip("this walmill has no points to be killed at; `make fault` builds one that has "
+                    "(./configure --enable-fault-injection)")
+    return dict(line.split("\t") for line in done.stdout.splitlines())
+
+
+def test_the_program_has_them(points):
+    assert points == POINTS
+
+
+@pytest.mark.parametrize("wrong, why", [("no_such_point:1", "there is no such point"),
+                                        ("journal_trimed:1", "did you mean \"journal_trimmed\""),
+                                        ("journal_trimmed", "from 1"), ("journal_trimmed:0", "from 1"),
+                                        ("journal_trimmed:x", "from 1"), ("", "there is no such point")])
+def test_a_mistake_is_refused(points, wrong, why):
+    assert points
+    assert why in run_walmill("--version", expect=2, env={"WALMILL_FAULT_AT": wrong}).stderr
+
+
+@pytest.mark.skipif(not os.environ.get("WM_FAULT_PAGE") and not os.environ.get("WM_FAULT_ALL"),
+                    reason="takes minutes: `make fault`, or WM_FAULT_ALL=1")
+@pytest.mark.parametrize("cell, scenario, number", cells())
+def test_killed_at(cell, scenario, number, points, db, daemon, block, disk_errors):
+    assert cell.row in points
+    s = on.Stage(db, daemon, block, cell.journal, disk_errors)
+    for _ in scenario(s, f"{cell.row}:{number}"):
+        if s.died():
+            break
+    wait_until(s.died, f"{cell.row} is passed {number} times by `{scenario.__name__}`", 10)
+    s.again()
+    s.take_all()
+    s.same()
+    db.execute("INSERT INTO t VALUES (-1, 1, 'after it'); DELETE FROM t WHERE id = 1")
+    s.same()
+    s.d.sigterm()
