@@ -68,7 +68,12 @@ class Stage:
 
     def wait(self):
         """Until it is in step, or has died."""
+        self.flush()
         self.d.run("wait", "--timeout", "20", expect=None)
+
+    def flush(self):
+        """A commit: what stands in the WAL and is not flushed is sent, and waited for, only some 15 s later."""
+        self.db.execute("COMMENT ON TABLE m IS 'flushed'")
 
     def command(self, point, *words):
         """A command that may die, while no daemon runs."""
@@ -88,6 +93,7 @@ class Stage:
         if self.control is not None:
             self.control.write_text("")
         self.d.start(60)
+        self.flush()
 
     # ---- target and disk ----
 
@@ -209,8 +215,8 @@ def gap(s, point):
     s.launch(point)
     s.up()
     yield
-    s.db.execute("BEGIN; ALTER PUBLICATION walmill_shop DROP TABLE t; COMMENT ON TABLE t IS 'looked at again'; "
-                 "UPDATE t SET n = 7 WHERE id < 100; COMMIT")
+    # The new column has walmill look.
+    s.db.execute("ALTER PUBLICATION walmill_shop DROP TABLE t; UPDATE t SET n = 7 WHERE id < 100; ALTER TABLE t ADD more int")
     wait_until(lambda: s.died() or s.db.rows("SELECT FROM pg_publication_tables WHERE tablename = 't'"), "it is published")
     s.db.execute("UPDATE t SET n = 8 WHERE id < 50")
     s.wait()
@@ -299,17 +305,18 @@ def short_journal(s, point):
 
 
 def disk_error(s, point):
-    """The journal's disk refuses to sync, from its first file on or under load."""
-    s.disk_refuses("fsync" if "deleted" in point else "")
+    """The journal's disk refuses to sync, from its next file on or under load."""
+    s.disk_refuses("")
+    s.start()
+    s.d.sigterm()
+    s.control.write_text("fsync" if "deleted" in point else "")
     s.launch(point)
     s.up()
     yield
-    s.db.execute("UPDATE t SET n = n + 1 WHERE id < 50")
-    if not s.died():
-        s.wait()
     s.control.write_text("fsync")
-    s.db.execute("UPDATE t SET n = n + 1 WHERE id < 500")
-    yield
+    for turn in range(5):
+        s.db.execute("UPDATE t SET n = n + 1 WHERE id %% 5 = %s", turn)
+        yield
 
 
 def unused_journal(s, point):

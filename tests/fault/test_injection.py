@@ -157,7 +157,7 @@ def test_killed_at(cell, scenario, number, points, db, daemon, block, disk_error
     for _ in scenario(s, f"{cell.row}:{number}"):
         if s.died():
             break
-    wait_until(s.died, f"{cell.row} is passed {number} times by `{scenario.__name__}`", 10)
+    wait_until(s.died, f"{cell.row} is passed {number} times by `{scenario.__name__}`", 30)
     s.again()
     s.take_all()
     s.same()
