@@ -97,15 +97,26 @@ def both(daemon, dw):
     return {"lite": "type: sqlite\npath: lite.db", "dw": f"type: postgres\nuri: {dw.uri}"}
 
 
-@pytest.fixture(scope="session")
-def disk_errors(tmp_path_factory):
-    """A library that makes the journal's disk fail."""
+def _preloaded(folder, name):
+    """A library of tests/lib for LD_PRELOAD."""
     if "san.so" in subprocess.run(["ldd", program()], capture_output=True, text=True, check=True).stdout:
         pytest.skip("a sanitizer wants to be the first library")
-    library = tmp_path_factory.mktemp("disk") / "disk_errors.so"
-    code = pathlib.Path(__file__).parent / "lib/disk_errors.c"
+    library = folder / f"{name}.so"
+    code = pathlib.Path(__file__).parent / f"lib/{name}.c"
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, code, "-ldl"], check=True)
     return library
+
+
+@pytest.fixture(scope="session")
+def disk_errors(tmp_path_factory):
+    """Makes the journal's disk fail."""
+    return _preloaded(tmp_path_factory.mktemp("preload"), "disk_errors")
+
+
+@pytest.fixture(scope="session")
+def clock_jumps(tmp_path_factory):
+    """Sets the clock while the program runs."""
+    return _preloaded(tmp_path_factory.mktemp("preload"), "clock_jumps")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -39,13 +39,14 @@ EXPECTED = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable, 
 
 
 class Writer(threading.Thread):
-    """One connection; `ddl` writers change definitions as well."""
+    """One connection; `ddl` writers change definitions as well, `patient` ones connect again when it is lost."""
 
-    def __init__(self, db, seed, ddl=False):
+    def __init__(self, db, seed, ddl=False, patient=False):
         super().__init__(daemon=True)
         self.db = db
         self.random = random.Random(seed)
         self.ddl = ddl
+        self.patient = patient
         self.names = 0
         self.done = threading.Event()
         self.transactions = 0
@@ -53,16 +54,25 @@ class Writer(threading.Thread):
 
     def run(self):
         try:
-            connection = psycopg2.connect(self.db.cluster.dsn(self.db.name), application_name="load")
-            with connection.cursor() as c:
-                c.execute("SET lock_timeout = '500ms'; SET deadlock_timeout = '50ms'")
-                connection.commit()
-                while not self.done.is_set():
-                    self.transaction(connection, c)
-                    self.transactions += 1
-            connection.close()
+            while not self.done.is_set():
+                try:
+                    self.session()
+                except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                    if not self.patient:
+                        raise
+                    self.done.wait(0.05)
         except Exception as failure:        # pylint: disable=broad-except
             self.failure = failure
+
+    def session(self):
+        connection = psycopg2.connect(self.db.cluster.dsn(self.db.name), application_name="load")
+        with connection.cursor() as c:
+            c.execute("SET lock_timeout = '500ms'; SET deadlock_timeout = '50ms'")
+            connection.commit()
+            while not self.done.is_set():
+                self.transaction(connection, c)
+                self.transactions += 1
+        connection.close()
 
     def finish(self):
         self.done.set()
@@ -183,8 +193,8 @@ class Writer(threading.Thread):
 class Load:
     """Several writers; a context that ends them and raises what went wrong in them."""
 
-    def __init__(self, db, seed, writers=3):
-        self.writers = [Writer(db, f"{seed}/{i}", ddl=i == 0) for i in range(writers)]
+    def __init__(self, db, seed, writers=3, patient=False):
+        self.writers = [Writer(db, f"{seed}/{i}", ddl=i == 0, patient=patient) for i in range(writers)]
 
     @property
     def transactions(self):
@@ -203,12 +213,12 @@ class Load:
 
 
 def assert_exact(d, when):
-    """Both targets equal the source; the load has stopped."""
+    """The targets equal the source; the load has stopped."""
     # A column that was added last is known with the table's next change.
     d.source_db.execute("INSERT INTO evolving (id) SELECT coalesce(min(id), 0) - 1000 FROM evolving")
     try:
         d.same(*TABLES)
-        assert d.rows("PRAGMA integrity_check", "lite") == [("ok",)]
+        assert "lite" not in d.targets or d.rows("PRAGMA integrity_check", "lite") == [("ok",)]
         assert d.errors() == []
         # The catalog may have shown a replaced column since: its table is being read again.
         wait_until(lambda: {r["state"] for r in d.status()["rules"]} == {"streaming"}, "every rule streams", 30)
