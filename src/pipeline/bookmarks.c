@@ -431,7 +431,8 @@ check_checkpoint(struct worker *w, const cJSON *o, const struct wm_source_record
 		    ", which are not kept any more: it was put back to an older state; run `walmill teardown`, then start "
 		    "again to seed it anew",
 		    w->model->name, WM_LSN_ARGS(end), WM_LSN_ARGS(reached.stored));
-	if (passed < base)
+	/* What memory no longer has is on its way: the journal begins again, as soon as the source can be reached. */
+	if (passed < base && !w->await_restart)
 		return wm_fail(err, WM_OPERATOR,
 		    "target \"%s\" stands at " WM_LSN_FMT
 		    ", but the journal of source \"%s\" begins at " WM_LSN_FMT

@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import psycopg2
-from walmill_testing import environment, program, wait_until
+from walmill_testing import Proxy, environment, program, wait_until
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i"
 
@@ -399,3 +399,33 @@ def test_seeded_table_is_not_locked_while_another_still_seeds(db, dw, daemon):
     dw.execute("SELECT pg_advisory_unlock(1)")
     db.execute("INSERT INTO a VALUES (2, 'w', 3)")
     d.same("a", "b")
+
+
+def test_source_and_target_go_together_without_a_journal(pg, db, dw, daemon):
+    """What memory no longer has comes again from the source, when that is back: until then the target waits."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    with Proxy(pg.socket) as proxy:
+        d = daemon("- {table: public.t, batch: {rows: 50}}", targets={"dw": f"type: postgres\nuri: {dw.uri}"},
+                   sources={"shop": proxy.uri(db.name)}, settings="memory: 1MiB\njournal: off").start()
+        d.same("t")
+        writer = "SELECT min(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'walmill'"
+        pid = dw.value(writer)
+        # A lock at the target: small transactions have to wait, so that they are written with the large one behind them.
+        locker = dw.connect(autocommit=False)
+        locker.cursor().execute("LOCK TABLE t")
+        since = proxy.bytes["down"]
+        for i in range(20):
+            db.execute("INSERT INTO t VALUES (%s, 'small')", -i)
+        db.execute("INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 20000) i")
+        wait_until(lambda: proxy.bytes["down"] > since + 1500000, "memory is full")
+        proxy.rate = 1000000
+        locker.rollback()
+        # Memory holds a part of it: what came first is written, not committed, and gone from memory.
+        wait_until(lambda: proxy.bytes["down"] > since + 4000000, "half of the transaction is here")
+        proxy.refuse(cut=False)
+        proxy.cut_at(300000)
+        dw.execute("SELECT pg_terminate_backend(%s)", pid)
+        wait_until(lambda: d.process.poll() is not None or dw.value(writer) not in (None, pid), "walmill is at the target again")
+        proxy.heal()
+        d.same("t")
+        d.sigterm()

@@ -75,11 +75,12 @@ class Proxy:
         with self._changed:
             self._limits[direction] = self.bytes[direction] + count
 
-    def refuse(self):
-        """Cuts, and resets every new connection as soon as it is made."""
+    def refuse(self, cut=True):
+        """Resets every new connection as soon as it is made, those that are open too unless cut is False."""
         with self._changed:
             self._refusing = True
-        self.cut()
+        if cut:
+            self.cut()
 
     def stall(self):
         """Holds everything that comes, in open and in new connections; heal() lets it through."""
