@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
 EXTRA_DIST += \
 	%D%/conftest.py \
+	%D%/faults.py \
 	%D%/load.py \
 	%D%/matrix.py \
 	%D%/scenarios.py \

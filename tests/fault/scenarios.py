@@ -28,6 +28,7 @@ class Stage:
     """A source, a target, and a daemon that is to die."""
 
     def __init__(self, db, daemon, block, journal, disk_errors):
+        """disk_errors(): the library that makes a disk fail"""
         self.db = db
         self.control = None
         self.disk_errors = disk_errors
@@ -113,7 +114,7 @@ class Stage:
     def disk_refuses(self, what):
         self.control = self.d.folder / "control"
         self.control.write_text(what)
-        self.d.env.update(LD_PRELOAD=str(self.disk_errors), WM_DISK_ERRORS=str(self.control))
+        self.d.env.update(LD_PRELOAD=str(self.disk_errors()), WM_DISK_ERRORS=str(self.control))
 
     def journal_files(self):
         return sorted(each for each in (self.d.folder / "state/journal/shop").glob("*") if len(each.name) == 16)
@@ -295,6 +296,8 @@ def short_journal(s, point):
     s.start()
     s.db.execute("UPDATE t SET n = n + 1")
     s.d.wait()
+    # What the target does not have and the source was told is safe must not be lost: that would be refused.
+    wait_until(lambda: s.d.target("target")["applied_lsn"] == s.d.status()["sources"][0]["acknowledged_lsn"], "all is told")
     s.d.sigterm()
     last = s.journal_files()[-1]
     with open(last, "ab") as file:

@@ -111,6 +111,9 @@ def applies(point, scenario, column):
 
 
 def cells():
+    if not os.environ.get("WM_FAULT_PAGE") and not os.environ.get("WM_FAULT_ALL"):
+        yield pytest.param(None, None, 0, marks=pytest.mark.skip(reason="takes minutes: `make fault`, or WM_FAULT_ALL=1"))
+        return
     for point, plans in PLAN.items():
         for scenario, number in plans:
             for column in COLUMNS:
@@ -139,21 +142,18 @@ def test_the_program_has_them(points):
     assert points == POINTS
 
 
-@pytest.mark.parametrize("wrong, why", [("no_such_point:1", "there is no such point"),
-                                        ("journal_trimed:1", "did you mean \"journal_trimmed\""),
-                                        ("journal_trimmed", "from 1"), ("journal_trimmed:0", "from 1"),
-                                        ("journal_trimmed:x", "from 1"), ("", "there is no such point")])
-def test_a_mistake_is_refused(points, wrong, why):
+def test_a_mistake_is_refused(points):
     assert points
-    assert why in run_walmill("--version", expect=2, env={"WALMILL_FAULT_AT": wrong}).stderr
+    for wrong, why in (("no_such_point:1", "there is no such point"), ("", "there is no such point"),
+                       ("journal_trimed:1", "did you mean \"journal_trimmed\""), ("journal_trimmed", "from 1"),
+                       ("journal_trimmed:0", "from 1"), ("journal_trimmed:x", "from 1")):
+        assert why in run_walmill("--version", expect=2, env={"WALMILL_FAULT_AT": wrong}).stderr, wrong
 
 
-@pytest.mark.skipif(not os.environ.get("WM_FAULT_PAGE") and not os.environ.get("WM_FAULT_ALL"),
-                    reason="takes minutes: `make fault`, or WM_FAULT_ALL=1")
 @pytest.mark.parametrize("cell, scenario, number", cells())
-def test_killed_at(cell, scenario, number, points, db, daemon, block, disk_errors):
+def test_killed_at(request, cell, scenario, number, points, db, daemon, block):
     assert cell.row in points
-    s = on.Stage(db, daemon, block, cell.journal, disk_errors)
+    s = on.Stage(db, daemon, block, cell.journal, lambda: request.getfixturevalue("disk_errors"))
     for _ in scenario(s, f"{cell.row}:{number}"):
         if s.died():
             break
