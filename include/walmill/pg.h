@@ -27,6 +27,9 @@ enum wm_pg_kind {
 	WM_PG_REPLICATION,	/* replication=database: simple protocol only */
 };
 
+/* err's code when the server takes no connections at this time: it starts, recovers or shuts down. */
+#define WM_PG_CANNOT_CONNECT_NOW "57P03"
+
 /*
  * application is what pg_stat_activity shows.  WM_RETRY when the server cannot be reached or is
  * starting, WM_FATAL for wrong credentials, unknown database, bad URI.  No password in err.

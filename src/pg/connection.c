@@ -152,6 +152,9 @@ judge(const struct params *p, const PGconn *failed, char code[6])
 		return WM_FATAL;
 	case PQPING_OK:			/* the server is well, so it is about us */
 		break;
+	case PQPING_REJECT:		/* it starts, recovers or shuts down */
+		memcpy(code, WM_PG_CANNOT_CONNECT_NOW, sizeof(WM_PG_CANNOT_CONNECT_NOW));
+		return WM_RETRY;
 	default:
 		return WM_RETRY;
 	}

@@ -405,6 +405,13 @@ keep(struct source *s, uint64_t *version, struct wm_error *err)
 	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
 	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
 
+	/*
+	 * A server that shuts down waits until all it sent is acknowledged.  Without a journal that may be never: a
+	 * target may be away, or need the server itself.  What was not acknowledged comes again.
+	 */
+	if (st != WM_OK && strcmp(err->code, WM_PG_CANNOT_CONNECT_NOW) == 0 && s->receiver_runs &&
+	    !s->p->setup->config->journal)
+		(void)source_renew(s);
 	if (st != WM_OK)
 		return st;
 	source_note_connection(s, &s->sql, sql);

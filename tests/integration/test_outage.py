@@ -218,6 +218,33 @@ def test_postgres_target_away_holds_up_nobody_and_catches_up(db, other_pg, daemo
         target.drop()
 
 
+def test_a_source_shuts_down_while_a_target_is_away_without_a_journal(db, pg, other_pg, daemon):
+    """A server that shuts down waits for what it sent to be acknowledged, which cannot be."""
+    target = other_pg.create_database()
+    try:
+        db.execute(TABLE)
+        d = daemon("- table: public.t", targets={"dw": f"type: postgres\nuri: {target.uri}"}, settings="journal: off",
+                   sources={"shop": f"uri: {db.uri}\ndiscover: 200ms"}).start()
+        d.same("t")
+        target.close()
+        other_pg.stop("immediate")
+        db.execute("UPDATE t SET v = 'changed'")
+        wait_until(lambda: d.target("dw")["state"] == "retrying", "the outage is noticed")
+        db.close()
+        pg.stop("fast")
+        pg.start()
+        other_pg.start()
+        wait_until(d.ready, "it streams again", 60)
+        d.same("t")
+        d.sigterm()
+    finally:
+        for each in (pg, other_pg):
+            if each.server is None:
+                each.start()
+        d.destroy()
+        target.drop()
+
+
 def lsn_value(text):
     high, low = text.split("/")
     return int(high, 16) << 32 | int(low, 16)
