@@ -57,8 +57,10 @@ class Writer(threading.Thread):
             while not self.done.is_set():
                 try:
                     self.session()
-                except (psycopg2.OperationalError, psycopg2.InterfaceError):
-                    if not self.patient:
+                except psycopg2.Error as failure:
+                    # A lost connection has no SQLSTATE, or one of an OperationalError.
+                    lost = failure.pgcode is None or isinstance(failure, psycopg2.OperationalError)
+                    if not self.patient or not lost:
                         raise
                     self.done.wait(0.05)
         except Exception as failure:        # pylint: disable=broad-except
