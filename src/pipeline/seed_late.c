@@ -81,7 +81,7 @@ enum wm_status
 seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
 {
 	struct seeder s = { .w = w, .delivery = w->delivery, .batcher = w->batcher, .unit = due_unit(w),
-		.own_opened = 1 };
+		.own_opened = 1, .late = true };
 	enum wm_status st;
 
 	s.delivery.seed = true;

@@ -96,6 +96,10 @@ seeder_write(struct seeder *s, const char *name, const char *value, struct wm_er
 	if (s->instance_lock != NULL)
 		pthread_mutex_lock(s->instance_lock);
 	while ((st = write_once(s, name, value, err)) == WM_RETRY || st == WM_FATAL) {
+		if (s->late) {
+			wm_error_prefix(err, "seeding %s.%s", s->unit->schema, s->unit->name);
+			break;
+		}
 		do
 			st = reopen(s, &backoff, err);
 		while ((st == WM_RETRY || st == WM_FATAL) && !worker_stopping(s->w));

@@ -38,6 +38,7 @@ struct seeder {
 	struct wm_position	 at;		/* of the next row */
 	uint64_t		 read, written, filtered, dead;	/* rows of the range at work */
 	wm_lsn			 snapshot_lsn;	/* everything the snapshot sees was committed before */
+	bool			 late;		/* between two transactions of the stream */
 	bool			 exact;		/* the snapshot is the slot's: the stream starts where it ends */
 	char			*visible;	/* the snapshot as text */
 	pthread_t		 thread;
@@ -49,7 +50,8 @@ struct seeder {
 
 /*
  * Makes the view exist, writes the seeder's batch and commits, with a bookmark of the unit when
- * value is given.  Keeps trying while the target is out of reach.  WM_REJECT: the rule stops.
+ * value is given.  Keeps trying while the target is out of reach, but not late: the source would have to keep the
+ * snapshot, and all its dead rows, for as long.  WM_REJECT: the rule stops.
  */
 enum wm_status seeder_write(struct seeder *s, const char *name, const char *value, struct wm_error *err);
 
