@@ -40,3 +40,17 @@ tests_fuzz_fuzz_journal_SOURCES = %D%/fuzz_journal.c
 tests_fuzz_fuzz_journal_LDADD = $(tests_fuzz_replay_journal_LDADD)
 tests_fuzz_fuzz_journal_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 endif
+
+check_PROGRAMS += %D%/replay_http
+UNIT_TESTS += %D%/replay_http
+tests_fuzz_replay_http_SOURCES = %D%/fuzz_http.c %D%/standalone.c
+tests_fuzz_replay_http_CPPFLAGS = $(AM_CPPFLAGS) -DWM_CORPUS='"%D%/corpus/http"'
+tests_fuzz_replay_http_LDADD = libwm-admin.a libwm-state.a libwm-base.a \
+	$(MHD_LIBS) $(CURL_LIBS) $(CJSON_LIBS) $(CRYPTO_LIBS) $(SQLITE_LIBS) $(PTHREAD_LIBS)
+
+if FUZZING
+EXTRA_PROGRAMS += %D%/fuzz_http
+tests_fuzz_fuzz_http_SOURCES = %D%/fuzz_http.c
+tests_fuzz_fuzz_http_LDADD = $(tests_fuzz_replay_http_LDADD)
+tests_fuzz_fuzz_http_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+endif
