@@ -40,7 +40,7 @@ def test_many_changes_of_one_row_in_one_transaction(db, start):
     assert sorted(daemon.rows("SELECT id, v, n FROM t")) == [(1, "b", 77), (4, "short-lived", 0)]
 
 
-def test_key_changes(db, start):
+def test_trap_09_key_changes(db, start):
     db.execute(TABLE + "; INSERT INTO t SELECT i, 'v' || i, i FROM generate_series(1, 20) i")
     daemon = start(RULE)
     db.execute("UPDATE t SET id = id + 1000 WHERE id <= 10")
@@ -77,7 +77,7 @@ def test_truncate(db, start):
     assert daemon.rows("SELECT id FROM t") == [(3,)] and daemon.rows("SELECT id FROM u") == []
 
 
-def test_unchanged_toast_is_kept(db, start):
+def test_trap_05_unchanged_toast_is_kept(db, start):
     """The stream leaves out a large value that an update did not touch."""
     db.execute("CREATE TABLE t (id int PRIMARY KEY, n int, doc text, j jsonb); ALTER TABLE t ALTER doc SET STORAGE EXTERNAL")
     db.execute("INSERT INTO t SELECT i, i, repeat(md5(i::text), 1000), jsonb_build_object('a', repeat(md5(i::text), 500)) "
@@ -93,7 +93,7 @@ def test_unchanged_toast_is_kept(db, start):
     daemon.same("t")
 
 
-def test_rollbacks_leave_nothing(db, start):
+def test_trap_08_rollbacks_leave_nothing(db, start):
     db.execute(TABLE)
     daemon = start(RULE)
     tx = db.connect(autocommit=False)
@@ -118,7 +118,7 @@ def test_rollbacks_leave_nothing(db, start):
     assert daemon.rows("SELECT count(*) FROM t") == [(17,)]
 
 
-def test_interleaved_transactions_in_commit_order(db, start):
+def test_trap_02_interleaved_transactions_in_commit_order(db, start):
     db.execute(TABLE + "; INSERT INTO t VALUES (1, 'start', 0)")
     daemon = start(RULE)
     early, late = db.connect(autocommit=False), db.connect(autocommit=False)
@@ -159,7 +159,7 @@ def test_a_reader_never_sees_half_a_transaction(db, start):
     assert set(sums) == {2000} and len(sums) > 30
 
 
-def test_one_large_transaction(db, start):
+def test_trap_19_one_large_transaction(db, start):
     db.execute(TABLE)
     daemon = start(RULE, settings="memory: 4MiB")
     db.execute("INSERT INTO t SELECT i, repeat('x', 100), i FROM generate_series(1, 60000) i; UPDATE t SET n = -n WHERE id % 10 = 0")
@@ -212,7 +212,7 @@ def test_replica_identity_nothing_takes_inserts(db, start):
     assert sorted(daemon.rows("SELECT id, v FROM t")) == [(1, "a"), (2, "b"), (2, "b"), (3, "d")]
 
 
-def test_table_without_a_key_is_refused_and_others_go_on(db, start):
+def test_trap_09_table_without_a_key_is_refused_and_others_go_on(db, start):
     db.execute(TABLE + "; CREATE TABLE nokey (id int, v text); INSERT INTO nokey VALUES (1, 'a'); INSERT INTO t VALUES (1, 'a', 1)")
     daemon = start("- table: public.nokey\n- table: public.t")
     daemon.wait_log("nokey")
@@ -346,7 +346,7 @@ def test_rows_of_partitions_that_went_are_kept_where_truncates_are_ignored(db, s
     wait_until(lambda: daemon.rows("SELECT count(*) FROM p") == [(50 + 70,)], "the new partition's rows", 30)
 
 
-def test_generated_column(db, start, pg_version):
+def test_trap_23_generated_column(db, start, pg_version):
     """Before 18 no stream carries a generated column; the others must be right all the same."""
     db.execute("CREATE TABLE t (id int PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) STORED, b text); "
                "INSERT INTO t (id, a, b) VALUES (1, 1, 'x')")

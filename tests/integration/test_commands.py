@@ -323,7 +323,7 @@ def test_init_output_runs(db, daemon, walmill):
     d.sigterm()
 
 
-def test_teardown(db, daemon):
+def test_trap_16_teardown(db, daemon):
     db.execute(TABLE)
     d = daemon("- table: public.t").start()
     d.same("t")
@@ -409,7 +409,7 @@ def test_shipped_shop_example(db, daemon):
     d.sigterm()
 
 
-def test_secrets_never_show(db, pg, daemon, tmp_path):
+def test_trap_30_secrets_never_show(db, pg, daemon, tmp_path):
     secret = "Geheim-pa55word-for-the-test"
     (tmp_path / "mask").write_text("another-secret-from-a-file\n")
     db.execute(TABLE)

@@ -10,7 +10,7 @@ from walmill_testing.refusal import accept, refuse
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, n int, v text); INSERT INTO t SELECT i, i, 'v' FROM generate_series(1, 50) i"
 
 
-def test_refused_rows_become_dead_letters(db, start):
+def test_trap_03_refused_rows_become_dead_letters(db, start):
     db.execute(TABLE)
     daemon = start("- {table: public.t, on_error: dead_letter}")
     daemon.same("t")
@@ -113,7 +113,7 @@ def test_refused_row_comes_whole_with_its_next_good_version(db, start):
     daemon.same("t")
 
 
-def test_stop_fails_the_rule_alone_and_resume_loses_nothing(db, start):
+def test_trap_18_stop_fails_the_rule_alone_and_resume_loses_nothing(db, start):
     db.execute(TABLE + "; CREATE TABLE u (id int PRIMARY KEY)")
     daemon = start("- {table: public.t, on_error: stop}\n- table: public.u")
     daemon.same("t", "u")
@@ -134,7 +134,7 @@ def test_stop_fails_the_rule_alone_and_resume_loses_nothing(db, start):
     assert daemon.rule("t")["state"] == "streaming"
 
 
-def test_retry_until_the_target_takes_it(db, start):
+def test_trap_03_retry_until_the_target_takes_it(db, start):
     db.execute(TABLE)
     daemon = start("- {table: public.t, on_error: retry}")
     daemon.same("t")

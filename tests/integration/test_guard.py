@@ -35,7 +35,7 @@ def refused(d, *words):
     return text
 
 
-def test_another_cluster(stopped, db, other_pg):
+def test_trap_04_another_cluster(stopped, db, other_pg):
     other = other_pg.create_database()
     try:
         other.execute(TABLE)
@@ -53,7 +53,7 @@ def test_another_cluster(stopped, db, other_pg):
         other.drop()
 
 
-def test_slot_dropped_and_the_remedy(stopped, db):
+def test_trap_04_slot_dropped_and_the_remedy(stopped, db):
     db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
     text = refused(stopped, "walmill_shop", "teardown")
     assert db.slot() is None
@@ -64,7 +64,7 @@ def test_slot_dropped_and_the_remedy(stopped, db):
     stopped.sigterm()
 
 
-def test_slot_recreated(stopped, db):
+def test_trap_04_slot_recreated(stopped, db):
     db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
     db.execute("SELECT pg_create_logical_replication_slot('walmill_shop', 'pgoutput')")
     before = db.slot()["confirmed_flush_lsn"]
@@ -81,7 +81,7 @@ def test_slot_of_another_plugin(stopped, db):
     refused(stopped, "walmill_shop")
 
 
-def test_slot_advanced_by_somebody_else(stopped, db):
+def test_trap_04_slot_advanced_by_somebody_else(stopped, db):
     db.execute("SELECT pg_replication_slot_advance('walmill_shop', pg_current_wal_lsn())")
     refused(stopped, "walmill_shop", "teardown")
 

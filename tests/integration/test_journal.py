@@ -101,7 +101,7 @@ def test_at_the_bound_it_stops_acknowledging_and_drops_nothing(away, db):
 
 
 @pytest.mark.parametrize("away_at_the_end", [False, True])
-def test_a_transaction_larger_than_the_journal(away, db, away_at_the_end):
+def test_trap_19_a_transaction_larger_than_the_journal(away, db, away_at_the_end):
     """Its beginning is gone before it ends; should a target fail then, the source still has it."""
     a = away(settings="journal: {max_bytes: 8MiB}\nmemory: 4MiB")
     a.come_back()
@@ -242,7 +242,7 @@ def test_a_target_that_had_left_is_seeded_again(db, daemon, both):
 
 
 @pytest.mark.parametrize("what, state", [("fsync", "failed"), ("write", "failed"), ("space", "no_space")])
-def test_a_disk_that_refuses(db, daemon, both, disk_errors, tmp_path, what, state):
+def test_trap_01_a_disk_that_refuses(db, daemon, both, disk_errors, tmp_path, what, state):
     """Nothing is acknowledged that is not safe, and what was not is asked for again."""
     control = tmp_path / "control"
     control.write_text("")

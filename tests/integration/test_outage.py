@@ -159,7 +159,7 @@ def test_source_connections_killed_under_load(db, start):
     daemon.same("t")
 
 
-def test_frozen_walsender_is_noticed(db, daemon):
+def test_trap_17_frozen_walsender_is_noticed(db, daemon):
     """The connection stays open and says nothing: only a deadline can tell."""
     db.execute(TABLE)
     d = daemon("- table: public.t", sources={"shop": f"uri: {db.uri}\nsilence: 3s"}).start()
@@ -176,7 +176,7 @@ def test_frozen_walsender_is_noticed(db, daemon):
     d.sigterm()
 
 
-def test_quiet_source_is_not_taken_for_a_frozen_one(db, daemon):
+def test_trap_17_quiet_source_is_not_taken_for_a_frozen_one(db, daemon):
     db.execute(TABLE)
     d = daemon("- table: public.t", sources={"shop": f"uri: {db.uri}\nsilence: 1s"}).start()
     d.same("t")
@@ -187,7 +187,7 @@ def test_quiet_source_is_not_taken_for_a_frozen_one(db, daemon):
     d.sigterm()
 
 
-def test_postgres_target_away_holds_up_nobody_and_catches_up(db, other_pg, daemon):
+def test_trap_18_postgres_target_away_holds_up_nobody_and_catches_up(db, other_pg, daemon):
     target = other_pg.create_database()
     try:
         db.execute(TABLE)
@@ -354,7 +354,7 @@ def test_readers_do_not_hold_up_the_sqlite_target(db, daemon):
     d.sigterm()
 
 
-def test_idle_slot_moves_with_the_server(db, pg, start):
+def test_trap_11_idle_slot_moves_with_the_server(db, pg, start):
     """WAL of other databases and of tables that nobody follows must not pile up behind the slot."""
     db.execute(TABLE + "; CREATE TABLE not_followed (v text)")
     daemon = start("- table: public.t")
@@ -375,7 +375,7 @@ def test_idle_slot_moves_with_the_server(db, pg, start):
     daemon.same("t")
 
 
-def test_nothing_is_acknowledged_before_every_target_has_it(db, other_pg, daemon):
+def test_trap_01_nothing_is_acknowledged_before_every_target_has_it(db, other_pg, daemon):
     """With `journal: off` the source keeps what a target that is away lacks."""
     target = other_pg.create_database()
     try:

@@ -102,7 +102,7 @@ def demand_none(texts, secrets):
 
 @pytest.mark.parametrize("log", ["{format: text}", "{format: json}", "{format: text, level: debug}"])
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_nothing_planted_shows(db, dw, pg, daemon, pg_version, kind, log):
+def test_trap_30_nothing_planted_shows(db, dw, pg, daemon, pg_version, kind, log):
     db.execute(SCHEMA)
     plant(db, 1)
     port = free_port()

@@ -300,7 +300,7 @@ def test_rows_that_a_rule_keeps_stay_when_it_gets_another_name(db, start, keeps)
     assert daemon.rows("SELECT count(*) FROM x WHERE id <= 20")[0][0] >= 20
 
 
-def test_stop_and_reload_while_the_slot_waits_for_a_transaction(db, daemon):
+def test_trap_14_stop_and_reload_while_the_slot_waits_for_a_transaction(db, daemon):
     """PostgreSQL makes a slot when all older transactions have ended: nobody is to wait for that with us."""
     db.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
     older = psycopg2.connect(db.cluster.dsn(db.name))

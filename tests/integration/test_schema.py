@@ -100,7 +100,7 @@ def test_rename_of_the_key_column_says_what_to_do(db, start):
 
 
 @pytest.mark.parametrize("shrinks", [False, True], ids=["to text", "to integer"])
-def test_alter_type(db, start, shrinks):
+def test_trap_22_alter_type(db, start, shrinks):
     make(db)
     daemon = start(RULE)
     daemon.same("t")
@@ -122,7 +122,7 @@ def test_made_again_with_a_type_that_old_values_do_not_fit(db, start):
     assert daemon.rule("t")["state"] == "streaming"
 
 
-def test_ddl_and_rows_in_one_transaction(db, start):
+def test_trap_22_ddl_and_rows_in_one_transaction(db, start):
     make(db)
     daemon = start(RULE)
     db.execute("INSERT INTO t VALUES (10, 'before', 1); ALTER TABLE t ADD c text DEFAULT 'd'; INSERT INTO t VALUES (11, 'after', 2, 'c'); "

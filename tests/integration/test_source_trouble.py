@@ -35,7 +35,7 @@ def test_publication_dropped_while_it_runs(db, daemon):
     d.sigterm()
 
 
-def test_publication_missing_at_the_start(db, daemon):
+def test_trap_25_publication_missing_at_the_start(db, daemon):
     db.execute(TABLE)
     d = daemon("- table: public.t").start()
     d.same("t")
@@ -53,7 +53,7 @@ def test_publication_missing_at_the_start(db, daemon):
     d.sigterm()
 
 
-def test_publication_made_again_by_hand(db, daemon):
+def test_trap_25_publication_made_again_by_hand(db, daemon):
     """The server looks for it where the slot stands, and there it does not exist."""
     db.execute(TABLE)
     d = daemon("- table: public.t").start()
@@ -166,7 +166,7 @@ def test_select_taken_away(db, daemon, role):
     d.sigterm()
 
 
-def test_select_never_given(db, daemon, role):
+def test_trap_18_select_never_given(db, daemon, role):
     """A first seed that may not read one table seeds the others."""
     db.execute("CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1)")
     d = followed(db, daemon, role)
@@ -204,7 +204,7 @@ def test_select_taken_away_from_a_rule_that_reads_rows_again(db, daemon, role):
 # ---- signs of life ----
 
 @pytest.mark.parametrize("journal", ["", "journal: off"], ids=["journal", "no journal"])
-def test_short_wal_sender_timeout_and_a_slow_target(db, daemon, journal):
+def test_trap_15_short_wal_sender_timeout_and_a_slow_target(db, daemon, journal):
     """Feedback has a timer of its own: no target that waits, and no full memory, ends the stream."""
     db.execute(TABLE)
     options = "&options=-c%20wal_sender_timeout%3D1s"

@@ -100,7 +100,7 @@ def reader_tables(reader):
     return reader.tables()
 
 
-def test_seed_is_resumed_at_the_last_finished_batch_and_exact(db, walmill, tmp_path):
+def test_trap_20_seed_is_resumed_at_the_last_finished_batch_and_exact(db, walmill, tmp_path):
     """More rows than fit one batch of the target's, a key that is not the order of the table."""
     reader = SqliteTarget(tmp_path / "copy.db")
     db.execute("CREATE TABLE big (b int, a text, v text, PRIMARY KEY (a, b)); "
@@ -121,7 +121,7 @@ def test_unknown_target_names_the_known_ones(db, walmill, tmp_path, uri, words):
     assert db.rows("SELECT count(*) FROM pg_publication") == [(0,)]
 
 
-def test_target_that_cannot_be_opened_leaves_nothing_at_the_source(db, walmill, tmp_path):
+def test_trap_16_target_that_cannot_be_opened_leaves_nothing_at_the_source(db, walmill, tmp_path):
     db.execute("CREATE TABLE t (id int PRIMARY KEY)")
     (tmp_path / "file").write_text("this is no SQLite database, and it is longer than a header " * 20)
     done = walmill("sync", "--source", db.uri, "--target", f"sqlite:{tmp_path}/file", "--once", "--state",

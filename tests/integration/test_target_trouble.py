@@ -160,7 +160,7 @@ CONSTRAINTS = {
 
 
 @pytest.mark.parametrize("kind", CONSTRAINTS)
-def test_constraint_added_by_hand(db, start, kind):
+def test_trap_28_constraint_added_by_hand(db, start, kind):
     """Rows that violate it become dead letters, others go on; without it a retry brings them."""
     db.execute(TABLE + "; UPDATE t SET v = 'v' || id")
     daemon = start("- {table: public.t, on_error: dead_letter}")
@@ -329,7 +329,7 @@ def test_other_default_isolation(db, dw, daemon, locker, isolation):
     d.sigterm()
 
 
-def test_serialization_failure_is_tried_again(db, dw, daemon):
+def test_trap_28_serialization_failure_is_tried_again(db, dw, daemon):
     db.execute(TABLE)
     d = daemon("- {table: public.t, on_error: dead_letter}", targets={"dw": f"type: postgres\nuri: {dw.uri}"}).start()
     d.same("t")
@@ -346,7 +346,7 @@ def test_serialization_failure_is_tried_again(db, dw, daemon):
 
 
 @pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout"])
-def test_time_out_at_the_target(db, dw, daemon, locker, setting):
+def test_trap_28_time_out_at_the_target(db, dw, daemon, locker, setting):
     """No row is at fault when somebody else holds it; the one for statements walmill lifts, large batches take long."""
     db.execute(TABLE)
     dw.execute(f"ALTER DATABASE {dw.name} SET {setting} = '300ms'")

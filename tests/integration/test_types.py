@@ -132,7 +132,7 @@ def insert(db, columns, first):
         db.execute(f"INSERT INTO t (id, {names}) VALUES (%s, {places})", first + i, *values)
 
 
-def test_every_type(db, columns, start):
+def test_trap_24_every_type(db, columns, start):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, " + ", ".join(f"{k} {v[0]}" for k, v in columns.items()) + ")")
     insert(db, columns, 0)
     daemon = start("- table: public.t")
@@ -178,7 +178,7 @@ def test_postgres_keeps_the_types(db, dw, daemon):
     d.sigterm()
 
 
-def test_large_values(db, start):
+def test_trap_21_large_values(db, start):
     """TOAST: larger than a page, compressible and not, by seed and stream, and one of some megabytes."""
     db.execute("CREATE TABLE t (id int PRIMARY KEY, doc text, j jsonb, bytes bytea)")
     noise = random.Random(1)
@@ -198,7 +198,7 @@ def test_large_values(db, start):
     daemon.same("t")
 
 
-def test_names_that_need_quotes(db, start):
+def test_trap_26_names_that_need_quotes(db, start):
     db.execute('CREATE SCHEMA "Odd schema"; CREATE TABLE "Odd schema"."Select ""it""" '
                '("Id" int PRIMARY KEY, "group by" text, "a.b" int, "\u00fcml\u00e4ut" text, "%s" text)')
     daemon = start("""- {name: odd, table: ["Odd schema.*"], view: odd}""")
