@@ -37,7 +37,7 @@ def _select(connection, relation, expressions, where=None):
         return cursor.fetchall()
 
 
-def _quote(name):
+def quote(name):
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -49,7 +49,7 @@ def source_rows(connection, table, columns=None, where=None, computed=None):
         described = [by_name[name] for name in columns]
     computed = computed or {}
     described = [c for c in described if c[0] not in computed] + [(n, c[1], -1) for n, c in computed.items()]
-    expressions = [f"({computed[c[0]][0]})" if c[0] in computed else _quote(c[0]) for c in described]
+    expressions = [f"({computed[c[0]][0]})" if c[0] in computed else quote(c[0]) for c in described]
     return described, _select(connection, table, expressions, where)
 
 
@@ -79,7 +79,7 @@ class SqliteTarget:
         connection.close()
 
     def columns(self, view):
-        return [row[1] for row in self.rows(f"PRAGMA table_info({_quote(view)})")]
+        return [row[1] for row in self.rows(f"PRAGMA table_info({quote(view)})")]
 
     def tables(self):
         return {row[0] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -88,7 +88,7 @@ class SqliteTarget:
         # SQLite takes a quoted name of no column for a text.
         missing = set(columns) - set(self.columns(view))
         assert not missing, f"view {view} has no column {sorted(missing)}"
-        return self.rows("SELECT " + ", ".join(map(_quote, columns)) + f" FROM {_quote(view)}"
+        return self.rows("SELECT " + ", ".join(map(quote, columns)) + f" FROM {quote(view)}"
                          + (f" WHERE {where}" if where else ""))
 
     @staticmethod
@@ -144,7 +144,7 @@ class PostgresTarget:
 
     def columns(self, view):
         return [row[0] for row in self._run(
-            f"SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('{_quote(view)}') AND attnum > 0 "
+            f"SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('{quote(view)}') AND attnum > 0 "
             "AND NOT attisdropped ORDER BY attnum")]
 
     def tables(self):
@@ -154,7 +154,7 @@ class PostgresTarget:
         connection = psycopg2.connect(self.dsn)
         connection.autocommit = True
         try:
-            return _select(connection, ".".join(map(_quote, view.split("."))), map(_quote, columns), where)
+            return _select(connection, ".".join(map(quote, view.split("."))), map(quote, columns), where)
         finally:
             connection.close()
 

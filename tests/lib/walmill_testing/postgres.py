@@ -83,6 +83,12 @@ class Cluster:
                        "--locale=C", "-N"]),
             check=True, cwd=self.folder, stdout=subprocess.DEVNULL)
 
+    def begin_at(self, segment, oid):
+        """Before the first start: the WAL begins with this segment, new objects get numbers from oid on."""
+        subprocess.run(_as_owner([bindir() / "pg_resetwal", "-l", segment, "-o", str(oid), "-D", self.data]), check=True,
+                       cwd=self.folder, stdout=subprocess.DEVNULL)
+        return self
+
     def start(self):
         argv = [bindir() / "postgres", "-D", self.data]
         for name, value in self.settings.items():
