@@ -146,9 +146,15 @@ static int
 dial(bool over_tcp)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	/* A port that was used rests for a minute: each connection comes from another address of the loopback net. */
+	static uint32_t from = INADDR_LOOPBACK;
+	struct sockaddr_in in = { .sin_family = AF_INET };
 	int fd = socket(over_tcp ? AF_INET : AF_UNIX, SOCK_STREAM, 0);
 
 	if (over_tcp) {
+		from = from % (1U << 16) == 0 ? INADDR_LOOPBACK : from + 1;
+		in.sin_addr.s_addr = htonl(from);
+		require(bind(fd, (struct sockaddr *)&in, sizeof(in)) == 0);
 		require(connect(fd, (struct sockaddr *)&server.tcp, sizeof(server.tcp)) == 0);
 	} else {
 		snprintf(un.sun_path, sizeof(un.sun_path), "%s", server.socket);
