@@ -150,13 +150,14 @@ begin_again(struct worker *w, struct unit *u, const struct tableset *tables)
 static void
 step_over_gap(struct worker *w, struct unit *u, const struct tableset *tables)
 {
-	if (u->columns != NULL) {
+	if (u->columns != NULL)
 		wm_log(WM_LOG_WARNING, "table_was_out",
 		    "table %s.%s had been taken out of the publication: what changed meanwhile "
 		    "is not known, so view and rows under rule \"%s\" begin again",
 		    u->schema, u->name, u->rule->name);
+	/* A seed that broke off may have left rows which changes that are passed over now took away. */
+	if (u->columns != NULL || u->since != 0)
 		begin_again(w, u, tables);
-	}
 	if (u->state != UNIT_SEEDING || u->rule->mode != WM_MODE_UPSERT)
 		return;
 	u->since = tables->published;

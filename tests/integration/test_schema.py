@@ -232,6 +232,28 @@ def test_changes_of_before_a_gap_are_not_put_over_what_came_in_it(db, start):
     daemon.same("t")
 
 
+def test_gap_that_half_a_seed_has_met_already(db, daemon):
+    """Until every target reflects it a gap is found again, and later changes are passed over than before."""
+    make(db)
+    d = daemon("- {table: 'public.t*', batch: {rows: 1}}", sources={"shop": f"uri: {db.uri}\ndiscover: 1h"}).start()
+    d.same("t")
+    db.execute("CREATE TABLE t2 (id int PRIMARY KEY); INSERT INTO t2 SELECT generate_series(1, 3000)")
+    d.run("wait", "--timeout", "1", expect=None)        # looks at the catalog
+
+    def some():
+        try:
+            return len(d.rows("SELECT id FROM t2")) > 50
+        except sqlite3.OperationalError:
+            return False        # no such view yet
+
+    wait_until(some, "a part of it is seeded", 30)
+    d.sigkill()
+    assert len(d.rows("SELECT id FROM t2")) < 3000
+    db.execute("DELETE FROM t2 WHERE id < 100")
+    d.start()
+    d.same("t2")
+
+
 def test_enum_value_added(db, start):
     db.execute("CREATE TYPE mood AS ENUM ('good'); CREATE TABLE t (id int PRIMARY KEY, m mood); INSERT INTO t VALUES (1, 'good')")
     daemon = start(RULE)
