@@ -136,7 +136,7 @@ a_slot_lives_from_create_to_drop(void **state WM_UNUSED)
 	assert_false(info.exists);
 	run("CREATE TABLE s (id int); INSERT INTO s VALUES (1)");
 	assert_int_equal(
-	    wm_slot_create(rep, "wm_test_slot", NULL, NULL, &consistent, snapshot, sizeof(snapshot), &err),
+	    wm_slot_create(rep, "wm_test_slot", false, NULL, NULL, &consistent, snapshot, sizeof(snapshot), &err),
 	    WM_OK);
 	assert_true(consistent > 0);
 	run("INSERT INTO s VALUES (2)");
@@ -159,7 +159,7 @@ a_slot_lives_from_create_to_drop(void **state WM_UNUSED)
 	assert_int_equal(info.safe_wal_size, -1);
 
 	assert_int_equal(
-	    wm_slot_create(rep, "wm_test_slot", NULL, NULL, &consistent, snapshot, sizeof(snapshot), &err),
+	    wm_slot_create(rep, "wm_test_slot", false, NULL, NULL, &consistent, snapshot, sizeof(snapshot), &err),
 	    WM_FATAL);
 	assert_string_equal(err.code, "42710");
 	assert_string_equal(err.text,
