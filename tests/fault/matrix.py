@@ -47,7 +47,7 @@ class Matrix:
 
     def _about(self):
         verdicts = list(self.cells.values())
-        counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ("ok", "failed", "skipped") if v in verdicts)
+        counts = ", ".join(f"{verdicts.count(v)} cells {v}" for v in ("ok", "failed", "skipped") if v in verdicts)
         version = run_walmill("--version").stdout.strip()
         return f"Last run: {datetime.date.today()}, {version}, PostgreSQL {server_version()}: {counts}."
 
