@@ -74,6 +74,11 @@ enum wm_status wm_pg_identify(struct wm_pg *c, struct wm_pg_identity *ret, struc
 enum wm_status wm_pg_timeline_switch(struct wm_pg *c, uint32_t timeline, uint32_t ancestor, wm_lsn *ret_lsn,
     struct wm_error *err) WM_MUST_CHECK;
 enum wm_status wm_pg_current_lsn(struct wm_pg *c, wm_lsn *ret_lsn, struct wm_error *err) WM_MUST_CHECK;
+/*
+ * The same for one who waits until the stream is there: WAL that no commit waits for may stay in the server's memory
+ * for a quarter of a minute, and is not sent before, so it is given a reason to write it.
+ */
+enum wm_status wm_pg_current_lsn_to_wait_for(struct wm_pg *c, wm_lsn *ret_lsn, struct wm_error *err) WM_MUST_CHECK;
 
 /*
  * Writes a message into the WAL, outside of transactions, for those who decode it; *ret_lsn: where it ends, 0 when

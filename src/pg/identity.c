@@ -124,6 +124,22 @@ wm_pg_current_lsn(struct wm_pg *c, wm_lsn *ret_lsn, struct wm_error *err)
 }
 
 enum wm_status
+wm_pg_current_lsn_to_wait_for(struct wm_pg *c, wm_lsn *ret_lsn, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
+	enum wm_status status = wm_pg_current_lsn(c, ret_lsn, err);
+
+	if (status != WM_OK)
+		return status;
+	/* The end of a transaction that has an id is WAL which the server writes within a moment. */
+	return wm_pg_query(c,
+	    "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() "
+	    "AND pg_catalog.pg_current_wal_flush_lsn() < pg_catalog.pg_current_wal_insert_lsn() "
+	    "THEN pg_catalog.pg_current_xact_id() END",
+	    0, NULL, "could not have the server's WAL written", &res, err);
+}
+
+enum wm_status
 wm_pg_emit_message(struct wm_pg *c, const char *prefix, const char *text, wm_lsn *ret_lsn, struct wm_error *err)
 {
 	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;

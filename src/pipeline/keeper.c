@@ -306,7 +306,7 @@ prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
 	if (st == WM_OK && !known)
 		st = first_meeting(s, c, sql, &rec, &exported, err);
 	if (st == WM_OK)
-		st = wm_pg_current_lsn(sql, &now, err);
+		st = wm_pg_current_lsn_to_wait_for(sql, &now, err);
 	if (st == WM_OK)
 		st = source_settle_journal(s, &rec, known, err);
 	if (st != WM_OK) {

@@ -69,12 +69,7 @@ class Stage:
 
     def wait(self):
         """Until it is in step, or has died."""
-        self.flush()
         self.d.run("wait", "--timeout", "20", expect=None)
-
-    def flush(self):
-        """A commit: what stands in the WAL and is not flushed is sent, and waited for, only some 15 s later."""
-        self.db.execute("COMMENT ON TABLE m IS 'flushed'")
 
     def command(self, point, *words):
         """A command that may die, while no daemon runs."""
@@ -94,7 +89,6 @@ class Stage:
         if self.control is not None:
             self.control.write_text("")
         self.d.start(60)
-        self.flush()
 
     # ---- target and disk ----
 

@@ -354,6 +354,16 @@ def test_readers_do_not_hold_up_the_sqlite_target(db, daemon):
     d.sigterm()
 
 
+def test_wait_for_wal_that_no_commit_has_written(db, start):
+    """The server would write, and send, it some fifteen seconds later."""
+    db.execute(TABLE)
+    daemon = start("- table: public.t")
+    daemon.wait()
+    for _ in range(3):
+        db.execute("SELECT pg_logical_emit_message(false, 'somebody', 'lies in memory')")
+        daemon.run("wait", "--timeout", "5")
+
+
 def test_trap_11_idle_slot_moves_with_the_server(db, pg, start):
     """WAL of other databases and of tables that nobody follows must not pile up behind the slot."""
     db.execute(TABLE + "; CREATE TABLE not_followed (v text)")
