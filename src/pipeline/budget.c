@@ -86,7 +86,9 @@ budget_look(struct source *s, struct wm_pg *sql, struct wm_error *err)
 		return st;
 	exhausted_s = forecast(&s->budget, &w, now);
 	remember(&s->budget, &w, now);
-	tell(s, &w, exhausted_s);
+	/* Of one that is lost the guard tells. */
+	if (found && strcmp(w.status, "lost") != 0)
+		tell(s, &w, exhausted_s);
 	pthread_mutex_lock(&s->lock);
 	s->budget.shown = (struct wm_slot_status){ .wal_status = w.status, .retained = w.retained, .budget = w.budget,
 		.left = w.left, .exhausted_s = exhausted_s };
