@@ -8,6 +8,7 @@
  * more over TCP than whether the daemon lives.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,7 @@ start(void)
 	atexit(stop);
 }
 
+/* -1: libFuzzer's clock came in between. */
 static int
 dial(bool over_tcp)
 {
@@ -149,18 +151,23 @@ dial(bool over_tcp)
 	/* A port that was used rests for a minute: each connection comes from another address of the loopback net. */
 	static uint32_t from = INADDR_LOOPBACK;
 	struct sockaddr_in in = { .sin_family = AF_INET };
-	int fd = socket(over_tcp ? AF_INET : AF_UNIX, SOCK_STREAM, 0);
+	int fd = socket(over_tcp ? AF_INET : AF_UNIX, SOCK_STREAM, 0), rc;
 
 	if (over_tcp) {
 		from = from % (1U << 16) == 0 ? INADDR_LOOPBACK : from + 1;
 		in.sin_addr.s_addr = htonl(from);
 		require(bind(fd, (struct sockaddr *)&in, sizeof(in)) == 0);
-		require(connect(fd, (struct sockaddr *)&server.tcp, sizeof(server.tcp)) == 0);
+		rc = connect(fd, (struct sockaddr *)&server.tcp, sizeof(server.tcp));
 	} else {
 		snprintf(un.sun_path, sizeof(un.sun_path), "%s", server.socket);
-		require(connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0);
+		rc = connect(fd, (struct sockaddr *)&un, sizeof(un));
 	}
-	return fd;
+	if (rc == 0)
+		return fd;
+	perror("fuzz_http: connect");
+	require(errno == EINTR);
+	close(fd);
+	return -1;
 }
 
 int
@@ -179,6 +186,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (server.admin == NULL)
 		start();
 	fd = dial(over_tcp);
+	if (fd < 0)
+		return 0;
 	/* Cut short when the server has answered and closed. */
 	for (size_t sent = 0; sent < size && (n = send(fd, data + sent, size - sent, MSG_NOSIGNAL)) > 0;)
 		sent += (size_t)n;
