@@ -58,7 +58,10 @@ enum wm_status wm_pipeline_start(struct wm_pipeline *p, struct wm_error *err) WM
 int wm_pipeline_fd(const struct wm_pipeline *p);
 /* err: the reason of WM_PHASE_FAILED (status FATAL or OPERATOR). */
 enum wm_phase wm_pipeline_phase(struct wm_pipeline *p, struct wm_error *err);
-/* False when a thread has not shown life for two minutes that should, or a source is stalled: feed no watchdog. */
+/*
+ * False when a receiver has not shown life for two minutes, a worker (which may wait for its target) for an hour, or a
+ * source is stalled: feed no watchdog.
+ */
 bool wm_pipeline_alive(struct wm_pipeline *p);
 /* Commits what is whole, sends the last feedback, ends all threads. */
 void wm_pipeline_stop(struct wm_pipeline *p);

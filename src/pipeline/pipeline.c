@@ -17,6 +17,8 @@
 #include "walmill/strutil.h"
 
 #define ALIVE_FOR (120 * WM_SEC)
+/* By a target, where somebody may hold a lock for long: to start again would not help it, and disturb the others. */
+#define ANSWERED_IN (3600 * WM_SEC)
 #define WAIT_STEP (100 * WM_MSEC)
 
 void
@@ -434,7 +436,7 @@ wm_pipeline_alive(struct wm_pipeline *p)
 	}
 	for (size_t i = 0; i < p->nworkers; i++)
 		if (atomic_load(&p->workers[i]->state) == WORKER_OK && !p->workers[i]->first_session)
-			alive &= now - atomic_load(&p->workers[i]->alive) < ALIVE_FOR;
+			alive &= now - atomic_load(&p->workers[i]->alive) < ANSWERED_IN;
 	pthread_mutex_unlock(&p->lock);
 	return alive;
 }
