@@ -114,6 +114,7 @@ bookmark_unit(const struct unit *u)
 	cJSON_AddStringToObject(o, "numbers", u->numbers == NULL ? "" : u->numbers);
 	cJSON_AddNumberToObject(o, "last_number", u->last_number);
 	cJSON_AddBoolToObject(o, "renamed", u->renamed);
+	cJSON_AddBoolToObject(o, "column_list", u->column_list);
 	cJSON_AddBoolToObject(o, "grew", u->grew && !u->widening);
 	cJSON_AddStringToObject(o, "state", unit_states[u->state]);
 	add_lsn(o, "catchup", u->catchup);
@@ -187,6 +188,7 @@ bookmark_apply(struct worker *w, struct unit *u)
 	u->numbers = *get_text(o, "numbers") == '\0' ? NULL : strdup(get_text(o, "numbers"));
 	u->last_number = (uint16_t)get_number(o, "last_number");
 	u->renamed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "renamed"));
+	u->column_list = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "column_list"));
 	u->grew = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "grew"));
 	u->since = get_lsn(o, "since");
 	if ((uint32_t)get_number(o, "oid") != u->oid || strcmp(get_text(o, "fingerprint"), fingerprint) != 0) {

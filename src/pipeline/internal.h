@@ -261,7 +261,7 @@ struct unit {
 	double			 rows;		/* estimate */
 	_Atomic(enum unit_state) state;		/* seeders set it while the worker shows it */
 	bool			 listed;	/* in the current tableset */
-	bool			 column_list;	/* published with some of its columns only */
+	bool			 column_list;	/* published with some of its columns only, or was when the stream's rows were written */
 	bool			 resumed;	/* its seed broke off: the counters hold what was read twice */
 	bool			 reseed;	/* the view may hold rows of before */
 	bool			 empty_view;	/* truncate the view before the first batch */

@@ -316,10 +316,11 @@ units_refresh(struct worker *w, struct wm_error *err)
 		u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
 		u->listed = true;
 		u->rows = m->rows;
-		u->column_list = m->column_list;
+		if (m->column_list && !u->column_list)
+			u->column_list = u->dirty = w->bookmarks = true;
 		if (m->gap > atomic_load(&w->gaps_done) && m->refused == NULL)
 			step_over_gap(w, u, tables);
-		if (m->column_list)
+		if (u->column_list)
 			u->settle_xid = tables->xid;
 		if (u->strayed != 0 && tables->lsn >= u->strayed)
 			recover_strayed(w, u, tables);
@@ -377,6 +378,11 @@ check_columns(struct worker *w, const struct matched *m, const struct tableset *
 	st = wm_plan_compile(u->rule, m->rel, &env, &plan, err);
 	if (st == WM_OK && newest)
 		st = columns_follow(w, u, plan, err);
+	/* All that comes from here on was written after the list had gone. */
+	if (st == WM_OK && newest && u->column_list && !m->column_list) {
+		u->column_list = false;
+		u->dirty = true;
+	}
 	replaced = st == WM_OK && columns_replaced(u, m->rel, wm_plan_needed(plan));
 	/* The stream of before this look may have meant a dropped column by a name that another one has now. */
 	if (replaced || (u->older && m->rel->last_dropped != 0)) {

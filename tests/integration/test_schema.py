@@ -186,6 +186,22 @@ def test_add_column_beside_excluded_ones(db, start):
     assert "a" not in daemon.reader().columns("t")
 
 
+def test_column_added_under_a_list_that_has_gone_since(db, start, pg_version):
+    """Another rule wants all columns now; what was written before that lacks the new one nevertheless."""
+    if pg_version < 15:
+        pytest.skip("column lists are there from PostgreSQL 15 on")
+    make(db)
+    daemon = start("- {table: public.t, columns: {exclude: [a]}}")
+    daemon.same("t", columns=["id", "b"])
+    daemon.sigterm()
+    db.execute("ALTER TABLE t ADD c text")
+    db.execute("INSERT INTO t VALUES (6, 'hidden', 6, 'not published')")
+    daemon.write_rules("- {table: public.t, columns: {exclude: [a]}}\n- {table: public.t, name: all, view: whole}")
+    daemon.start()
+    daemon_sees(daemon, "t", columns=["id", "b", "c"])
+    daemon.same("t", view="whole")
+
+
 def test_kill_between_the_publication_mended_and_the_target_told(db, daemon, pg_version):
     """Once a table is published again nothing at the source shows that it was out."""
     if pg_version < 15:

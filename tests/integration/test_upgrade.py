@@ -6,11 +6,14 @@ import sqlite3
 
 import pytest
 from walmill_testing import Daemon, older, wait_until
+from walmill_testing.postgres import bindir
 
 
 @pytest.fixture
 def left(request):
     """A daemon, not yet started, over what a version left, its source's database, and what was recorded."""
+    if not (bindir() / "pg_resetwal").exists():
+        pytest.skip("this PostgreSQL comes without pg_resetwal")
     cluster, db = older.source()
     d = Daemon({"shop": db.uri}, older.TARGETS, older.RULES)
     d.source_db = db
