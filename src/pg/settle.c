@@ -45,8 +45,9 @@ timed_out(struct wm_pg *c, struct wm_error *err)
 {
 	static const char sql[] =
 	    "SELECT x.who, x.fix FROM ("
-	    "SELECT pg_catalog.age(a.backend_xid), pg_catalog.format('pid %s (role %I, database %I, %s, since %s)', "
-	    "a.pid, a.usename, a.datname, coalesce(a.state, 'running'), "
+	    "SELECT pg_catalog.age(a.backend_xid), pg_catalog.format('pid %s (%s, database %s, %s, since %s)', "
+	    "a.pid, coalesce('role ' || pg_catalog.quote_ident(a.usename), a.backend_type), "
+	    "coalesce(pg_catalog.quote_ident(a.datname), 'none'), coalesce(a.state, 'running'), "
 	    "pg_catalog.date_trunc('second', a.xact_start)), "
 	    "pg_catalog.format('SELECT pg_terminate_backend(%s)', a.pid) "
 	    "FROM pg_catalog.pg_stat_activity a "
