@@ -135,7 +135,7 @@ canary_watch(void *arg, wm_usec now)
 	pthread_mutex_lock(&s->lock);
 	if (s->canary.sent != 0 && s->canary.lsn != 0 && atomic_load(&s->shared.received) >= s->canary.lsn)
 		s->canary.sent = 0;
-	c = s->canary;
+	c = (struct canary){ .sent = s->canary.sent, .lsn = s->canary.lsn };
 	pthread_mutex_unlock(&s->lock);
 	due = later(c.sent, atomic_load(&s->shared.moved)) + s->config->canary_within;
 	if (c.sent == 0 || now < due) {
