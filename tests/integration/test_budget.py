@@ -28,7 +28,7 @@ def tight():
     cluster.destroy()
 
 
-def test_peers_12_a_slot_in_danger_is_told_early(tight, daemon):
+def test_trap_12_a_slot_in_danger_is_told_early(tight, daemon):
     tight.execute(TABLE)
     d = daemon("- table: public.t", sources={"shop": f"uri: {tight.uri}\ndiscover: 200ms"}, settings="journal: off").start()
     d.source_db = tight

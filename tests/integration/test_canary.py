@@ -40,7 +40,7 @@ def watched(db, daemon):
     return make
 
 
-def test_peers_17_a_frozen_walsender_is_a_stall(db, watched):
+def test_trap_17_a_frozen_walsender_is_a_stall(db, watched):
     d = watched()
     assert d.get("/readyz")[0] == d.get("/healthz")[0] == 200
     pid = db.slot()["active_pid"]

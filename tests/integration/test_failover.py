@@ -69,7 +69,7 @@ def load_until(database, stop):
     return False
 
 
-def test_peers_16_a_promoted_standby_has_the_slot(pair, daemon):
+def test_trap_16_a_promoted_standby_has_the_slot(pair, daemon):
     d = daemon("- table: public.t", sources={"shop": f"uri: {pair.uri}"}).start()
     d.source_db = pair.database
     d.same("t")

@@ -51,7 +51,7 @@ def seeded_again(d, times=1):
     wait_until(lambda: d.log().count(" slot_replaced:") == times, "the seed has ended, and it is said", 60)
 
 
-def test_peers_12_dropped_while_it_was_down(db, seeding):
+def test_dropped_while_it_was_down(db, seeding):
     d = seeding()
     d.sigterm()
     safe = db.slot()["confirmed_flush_lsn"]
@@ -70,7 +70,7 @@ def test_peers_12_dropped_while_it_was_down(db, seeding):
     d.sigterm()
 
 
-def test_peers_12_dropped_while_it_runs(db, seeding):
+def test_dropped_while_it_runs(db, seeding):
     d = seeding()
     pid = d.process.pid
     for times in (1, 2):
@@ -82,7 +82,7 @@ def test_peers_12_dropped_while_it_runs(db, seeding):
     d.sigterm()
 
 
-def test_peers_12_invalidated_by_the_server(seeding):
+def test_trap_12_invalidated_by_the_server(seeding):
     cluster = Cluster(max_slot_wal_keep_size="1MB", max_wal_size="32MB", min_wal_size="32MB").start()
     db = cluster.create_database()
     try:
@@ -109,7 +109,7 @@ def test_peers_12_invalidated_by_the_server(seeding):
         cluster.destroy()
 
 
-def test_peers_12_lost_again_before_the_seed_has_ended(db, other_pg, daemon):
+def test_trap_12_lost_again_before_the_seed_has_ended(db, other_pg, daemon):
     """Or it would go round for ever."""
     database = other_pg.create_database()
     try:
@@ -143,7 +143,7 @@ def test_peers_12_lost_again_before_the_seed_has_ended(db, other_pg, daemon):
 
 
 @pytest.mark.parametrize("moment", ["slot_lost:", "slot_created:", "target_of_older_slot:", "seeded:", "slot_replaced:", None])
-def test_peers_12_killed_in_the_middle(db, seeding, moment):
+def test_killed_in_the_middle(db, seeding, moment):
     d = seeding()
     d.sigterm()
     db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
