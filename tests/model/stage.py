@@ -157,14 +157,19 @@ class Stage:
         if self._answers():
             self.daemon.sigterm()
 
+    def _ask(self, word, rule):
+        """A reload may have the worker that is asked end just then."""
+        wait_until(lambda: "try again" not in self.daemon.run(word, rule, expect=None).stderr, f"{word} {rule} is answered")
+        self.daemon.run(word, rule)
+
     def do_pause(self, rule):
         if self._in_force(rule):
-            self.daemon.run("pause", rule)
+            self._ask("pause", rule)
             self.paused.add(rule)
 
     def do_resume(self, rule):
         if self._in_force(rule):
-            self.daemon.run("resume", rule)
+            self._ask("resume", rule)
             self.paused.discard(rule)
 
     def do_wait(self):
