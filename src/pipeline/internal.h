@@ -287,6 +287,7 @@ struct unit {
 	struct leaf_progress	*seen;
 	uint64_t		 read, written, filtered, dead;	/* rows of the seed; written: the target took them */
 	pthread_mutex_t		 lock;		/* state, leaves and counters while seeders run */
+	pthread_mutex_t		 bookmarking;	/* held, before the other, until a seeder's bookmark is committed */
 };
 
 struct saved {			/* a unit's bookmark, or a view's, by name */

@@ -188,7 +188,6 @@ seeder_init(struct seeder *s, struct bulk *b, struct wm_error *err)
 		s->opened = &s->own_opened;
 		s->own_opened = 1;
 		s->instance_lock = NULL;
-		s->bookmark_lock = &b->lock;
 	}
 	return st;
 }

@@ -115,9 +115,8 @@ finish_range(struct seeder *s, struct leaf_progress *leaf, uint32_t to, struct w
 	struct leaf_progress before = *leaf;
 	enum wm_status st;
 
-	/* Another seeder's bookmark of this unit must not be overtaken by an older one. */
-	if (s->bookmark_lock != NULL)
-		pthread_mutex_lock(s->bookmark_lock);
+	/* Another seeder's bookmark of this unit must not be overtaken by an older one; other units' need not wait. */
+	pthread_mutex_lock(&s->unit->bookmarking);
 	pthread_mutex_lock(&s->unit->lock);
 	leaf->next = to;
 	leaf->done = to == WM_SEED_TO_END;
@@ -131,8 +130,7 @@ finish_range(struct seeder *s, struct leaf_progress *leaf, uint32_t to, struct w
 		leaf->done = to == WM_SEED_TO_END;
 		pthread_mutex_unlock(&s->unit->lock);
 	}
-	if (s->bookmark_lock != NULL)
-		pthread_mutex_unlock(s->bookmark_lock);
+	pthread_mutex_unlock(&s->unit->bookmarking);
 	return st;
 }
 

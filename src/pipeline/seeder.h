@@ -27,7 +27,6 @@ struct seeder {
 	struct delivery		 delivery;
 	struct wm_target	*own;		/* a clone, or NULL: the worker's instance */
 	pthread_mutex_t		*instance_lock;	/* of an instance that seeders share, or NULL */
-	pthread_mutex_t		*bookmark_lock;	/* of seeders with instances of their own, or NULL */
 	const atomic_bool	*broken;	/* another seeder failed: stop; or NULL */
 	struct batcher		*batcher;
 	struct wm_plan		*plan;

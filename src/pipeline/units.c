@@ -16,6 +16,7 @@ unit_create(const struct wm_rule *rule, struct rule_stats *stats, const struct w
 	if (u == NULL)
 		return NULL;
 	pthread_mutex_init(&u->lock, NULL);
+	pthread_mutex_init(&u->bookmarking, NULL);
 	u->rule = rule;
 	u->stats = stats;
 	u->oid = rel->oid;
@@ -36,6 +37,7 @@ unit_destroy(struct unit *u)
 	if (u == NULL)
 		return;
 	pthread_mutex_destroy(&u->lock);
+	pthread_mutex_destroy(&u->bookmarking);
 	wm_relation_free(u->rel);
 	free(u->schema);
 	free(u->name);
