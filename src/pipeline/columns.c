@@ -44,6 +44,16 @@ is_gone(const char *entry)
 	return strncmp(strchr(entry, ':'), GONE, strlen(GONE)) == 0;
 }
 
+/* Whether other has a column whose name signature does not know, not even as that of one that is gone. */
+static bool
+lacks(const char *signature, const char *other)
+{
+	for (const char *p = other; *p != '\0'; p = strchr(p, ',') + 1)
+		if (!is_gone(p) && signature_find(signature, p, (size_t)(strchr(p, ':') - p)) == NULL)
+			return true;
+	return false;
+}
+
 char *
 columns_merge(const char *old, const char *now)
 {
@@ -83,12 +93,10 @@ needs_backfill(struct worker *w, struct unit *u, const struct wm_relation *rel, 
     struct wm_error *err)
 {
 	const char *old = u->columns;
-	bool vanished = u->column_list;
+	bool vanished = u->column_list || lacks(new, old);
 	bool joined = false, renamed = false;
 
 	*ret = false;
-	for (const char *p = old; *p != '\0'; p = strchr(p, ',') + 1)
-		vanished |= !is_gone(p) && signature_find(new, p, (size_t)(strchr(p, ':') - p)) == NULL;
 	for (const char *p = new; *p != '\0'; p = strchr(p, ',') + 1) {
 		size_t len = (size_t)(strchr(p, ':') - p), whole = (size_t)(strchr(p, ',') - p);
 		const char *was = signature_find(old, p, len);
@@ -115,16 +123,6 @@ needs_backfill(struct worker *w, struct unit *u, const struct wm_relation *rel, 
 	*ret |= renamed;
 	u->renamed |= renamed;
 	return WM_OK;
-}
-
-/* Whether a column has come that the view may not have yet. */
-static bool
-has_more(const char *old, const char *new)
-{
-	for (const char *p = new; *p != '\0'; p = strchr(p, ',') + 1)
-		if (signature_find(old, p, (size_t)(strchr(p, ':') - p)) == NULL)
-			return true;
-	return false;
 }
 
 /* How many columns of the last look do not bear the name any more that they had. */
@@ -246,7 +244,7 @@ columns_follow(struct worker *w, struct unit *u, const struct wm_plan *plan, str
 	st = unit_take_relation(u, rel, w->in_transaction ? w->at.commit_lsn : u->rel_lsn, err);
 	if (st != WM_OK)
 		return st;
-	u->grew |= u->columns == NULL || has_more(u->columns, listed);
+	u->grew |= u->columns == NULL || lacks(u->columns, listed);
 	free(u->columns);
 	u->columns = now;
 	now = NULL;

@@ -216,15 +216,6 @@ enum wm_status source_store_progress(void *arg, wm_lsn lsn, struct wm_error *err
 enum wm_status source_settle_journal(struct source *s, const struct wm_source_record *rec, bool known,
     struct wm_error *err);
 
-/* ---- guard.c ---- */
-
-/*
- * Is this server the one that record is about, and does its slot still hold what we need?  *ret_lost: all is well but
- * for the slot, which is gone or invalidated.
- */
-enum wm_status guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_record *record,
-    const char *source, bool *ret_lost, struct wm_error *err);
-
 /* ---- lost.c: `on_slot_lost: seed` ---- */
 
 /* Whether all may be seeded again by itself; false: err (why the slot is lost) says what an operator must do. */
@@ -234,6 +225,17 @@ enum wm_status lost_begin_again(struct source *s, struct wm_source_record *rec, 
     struct wm_error *err);
 /* The keeper's: notes when the seed after a loss has ended. */
 enum wm_status lost_look(struct source *s, struct wm_error *err);
+
+/* ---- guard.c ---- */
+
+/*
+ * Is this server the one that record is about, and does its slot still hold what we need?  *ret_lost: all is well but
+ * for the slot, which is gone or invalidated.
+ */
+enum wm_status guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_record *record,
+    const char *source, bool *ret_lost, struct wm_error *err);
+
+/* ---- discover.c ---- */
 
 /*
  * Matches rules and catalog, and puts the publication in step.  Tables that were outside it are gaps of the next
@@ -497,9 +499,9 @@ enum wm_status worker_sql_now(struct worker *w, struct wm_error *err);
 /* Whether a snapshot ("xmin:xmax:xip") sees every transaction that has been read. */
 bool worker_sees_all(const struct worker *w, const char *visible);
 bool worker_stopping(const struct worker *w);
-/* Sleeps until a moment (wm_clock_mono), w->changed, or stop. */
 /* What status shows of the target; err NULL with WORKER_OK. */
 void worker_set_error(struct worker *w, enum worker_state state, const struct wm_error *err);
+/* Sleeps until a moment (wm_clock_mono), w->changed, or stop. */
 void worker_rest(struct worker *w, wm_usec until);
 /* Recomputes the states that status shows for the rules of this worker. */
 void worker_show_rules(struct worker *w);

@@ -355,13 +355,15 @@ def test_readers_do_not_hold_up_the_sqlite_target(db, daemon):
 
 
 def test_wait_for_wal_that_no_commit_has_written(db, start):
-    """The server would write, and send, it some fifteen seconds later."""
+    """What an open transaction has written the server would write out, and pass, some fifteen seconds later."""
     db.execute(TABLE)
     daemon = start("- table: public.t")
     daemon.wait()
-    for _ in range(3):
-        db.execute("SELECT pg_logical_emit_message(false, 'somebody', 'lies in memory')")
-        daemon.run("wait", "--timeout", "5")
+    with db.connect(autocommit=False) as connection, connection.cursor() as cursor:
+        for i in range(3):
+            cursor.execute("INSERT INTO t VALUES (%s, 'not committed')", (1000 + i,))
+            daemon.run("wait", "--timeout", "5")
+        connection.rollback()
 
 
 def test_trap_11_idle_slot_moves_with_the_server(db, pg, start):
