@@ -433,8 +433,8 @@ check_checkpoint(struct worker *w, const cJSON *o, const struct wm_source_record
 		    ", which are not kept any more: it was put back to an older state; run `walmill teardown`, then start "
 		    "again to seed it anew",
 		    w->model->name, WM_LSN_ARGS(end), WM_LSN_ARGS(reached.stored));
-	/* What memory no longer has is on its way: the journal begins again, as soon as the source can be reached. */
-	if (passed < base && !w->await_restart)
+	/* What the source was not told to be safe it still has; and a reader may stand where no segment begins. */
+	if (passed < base && passed < rec->acked_lsn)
 		return wm_fail(err, WM_OPERATOR,
 		    "target \"%s\" stands at " WM_LSN_FMT
 		    ", but the journal of source \"%s\" begins at " WM_LSN_FMT

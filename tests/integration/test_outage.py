@@ -468,3 +468,23 @@ def test_source_and_target_go_together_without_a_journal(pg, db, dw, daemon):
         proxy.heal()
         d.same("t")
         d.sigterm()
+
+
+def test_target_cut_off_while_memory_begins_within_a_transaction(pg, db, dw, daemon):
+    """Without a journal memory may begin in the middle of what is applied: what follows is all there."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    with Proxy(pg.socket) as proxy:
+        d = daemon("- {table: public.t, batch: {rows: 50}}", targets={"dw": f"type: postgres\nuri: {dw.uri}"},
+                   sources={"shop": proxy.uri(db.name)}, settings="memory: 8MiB\njournal: off").start()
+        db.execute("INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 3000) i")
+        d.same("t")
+        locker = dw.connect(autocommit=False)
+        locker.cursor().execute("LOCK TABLE t")
+        since = proxy.bytes["down"]
+        db.execute("DO $$ BEGIN FOR i IN 3001..7000 LOOP INSERT INTO t VALUES (i, repeat('y', 500)); COMMIT; END LOOP; END $$")
+        wait_until(lambda: proxy.bytes["down"] > since + 2000000, "memory has more than the part that is applied")
+        dw.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                   " WHERE datname = current_database() AND application_name = 'walmill'")
+        locker.rollback()
+        d.same("t")
+        d.sigterm()
