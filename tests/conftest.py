@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from walmill_testing import Cluster, Daemon, program, run_walmill
 from walmill_testing.postgres import server_version
+from walmill_testing.zoho import Zoho
 
 
 def _cluster():
@@ -50,6 +51,20 @@ def dw(pg):
     if pg.server is None or pg.server.poll() is not None:
         pg.start()
     database.drop()
+
+
+@pytest.fixture(scope="session")
+def zoho_server():
+    with Zoho() as server:
+        yield server
+
+
+@pytest.fixture
+def zoho(zoho_server):
+    """A Zoho Analytics server as new; a mistake of its own fails the test."""
+    zoho_server.reset()
+    yield zoho_server
+    assert not zoho_server.state()["failures"]
 
 
 @pytest.fixture

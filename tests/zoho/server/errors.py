@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Error codes: the HTTP status that carries each and its constant name."""
+
+STATUS = {8535: 401, 7301: 403, 8023: 403, 8088: 403, 8138: 403, 7103: 404, 7104: 404, 8120: 404, 8137: 404,
+          8241: 409, 7005: 500}
+
+# The codes whose HTTP status nobody has verified.
+QUOTA = (6001, 6043, 6044, 6045)
+
+NAMES = {
+    6001: "ROW_LIMIT_EXCEEDED", 6043: "DAILY_API_LIMIT_EXCEEDED", 6044: "API_LIMIT_EXCEEDED",
+    6045: "API_FREQUENCY_EXCEEDED", 7005: "INTERNAL_ERROR", 7092: "TABLE_LOCKED_BY_IMPORT",
+    7103: "WORKSPACE_NOT_FOUND", 7104: "VIEW_NOT_FOUND", 7107: "COLUMN_NOT_PRESENT", 7111: "TABLE_ALREADY_EXISTS",
+    7126: "INVALID_TABLE_NAME", 7127: "INVALID_COLUMN_NAME", 7128: "DUPLICATE_COLUMN", 7137: "NOT_A_TABLE",
+    7144: "FOLDER_NOT_PRESENT", 7146: "INVALID_DATA_TYPE", 7157: "COLUMN_ALREADY_EXISTS", 7164: "SYSTEM_TABLE",
+    7165: "SNAPSHOT_TABLE", 7203: "EMPTY_FILE", 7208: "TOO_MANY_FIELDS", 7232: "IMPORT_ABORTED",
+    7248: "FILE_NOT_PARSEABLE", 7301: "SECURITY_NOT_PERMITTED", 7319: "VIEW_NOT_IN_WORKSPACE",
+    7327: "CRITERIA_VALUE_NOT_CONVERTIBLE", 7330: "CRITERIA_UNKNOWN_COLUMN", 7331: "CRITERIA_SYNTAX",
+    7332: "CRITERIA_UNKNOWN_TABLE", 7333: "CRITERIA_AGGREGATE", 7336: "BATCH_LIMIT_EXCEEDED",
+    7337: "BATCH_IMPORT_CLOSED", 7338: "BATCH_KEY_UNKNOWN", 7340: "BATCH_KEY_OF_ANOTHER_TABLE",
+    7397: "METADATA_NOT_A_TABLE", 7405: "ROW_CHANGES_OFF", 7439: "IMPORT_NOT_A_TABLE", 7478: "TOO_MANY_COLUMNS",
+    7507: "VALUE_NOT_CONVERTIBLE", 7512: "INVALID_DATE_FORMAT", 7515: "LOOKUP_VALUE_NOT_PRESENT",
+    8016: "NO_COLUMN_MATCHED", 8046: "SELECTED_COLUMN_NOT_IN_FILE", 8062: "ADD_ROW_REQUEST_STILL_IN_PROGRESS",
+    8079: "MANDATORY_KEY_MISSING", 8080: "INVALID_CONFIG", 8083: "ORGID_NOT_PRESENT",
+    8119: "INVALID_IMPORT_TYPE", 8125: "CALLBACK_MALFORMED", 8126: "CALLBACK_UNREACHABLE",
+    8127: "CALLBACK_PRIVATE", 8130: "CRITERIA_OR_ALL_ROWS", 8131: "CRITERIA_OR_ALL_ROWS",
+    8133: "EXPORT_NOT_ALLOWED", 8134: "IMPORT_JOBS_LIMIT", 8137: "JOB_NOT_FOUND", 8138: "JOB_NOT_YOURS",
+    8139: "DATA_TOO_LONG", 8148: "SEPARATORS_EQUAL", 8149: "SEPARATORS_INCOMPLETE", 8173: "TOO_MANY_COLUMNS_ADDED",
+    8504: "MANDATORY_PARAMETER_MISSING", 8507: "CONFIG_TOO_LONG", 8516: "INVALID_VALUE_TYPE",
+    8535: "INVALID_OAUTHTOKEN", 101021: "STREAM_TABLE",
+}
+
+
+class ZohoError(Exception):
+    """A failure that the client is told in the envelope."""
+
+    def __init__(self, code, message, status=None):
+        super().__init__(f"{code} {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+    def http_status(self, settings):
+        if self.status is not None:
+            return self.status
+        return settings.quota_status if self.code in QUOTA else STATUS.get(self.code, 400)
+
+    def envelope(self):
+        return {"status": "failure", "summary": NAMES.get(self.code, f"ERROR_{self.code}"),
+                "data": {"errorCode": self.code, "errorMessage": self.message}}
