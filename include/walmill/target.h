@@ -25,10 +25,12 @@
 #ifndef WM_TARGET_H
 #define WM_TARGET_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "walmill/bookmark.h"
+#include "walmill/clock.h"
 #include "walmill/diag.h"
 #include "walmill/error.h"
 #include "walmill/model.h"
@@ -52,6 +54,14 @@ enum wm_found {			/* of a view, before it was ensured */
 	WM_FOUND_SOME,		/* columns were missing: its rows have no value in those */
 	WM_FOUND_ALL,
 };
+
+struct wm_fact {		/* a number that a target has to tell, for status and metrics */
+	const char	*name;		/* "units_left"; stays */
+	double		 value;
+	const char	*help;		/* one line */
+	bool		 counter;	/* only ever grows, from the start of the process */
+};
+#define WM_FACTS_MAX 24
 
 struct wm_target_ops {
 	const char		*type;		/* the word after "type:" */
@@ -96,12 +106,33 @@ struct wm_target_ops {
 	 */
 	enum wm_status (*preflight)(struct wm_target *t, const struct wm_view *view, struct wm_diags *findings,
 	    struct wm_error *err);
+	/*
+	 * For how long changes are to gather before they are written, where each call has its price; asked before each
+	 * write.  NULL: an idle stream writes at once.
+	 */
+	wm_usec (*pace)(struct wm_target *t);
+	/*
+	 * Fills at most max facts and returns how many.  Called on the model of an instance that runs, which is never
+	 * opened, from any thread.  NULL: none.
+	 */
+	size_t (*facts)(const struct wm_target *t, struct wm_fact *ret, size_t max);
+};
+
+/*
+ * Who runs an instance.  A call that waits (for its turn, for a job at the other side) does so through rest, which
+ * shows that the thread lives and ends early, with false, when the instance is to stop; the call returns WM_RETRY then.
+ */
+struct wm_target_host {
+	bool			(*rest)(void *arg, wm_usec usec);
+	void			*arg;
+	const atomic_bool	*stop;
 };
 
 /* Embedded first in each back-end's struct; filled by wm_target_create. */
 struct wm_target {
 	const struct wm_target_ops	*ops;
 	char				*name;	/* of the targets: section */
+	const struct wm_target_host	*host;	/* set before open; NULL: nobody to ask (check, tests) */
 };
 
 /* The registered back-ends, NULL-terminated; defined in src/cli/targets.c (and by tests). */
@@ -116,6 +147,8 @@ enum wm_status wm_target_clone(const struct wm_target *model, struct wm_target *
 /* An instance with defaults only; the caller fills options by ops->options. */
 enum wm_status wm_target_create(const struct wm_target_ops *ops, const char *name, struct wm_target **ret,
     struct wm_error *err);
+/* Sleeps as the host says; false: the instance is to stop. */
+bool wm_target_rest(struct wm_target *t, wm_usec usec);
 void wm_target_destroy(struct wm_target *t);		/* closes; NULL is a no-op */
 /*
  * What a target URI of `sync --target` or `init --target` names: fills the option of a new

@@ -395,6 +395,14 @@ begin(struct worker *w, const struct wm_message *m)
 		atomic_store_explicit(&w->behind_since, m->time, memory_order_relaxed);
 }
 
+wm_usec
+apply_due(struct worker *w)
+{
+	wm_usec pace = w->target->ops->pace == NULL ? 0 : w->target->ops->pace(w->target);
+
+	return w->gather_since + (pace > w->interval ? pace : w->interval);
+}
+
 /* The transaction is whole; whether it is committed now or gathers with the next is up to the load. */
 static enum wm_status
 commit(struct worker *w, const struct wm_message *m, struct wm_error *err)
@@ -406,7 +414,7 @@ commit(struct worker *w, const struct wm_message *m, struct wm_error *err)
 		w->waiting[w->nwaiting++] = w->commit_time;
 	if (w->uncommitted || m->end_lsn <= w->commit_upto)
 		return apply_commit(w, err);
-	return w->pending && wm_clock_mono() - w->gather_since >= w->interval ? apply_commit(w, err) : WM_OK;
+	return w->pending && wm_clock_mono() >= apply_due(w) ? apply_commit(w, err) : WM_OK;
 }
 
 enum wm_status

@@ -382,6 +382,8 @@ struct worker {
 	atomic_bool		 stop;
 	atomic_bool		 commands;	/* something in `wanted` */
 
+	struct wm_target_host	 host;		/* of every instance that works for it */
+
 	/* the thread's own */
 	struct wm_target	*target;
 	struct wm_journal_reader *reader;
@@ -424,6 +426,7 @@ struct worker {
 	/* shared */
 	atomic_int		 state;		/* enum worker_state */
 	atomic_uint_fast64_t	 commit_lsn, end_lsn;	/* applied */
+	atomic_uint_fast64_t	 awaited;	/* somebody waits until the target has come here */
 	atomic_uint_fast64_t	 stored_lsn;	/* end of what the target's own checkpoint covers */
 	atomic_uint_fast64_t	 gaps_done;	/* tables_version whose gaps the target's bookmarks reflect */
 	atomic_uint_fast64_t	 rows_written, batches, retries;
@@ -566,6 +569,8 @@ enum wm_status apply_message(struct worker *w, const struct wm_message *m, struc
 enum wm_status apply_flush(struct worker *w, struct wm_error *err);
 /* Commits at the last boundary, with bookmarks; only outside a source transaction. */
 enum wm_status apply_commit(struct worker *w, struct wm_error *err);
+/* When what is pending is to be committed (wm_clock_mono). */
+wm_usec apply_due(struct worker *w);
 /* How far the source may be told: the slowest of the stream and the rules that hold. */
 void report_position(struct worker *w);
 /* Forgets everything since the last commit. */

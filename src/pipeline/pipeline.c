@@ -472,6 +472,16 @@ look_before(struct source *s, wm_lsn lsn)
 	return version;
 }
 
+/* What gathers for the target's sake is written now. */
+static void
+await_position(struct worker *w, wm_lsn lsn)
+{
+	if (atomic_load(&w->awaited) >= lsn)
+		return;
+	atomic_store(&w->awaited, lsn);
+	wm_journal_wake(w->reader);
+}
+
 /* WM_RETRY: not there yet; the lock is held. */
 static enum wm_status
 have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *err)
@@ -492,12 +502,14 @@ have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *er
 				continue;
 			if (worker_failed(w, err))
 				return WM_FATAL;
-			if (atomic_load(&w->end_lsn) < positions[i])
+			if (atomic_load(&w->end_lsn) < positions[i]) {
+				await_position(w, positions[i]);
 				return wm_fail(err, WM_RETRY,
 				    "target \"%s\" is at " WM_LSN_FMT
 				    ", source \"%s\" was at " WM_LSN_FMT,
 				    w->model->name, WM_LSN_ARGS(atomic_load(&w->end_lsn)),
 				    s->config->name, WM_LSN_ARGS(positions[i]));
+			}
 			/* Before the next question: what the catalog shows may begin a seed. */
 			if (atomic_load(&w->looked) < look_before(s, positions[i]))
 				return wm_fail(err, WM_RETRY,

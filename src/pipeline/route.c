@@ -274,7 +274,8 @@ route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err)
 		return unit_stops(w, u, err);
 	if (st != WM_OK)
 		return st;
-	rp->ensured = w->uncommitted = true;
+	rp->ensured = true;
+	w->uncommitted |= (w->target->ops->caps & WM_TARGET_TRANSACTIONAL) != 0;
 	seed_what_is_gone(w, rp, found);
 	if (u->grew)
 		u->widening = w->widening = u->dirty = w->bookmarks = true;

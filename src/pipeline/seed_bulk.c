@@ -182,8 +182,10 @@ seeder_init(struct seeder *s, struct bulk *b, struct wm_error *err)
 		return st;
 	if ((b->w->target->ops->caps & WM_TARGET_PARALLEL) != 0) {
 		st = wm_target_clone(b->w->model, &s->own, err);
-		if (st == WM_OK)
+		if (st == WM_OK) {
+			s->own->host = &b->w->host;
 			st = s->own->ops->open(s->own, err);
+		}
 		s->delivery.target = s->own;
 		s->opened = &s->own_opened;
 		s->own_opened = 1;

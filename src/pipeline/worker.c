@@ -40,6 +40,21 @@ worker_rest(struct worker *w, wm_usec until)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* For a target that waits: until the time is over, not just until somebody wants something of the worker. */
+static bool
+host_rest(void *arg, wm_usec usec)
+{
+	struct worker *w = arg;
+	wm_usec until = wm_clock_mono() + usec;
+
+	while (!worker_stopping(w) && wm_clock_mono() < until) {
+		wm_usec step = wm_clock_mono() + IDLE_WAIT;
+
+		worker_rest(w, step < until ? step : until);
+	}
+	return !worker_stopping(w);
+}
+
 void
 worker_set_error(struct worker *w, enum worker_state state, const struct wm_error *err)
 {
@@ -245,6 +260,24 @@ may_advance(const struct worker *w)
 	return may;
 }
 
+/*
+ * Where each write has its price, what waits goes on gathering: until it is due, unless somebody waits for it.  Waits
+ * for a moment itself.
+ */
+static bool
+may_gather(struct worker *w)
+{
+	wm_usec left = w->target->ops->pace == NULL || !w->pending || w->uncommitted ? 0 :
+	    apply_due(w) - wm_clock_mono();
+	wm_lsn awaited = atomic_load(&w->awaited);
+
+	if (left <= 0 || w->p->once || (awaited > atomic_load(&w->end_lsn) && awaited <= w->boundary_end) ||
+	    !atomic_load(&w->settled) || journal_full(w))
+		return false;
+	(void)wm_journal_wait(w->reader, left < IDLE_WAIT ? left : IDLE_WAIT);
+	return true;
+}
+
 /* Nothing to read now. */
 static enum wm_status
 idle(struct worker *w, struct wm_error *err)
@@ -260,9 +293,11 @@ idle(struct worker *w, struct wm_error *err)
 			part_from_open(w);
 			return WM_OK;
 		}
-		/* Its rest may need the room that its beginning takes. */
-		return apply_flush(w, err);
+		/* Its rest may need the room that its beginning takes; where writes have a price only then. */
+		return w->target->ops->pace == NULL || journal_full(w) ? apply_flush(w, err) : WM_OK;
 	}
+	if (may_gather(w))
+		return WM_OK;
 	st = apply_commit(w, err);
 	if (st != WM_OK)
 		return st;
@@ -531,6 +566,8 @@ worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *m
 		worker_destroy(w);
 		return st;
 	}
+	w->host = (struct wm_target_host){ .rest = host_rest, .arg = w, .stop = &w->stop };
+	w->target->host = &w->host;
 	w->delivery.target = w->target;
 	*ret = w;
 	return WM_OK;

@@ -7,9 +7,11 @@
 #include "walmill/target.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "walmill/buf.h"
 #include "walmill/config.h"
@@ -89,6 +91,18 @@ wm_target_clone(const struct wm_target *model, struct wm_target **ret, struct wm
 	}
 	*ret = t;
 	return WM_OK;
+}
+
+bool
+wm_target_rest(struct wm_target *t, wm_usec usec)
+{
+	struct timespec ts = { .tv_sec = usec / WM_SEC, .tv_nsec = usec % WM_SEC * 1000 };
+
+	if (t->host != NULL)
+		return t->host->rest(t->host->arg, usec);
+	while (nanosleep(&ts, &ts) != 0 && errno == EINTR)
+		;
+	return true;
 }
 
 void
