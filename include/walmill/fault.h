@@ -82,6 +82,7 @@
 	X(postgres_written, "postgres: rows are written, not committed") \
 	X(postgres_commit_before, "postgres: bookmarks and COMMIT are to be sent") \
 	X(postgres_committed, "postgres: rows and bookmarks are committed") \
+	X(zoho_view_written, "zoho_analytics: a view's part of a batch is written") \
 	/* src/pipeline: between the steps */ \
 	X(apply_before, "letters and receipts are ready, the target's commit comes next") \
 	X(apply_committed, "the target has committed, letters that are void are still there") \

@@ -11,5 +11,6 @@
 
 extern const struct wm_target_ops wm_target_postgres_ops;
 extern const struct wm_target_ops wm_target_sqlite_ops;
+extern const struct wm_target_ops wm_target_zoho_analytics_ops;
 
 #endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * import.c - many rows at once, as CSV: at once when they are few enough, by a job when they are more.
+ *
+ * Always UPDATEADD on the key, or TRUNCATEADD for a view that is replaced: both end in the same rows when they are
+ * sent twice.  An import counts only when every number in its answer says so.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "csv.h"
+#include "walmill/strutil.h"
+#include "zoho.h"
+
+#define JOB_FIRST_LOOK (500 * WM_MSEC)
+#define JOB_MAX (2 * 3600 * WM_SEC)
+
+enum { JOB_QUEUED = 1001, JOB_RUNS = 1002, JOB_FAILED = 1003, JOB_DONE = 1004 };
+
+/* Rows on their way. */
+struct load {
+	struct wm_zoho_sink	*s;
+	struct wm_zoho_csv	 csv;
+	size_t			*rows;		/* index of the row of each line behind the header */
+	size_t			 n;
+	bool			 replace;
+};
+
+static void
+load_free(struct load *l)
+{
+	wm_zoho_csv_free(&l->csv);
+	free(l->rows);
+}
+
+/* ---- CONFIG ---- */
+
+static void
+add_formats(const struct wm_zoho_sink *s, cJSON *o, const char *name, enum wm_zoho_type type, const char *format)
+{
+	cJSON *list = NULL;
+
+	for (unsigned i = 0; i < s->view->ncolumns; i++) {
+		if (s->columns[i]->type != type)
+			continue;
+		if (list == NULL)
+			list = cJSON_AddObjectToObject(o, name);
+		cJSON_AddStringToObject(list, s->columns[i]->name, format);
+	}
+}
+
+static char *
+make_config(const struct load *l)
+{
+	const struct wm_zoho_sink *s = l->s;
+	const char comment[2] = { wm_zoho_csv_comment(&l->csv), '\0' };
+	cJSON *o = cJSON_CreateObject(), *keys;
+	char *text;
+
+	cJSON_AddStringToObject(o, "importType", l->replace ? "TRUNCATEADD" : "UPDATEADD");
+	cJSON_AddStringToObject(o, "fileType", "CSV");
+	cJSON_AddBoolToObject(o, "autoIdentify", false);
+	cJSON_AddNumberToObject(o, "delimiter", 0);
+	cJSON_AddNumberToObject(o, "quoted", 2);
+	cJSON_AddStringToObject(o, "commentChar", comment);
+	cJSON_AddNumberToObject(o, "thousandSeparator", 4);
+	cJSON_AddNumberToObject(o, "decimalSeparator", 0);
+	cJSON_AddStringToObject(o, "dateFormat", "yyyy-MM-dd HH:mm:ss");
+	add_formats(s, o, "columnDateFormat", WM_ZOHO_DATE_AS_DATE, "yyyy-MM-dd");
+	add_formats(s, o, "columnTimeFormat", WM_ZOHO_TIME, "HH:mm:ss");
+	cJSON_AddStringToObject(o, "onError", "ABORT");
+	keys = l->replace ? NULL : cJSON_AddArrayToObject(o, "matchingColumns");
+	for (unsigned i = 0; keys != NULL && i < s->view->nkeys; i++)
+		cJSON_AddItemToArray(keys, cJSON_CreateString(s->key_names[i]));
+	text = cJSON_PrintUnformatted(o);
+	cJSON_Delete(o);
+	return text;
+}
+
+/* ---- what came of it ---- */
+
+/*
+ * The row that a refused import names: "[Line: 6 ...".  Only a hint, for the pipeline tries the parts around it: it
+ * saves imports that a search by halves would pay for.  Lines are not rows where values hold line feeds.
+ */
+static size_t
+named_row(const struct load *l, const char *message)
+{
+	static const char mark[] = "Line:";
+	const char *p = strstr(message, mark);
+	char digits[12];
+	int64_t line;
+	size_t n;
+
+	if (p == NULL || l->csv.breaks)
+		return WM_BAD_UNKNOWN;
+	p += strlen(mark);
+	p += strspn(p, " ");
+	n = strspn(p, "0123456789");
+	(void)snprintf(digits, sizeof(digits), "%.*s", n < sizeof(digits) ? (int)n : 0, p);
+	if (!wm_parse_i64(digits, &line) || line < 2 || (size_t)line - 2 >= l->n)
+		return WM_BAD_UNKNOWN;
+	return l->rows[line - 2];
+}
+
+/* A column that an import has passed over has gone from the table. */
+static bool
+took_all_columns(const struct wm_zoho_sink *s, const cJSON *data)
+{
+	const cJSON *details = cJSON_GetObjectItemCaseSensitive(data, "columnDetails");
+
+	for (unsigned i = 0; details != NULL && i < s->view->ncolumns; i++)
+		if (cJSON_GetObjectItem(details, s->columns[i]->name) == NULL)
+			return false;
+	return true;
+}
+
+/* data holds importSummary, columnDetails, importErrors. */
+static enum wm_status
+judge(struct load *l, const cJSON *data, double units, struct wm_error *err)
+{
+	struct wm_zoho_sink *s = l->s;
+	struct wm_zoho_import i;
+
+	s->units += units;
+	wm_zoho_import_parse(data, &i);
+	if (!took_all_columns(s, data)) {
+		wm_zoho_view_forget(s->to);
+		return wm_fail(err, WM_RETRY,
+		    "target \"%s\": view \"%s\": a column is not there any more", s->z->base.name,
+		    s->view->name);
+	}
+	if (wm_zoho_import_complete(&i, l->n)) {
+		s->rows += l->n;
+		return WM_OK;
+	}
+	if (l->n == 1)
+		s->bad = l->rows[0];
+	return wm_fail_code(err, WM_REJECT, "zoho:import",
+	    "target \"%s\": view \"%s\": %zu rows were sent; Zoho read %lld, "
+	    "stored %lld and has %lld warnings%s%s",
+	    s->z->base.name, s->view->name, l->n, (long long)i.total, (long long)i.stored,
+	    (long long)i.warnings, i.errors[0] != '\0' ? ": " : "", i.errors);
+}
+
+static enum wm_status
+refused(struct load *l, const struct wm_zoho_answer *a, struct wm_error *err)
+{
+	if (a->trouble == WM_ZOHO_ROWS)
+		l->s->bad = l->n == 1 ? l->rows[0] : named_row(l, a->message);
+	return wm_zoho_sink_fail(l->s, a, "could not import rows", err);
+}
+
+/* ---- jobs ---- */
+
+static enum wm_status
+look_at_job(struct load *l, const char *job, struct wm_zoho_answer *ret, int64_t *ret_code, struct wm_error *err)
+{
+	struct wm_zoho *z = l->s->z;
+	WM_AUTO(wm_freep) char *path = wm_asprintf("/bulk/workspaces/%s/importjobs/%s", z->account->workspace, job);
+	const struct wm_zoho_call call = { .what = "could not ask for an import job", .method = "GET",
+		.class = WM_ZOHO_BULK, .path = path, .free = true };
+	enum wm_status st = path == NULL ? wm_oom(err, "a request") : wm_zoho_call(z, &call, ret, err);
+
+	if (st != WM_OK)
+		return st;
+	if (ret->trouble != WM_ZOHO_FINE)
+		return wm_zoho_sink_fail(l->s, ret, call.what, err);
+	*ret_code = wm_zoho_number(ret->data, "jobCode", 0);
+	return WM_OK;
+}
+
+/* A job that has failed, or that Zoho does not know any more. */
+static enum wm_status
+job_ended(struct load *l, const cJSON *data, int64_t code, struct wm_error *err)
+{
+	const cJSON *info = cJSON_GetObjectItemCaseSensitive(data, "jobInfo");
+	struct wm_zoho_answer why = { .http = 400, .code = (int)wm_zoho_number(info, "errorCode", 0) };
+
+	if (code != JOB_FAILED || why.code == 0)
+		return wm_fail(err, WM_RETRY,
+		    "target \"%s\": view \"%s\": what became of an import job is not known (job code "
+		    "%lld %s); its rows are sent again",
+		    l->s->z->base.name, l->s->view->name, (long long)code,
+		    wm_zoho_text(data, "jobStatus"));
+	why.trouble = wm_zoho_trouble_of(why.code, why.http);
+	(void)snprintf(why.message, sizeof(why.message), "%s", wm_zoho_text(info, "errorMessage"));
+	return refused(l, &why, err);
+}
+
+static enum wm_status
+wait_for_job(struct load *l, const char *job, double units, struct wm_error *err)
+{
+	struct wm_zoho *z = l->s->z;
+	wm_usec until = wm_clock_mono() + JOB_MAX, pause = JOB_FIRST_LOOK;
+
+	while (wm_clock_mono() < until) {
+		WM_AUTO(wm_zoho_answer_free) struct wm_zoho_answer a = { 0 };
+		int64_t code = 0;
+		enum wm_status st = wm_zoho_rest(z, pause, err);
+
+		if (st == WM_OK)
+			st = look_at_job(l, job, &a, &code, err);
+		if (st != WM_OK)
+			return st;
+		if (code == JOB_DONE)
+			return judge(l, cJSON_GetObjectItemCaseSensitive(a.data, "jobInfo"), units, err);
+		if (code != JOB_QUEUED && code != JOB_RUNS)
+			return job_ended(l, a.data, code, err);
+		pause = pause * 2 < z->poll_interval ? pause * 2 : z->poll_interval;
+	}
+	return wm_fail(err, WM_RETRY,
+	    "target \"%s\": view \"%s\": import job %s has not ended in two hours; its rows are sent "
+	    "again",
+	    z->base.name, l->s->view->name, job);
+}
+
+/* ---- sending ---- */
+
+/* Whatever is in the CSV; empties it. */
+static enum wm_status
+send_load(struct load *l, struct wm_error *err)
+{
+	struct wm_zoho_sink *s = l->s;
+	struct wm_zoho *z = s->z;
+	bool job = l->csv.text.len > z->sync_max;
+	double price = l->replace ? z->price.replace : z->price.upsert;
+	WM_AUTO(wm_freep) char *config = make_config(l);
+	WM_AUTO(wm_freep) char *path = wm_asprintf("%s/workspaces/%s/views/%s/data", job ? "/bulk" : "",
+	    z->account->workspace, s->to->id);
+	WM_AUTO(wm_zoho_answer_free) struct wm_zoho_answer a = { 0 };
+	const struct wm_zoho_call call = { .what = "could not import rows", .method = "POST", .class = WM_ZOHO_BULK,
+		.path = path, .config = config, .csv = l->csv.text.data, .csv_len = l->csv.text.len,
+		.units = price * ceil((double)l->n / 1000), .timeout = z->import_timeout };
+	enum wm_status st;
+
+	if (config == NULL || path == NULL || l->csv.text.failed)
+		return wm_oom(err, "an import");
+	st = wm_zoho_call(z, &call, &a, err);
+	if (st != WM_OK)
+		return st;
+	if (a.trouble != WM_ZOHO_FINE)
+		return refused(l, &a, err);
+	st = job ? wait_for_job(l, wm_zoho_text(a.data, "jobId"), call.units, err) : judge(l, a.data, call.units, err);
+	wm_zoho_csv_reset(&l->csv);
+	l->n = 0;
+	l->replace = false;		/* what follows comes on top */
+	return st;
+}
+
+static void
+add_header(struct load *l)
+{
+	for (unsigned i = 0; i < l->s->view->ncolumns; i++)
+		wm_zoho_csv_field(&l->csv, l->s->columns[i]->name, strlen(l->s->columns[i]->name));
+	wm_zoho_csv_end(&l->csv);
+}
+
+static enum wm_status
+add_row(struct load *l, const struct wm_row *row, struct wm_error *err)
+{
+	for (unsigned i = 0; i < l->s->view->ncolumns; i++) {
+		struct wm_zoho_cell cell;
+		enum wm_status st = wm_zoho_sink_cell(l->s, i, &row->values[i], &cell, err);
+
+		if (st != WM_OK)
+			return st;
+		wm_zoho_csv_field(&l->csv, cell.data, cell.len);
+	}
+	wm_zoho_csv_end(&l->csv);
+	return WM_OK;
+}
+
+/* What a row adds to a file at most. */
+static size_t
+row_bytes(const struct wm_zoho_sink *s, const struct wm_row *row)
+{
+	size_t n = 16;
+
+	for (unsigned i = 0; i < s->view->ncolumns; i++)
+		n += 2 * (size_t)row->values[i].len + 160;
+	return n;
+}
+
+enum wm_status
+wm_zoho_import(struct wm_zoho_sink *s, const struct wm_row *rows, size_t n, bool replace, struct wm_error *err)
+{
+	WM_AUTO(load_free) struct load l = { .s = s, .replace = replace };
+	enum wm_status st = WM_OK;
+
+	wm_zoho_csv_init(&l.csv, s->z->job_max);
+	l.rows = calloc(n + 1, sizeof(*l.rows));
+	if (l.rows == NULL)
+		return wm_oom(err, "an import");
+	for (size_t i = 0; st == WM_OK && i < n; i++) {
+		size_t bytes = row_bytes(s, &rows[i]);
+
+		if (rows[i].op != WM_ROW_UPSERT)
+			continue;
+		if (l.n > 0 && l.csv.text.len + bytes > s->z->job_max)
+			st = send_load(&l, err);
+		if (st != WM_OK)
+			break;
+		if (l.n == 0)
+			add_header(&l);
+		st = add_row(&l, &rows[i], err);
+		if (st == WM_OK && l.csv.text.failed)
+			st = wm_fail(err, WM_REJECT,
+			    "view \"%s\": a row is larger than a file that Zoho takes",
+			    s->view->name);
+		if (st == WM_REJECT)
+			s->bad = i;
+		l.rows[l.n++] = i;
+	}
+	return st == WM_OK && l.n > 0 ? send_load(&l, err) : st;
+}

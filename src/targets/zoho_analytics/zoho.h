@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * zoho.h - what the parts of the zoho_analytics back-end share.
+ *
+ * An instance is one thread's way to Zoho.  What must be one for all instances of an organisation (the token, calls a
+ * minute, units a day, what is known of views) is an account: it belongs to the process, so that neither the seeders
+ * of a rule nor a second source make tokens of their own.
+ */
+#ifndef WM_ZOHO_H
+#define WM_ZOHO_H
+
+#include <pthread.h>
+
+#include "answer.h"
+#include "cell.h"
+#include "quota.h"
+#include "token.h"
+#include "walmill/diag.h"
+#include "walmill/http.h"
+#include "walmill/target.h"
+
+#define WM_ZOHO_CONFIG_MAX 90000	/* bytes of CONFIG: Zoho takes 100,000 characters */
+
+/* ---- views as Zoho has them ---- */
+
+struct wm_zoho_column {
+	char			*name;		/* as Zoho spells it */
+	enum wm_zoho_type	 type;		/* WM_ZOHO_UNKNOWN: some other */
+};
+
+struct wm_zoho_view {
+	char			*name;		/* as the rule has it: a name, or an id */
+	char			*id;		/* NULL: not looked up (any more) */
+	size_t			 ncolumns;
+	struct wm_zoho_column	*columns;
+	pthread_mutex_t		 writing;	/* an import locks the table: one writer at a time */
+	struct wm_zoho_view	*next;
+};
+
+/* ---- accounts ---- */
+
+struct wm_zoho_account {
+	char				*name;	/* what tells accounts apart; holds a hash of the refresh token */
+	struct wm_zoho_account		*next;
+	pthread_mutex_t			 token_lock;	/* one flight at a time */
+	struct wm_zoho_token		 token;
+	wm_usec				 keep_token;	/* mono: a new one was refused as well; none is made for that before */
+	pthread_mutex_t			 lock;	/* guards all below */
+	struct wm_zoho_quota		 quota;
+	wm_usec				 plan_read;	/* mono: when the plan was last asked for; 0 never */
+	char				*org, *workspace;	/* ids; NULL: not looked up yet */
+	struct wm_zoho_view		*views;	/* entries stay; id and columns change under `writing`, too */
+	struct wm_zoho_converted	 converted;
+};
+
+struct wm_zoho {
+	struct wm_target	 base;
+	/* options */
+	char	*org, *workspace;
+	int	 data_center;
+	char	*api_url, *accounts_url;	/* NULL: those of the data centre */
+	char	*client_id, *client_secret, *refresh_token, *token_cache;
+	char	*ca_file;
+	int64_t	 timeout, import_timeout, flush_interval, flush_interval_max, poll_interval;
+	uint64_t sync_max, job_max;
+	int64_t	 rate_dml, rate_bulk, rate_metadata, rate_overall;
+	int64_t	 units_per_day, day_begins;
+	char	*price_row, *price_delete, *price_upsert, *price_replace, *price_metadata, *price_modeling;
+	bool	 config_in_url;
+	char	*true_word, *false_word, *empty_text, *time_zone;
+	int	 unfit;
+	int64_t	 decimal_digits;
+	/* of the open instance */
+	struct wm_http		*http;
+	struct wm_zoho_account	*account;	/* borrowed of the process */
+	struct wm_zoho_policy	 policy;
+	struct {
+		double row, delete, upsert, replace, metadata, modeling;
+	} price;
+};
+
+/* ---- account.c ---- */
+
+/* The account of the instance's options; made at the first call.  NULL: memory out. */
+struct wm_zoho_account *wm_zoho_account_of(const struct wm_zoho *z);
+/* The view by the rule's name for it; made, without an id, when it is new.  NULL: memory out. */
+struct wm_zoho_view *wm_zoho_view_of(struct wm_zoho_account *a, const char *name);
+/* What is known of it is out of date. */
+void wm_zoho_view_forget(struct wm_zoho_view *v);
+/* By name, in whatever case: Zoho does not tell upper from lower.  NULL: none. */
+const struct wm_zoho_column *wm_zoho_view_column(const struct wm_zoho_view *v, const char *name);
+const char *wm_zoho_api_url(const struct wm_zoho *z);
+const char *wm_zoho_accounts_url(const struct wm_zoho *z);
+struct wm_zoho_login wm_zoho_login_of(const struct wm_zoho *z);
+
+/* ---- call.c ---- */
+
+struct wm_zoho_call {
+	const char		*what;		/* for messages: "import into view \"orders\"" */
+	const char		*method;
+	enum wm_zoho_class	 class;
+	const char		*path;		/* behind /restapi/v2 */
+	const char		*config;	/* JSON; NULL none */
+	const char		*csv;		/* the file of a multipart request; NULL none */
+	size_t			 csv_len;
+	double			 units;		/* what it costs, as far as is known */
+	wm_usec			 timeout;
+	bool			 no_org;	/* without the organisation's header */
+	bool			 free;		/* may be called when the day's units are used up */
+};
+
+/*
+ * Makes the call: waits for its turn, gets a token, repeats it when the token is refused (once), the table is busy or
+ * the minute is full.  WM_OK: there is an answer, maybe of a failure, which the caller frees.  WM_RETRY: there is none.
+ */
+enum wm_status wm_zoho_call(struct wm_zoho *z, const struct wm_zoho_call *call, struct wm_zoho_answer *ret,
+    struct wm_error *err) WM_MUST_CHECK;
+/* The same; any failure is an error. */
+enum wm_status wm_zoho_ask(struct wm_zoho *z, const struct wm_zoho_call *call, struct wm_zoho_answer *ret,
+    struct wm_error *err) WM_MUST_CHECK;
+/* Sleeps; WM_RETRY when the instance is to stop. */
+enum wm_status wm_zoho_rest(struct wm_zoho *z, wm_usec usec, struct wm_error *err);
+
+/* ---- metadata.c ---- */
+
+/* Ids of organisation and workspace are known afterwards. */
+enum wm_status wm_zoho_find_place(struct wm_zoho *z, struct wm_error *err);
+/* Reads the plan's units, unless the configuration says them or the account may not know; at most once an hour. */
+void wm_zoho_read_plan(struct wm_zoho *z);
+/* Looks the view up, with its columns; v->id is NULL afterwards when there is none. */
+enum wm_status wm_zoho_view_read(struct wm_zoho *z, struct wm_zoho_view *v, struct wm_error *err);
+enum wm_status wm_zoho_view_create(struct wm_zoho *z, struct wm_zoho_view *v, const struct wm_view *view,
+    struct wm_error *err);
+/* Adds what view has and v has not. */
+enum wm_status wm_zoho_view_extend(struct wm_zoho *z, struct wm_zoho_view *v, const struct wm_view *view,
+    struct wm_error *err);
+
+/* ---- ensure.c ---- */
+
+enum wm_status wm_zoho_ensure(struct wm_zoho *z, const struct wm_view *view, enum wm_found *ret_found,
+    struct wm_error *err);
+enum wm_status wm_zoho_preflight(struct wm_zoho *z, const struct wm_view *view, struct wm_diags *findings,
+    struct wm_error *err);
+
+/* ---- write.c: what is written to one view ---- */
+
+/* A view at work: its columns in the order of the pipeline's view. */
+struct wm_zoho_sink {
+	struct wm_zoho			*z;
+	const struct wm_view		*view;
+	struct wm_zoho_view		*to;
+	const struct wm_zoho_column	**columns;
+	const char			**key_names;
+	enum wm_zoho_type		*key_types;
+	bool				 bad_view;	/* set with WM_FATAL: only this view is concerned */
+	size_t				 bad;		/* row at fault, or WM_BAD_UNKNOWN */
+	double				 units;		/* spent */
+	size_t				 rows;		/* written */
+};
+
+enum wm_status wm_zoho_write(struct wm_zoho *z, const struct wm_batch *batch, size_t *ret_bad, struct wm_error *err);
+/* The cell of a column of the view. */
+enum wm_status wm_zoho_sink_cell(const struct wm_zoho_sink *s, unsigned column, const struct wm_value *value,
+    struct wm_zoho_cell *ret, struct wm_error *err);
+/* An answer that is a failure: status, text, and whose fault it is. */
+enum wm_status wm_zoho_sink_fail(struct wm_zoho_sink *s, const struct wm_zoho_answer *a, const char *what,
+    struct wm_error *err);
+
+/* ---- import.c ---- */
+
+/* The upserts among the rows, by imports; replace: in place of everything that is there. */
+enum wm_status wm_zoho_import(struct wm_zoho_sink *s, const struct wm_row *rows, size_t n, bool replace,
+    struct wm_error *err);
+
+/* ---- rows.c ---- */
+
+enum wm_status wm_zoho_rows_empty(struct wm_zoho_sink *s, struct wm_error *err);
+/* The deletes among the rows, many keys a call. */
+enum wm_status wm_zoho_rows_delete(struct wm_zoho_sink *s, const struct wm_row *rows, size_t n, struct wm_error *err);
+/* The partial updates among them: rows with the same new values in one call. */
+enum wm_status wm_zoho_rows_update(struct wm_zoho_sink *s, const struct wm_row *rows, size_t n, struct wm_error *err);
+/* The upserts among them, a call each. */
+enum wm_status wm_zoho_rows_upsert(struct wm_zoho_sink *s, const struct wm_row *rows, size_t n, struct wm_error *err);
+
+#endif

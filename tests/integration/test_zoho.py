@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: PostgreSQL
+"""The zoho_analytics target against the strict server of tests/zoho; each scenario ends in an exact comparison."""
+
+import threading
+
+import pytest
+from walmill_testing import wait_until
+from walmill_testing.compare import differences
+from walmill_testing.zoho_view import ZohoView
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text, n numeric(10,2), at timestamptz(0), day date, ok boolean)"
+ROWS = ("INSERT INTO t SELECT i, CASE i % 5 WHEN 0 THEN NULL ELSE 'value ' || i END, i / 3.0, "
+        "'2024-02-29 23:00:00+00'::timestamptz + i * interval '1 hour', '2024-01-01'::date + i, i % 2 = 0 "
+        "FROM generate_series({}, {}) i")
+RULE = "- table: public.t"
+
+
+@pytest.fixture
+def follow(daemon, zoho):
+    """Starts a daemon that writes to the server: follow(rules, flush_interval="60s", ...)."""
+    running = []
+
+    def run(rules=RULE, env=None, targets=None, **options):
+        block = zoho.target(**{"flush_interval": "100ms", **options})
+        made = daemon(rules, targets={"zoho": block, **(targets or {})}, env=env)
+        running.append(made)
+        return made.start()
+
+    yield run
+    for each in running:
+        if each.process is not None:
+            each.sigterm()
+
+
+@pytest.fixture
+def same(db, zoho):
+    """Demands, once all is said to be visible, that views equal their tables."""
+    def check(daemon, *tables, **options):
+        daemon.wait()
+        for table in tables or ("t",):
+            found = differences(db.main, table, ZohoView(zoho), **options)
+            assert not found, "\n".join(found) + f"\nlog:\n{daemon.log()[-6000:]}"
+    return check
+
+
+def test_seed_and_stream(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 2500))
+    daemon = follow()
+    same(daemon)
+    db.execute(ROWS.format(2501, 2600))
+    db.execute("UPDATE t SET v = 'updated', n = -n WHERE id % 3 = 0")
+    db.execute("DELETE FROM t WHERE id % 7 = 0")
+    db.execute("UPDATE t SET id = id + 100000 WHERE id % 11 = 0")
+    same(daemon)
+    db.execute("UPDATE t SET v = 'it''s \"quoted\", #5' || chr(10) || '~x' WHERE id = 1")
+    same(daemon)
+    db.execute("TRUNCATE t;" + ROWS.format(1, 10))
+    same(daemon)
+    db.execute("TRUNCATE t")
+    same(daemon)
+    assert not [call for call in zoho.calls() if call["code"] is not None or call["secrets_in_url"]]
+
+
+def test_coalesced_into_the_fewest_units(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 100))
+    daemon = follow(flush_interval="1h")
+    same(daemon)
+    before = len(zoho.calls())
+    for turn in range(100):
+        db.execute(f"UPDATE t SET v = 'turn {turn}'")
+    same(daemon)
+    calls = [call for call in zoho.calls(since=before) if call["name"] != "columns"]
+    assert [(call["name"], call["rows"], call["units"]) for call in calls] == [("import", 100, 15)]
+
+
+def test_few_rows_go_by_row_calls(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 100))
+    daemon = follow(flush_interval="1h")
+    same(daemon)
+    before = len(zoho.calls())
+    db.execute("UPDATE t SET v = 'changed' WHERE id <= 3; DELETE FROM t WHERE id BETWEEN 50 AND 69")
+    same(daemon)
+    assert [(call["name"], call["rows"]) for call in zoho.calls(since=before)] == [
+        ("delete_row", 20), ("update_row", 1), ("update_row", 1), ("update_row", 1)]
+
+
+def test_changes_gather_for_the_interval(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 10))
+    daemon = follow(flush_interval="1s")
+    same(daemon)
+    before = len(zoho.calls())
+    for i in range(5):
+        db.execute(f"UPDATE t SET v = 'a{i}' WHERE id = 1")
+    wait_until(lambda: {"v": "a4"} in zoho.rows("t", "v"), "the last value is there without anybody asking")
+    assert len(zoho.calls("update_row", since=before)) <= 2
+
+
+def load(db, stop):
+    """Changes of all kinds until told to stop."""
+    serial = 0
+    own = db.connect()
+    with own.cursor() as c:
+        while not stop.is_set():
+            serial += 1
+            c.execute(f"UPDATE t SET v = 'live {serial}' WHERE id % 97 = {serial % 97}")
+            c.execute(f"INSERT INTO t (id, v) VALUES ({1000000 + serial}, 'new') ON CONFLICT DO NOTHING")
+            c.execute(f"DELETE FROM t WHERE id = {serial * 3}")
+            stop.wait(0.02)
+    own.close()
+
+
+@pytest.fixture
+def live(db):
+    """Starts a live load; it ends before the test compares: live()()."""
+    ends = []
+
+    def begin():
+        stop = threading.Event()
+        thread = threading.Thread(target=load, args=(db, stop))
+        thread.start()
+
+        def end():
+            stop.set()
+            thread.join()
+        ends.append(end)
+        return end
+
+    yield begin
+    for end in ends:
+        end()
+
+
+def test_kill9_during_the_seed_under_load(db, zoho, follow, same, live):
+    db.execute(TABLE + ";" + ROWS.format(1, 20000))
+    rule = RULE + "\n  seed: {batch_rows: 2000}\n  batch: {rows: 1000}"
+    zoho.set(import_seconds=0.02, rate_bulk=0, rate_dml=0, rate_overall=0)
+    limits = {"imports_per_minute": 1000, "row_calls_per_minute": 1000, "calls_per_minute": 1000}
+    end = live()
+    daemon = follow(rule, **limits)
+    for turn in range(4):
+        zoho.wait_calls("import", 3 * (turn + 1))
+        daemon.sigkill()
+        daemon.start()
+    end()
+    same(daemon)
+    assert daemon.rule("t")["state"] == "streaming"
+
+
+FAULTS = {
+    "error after it was stored": ("import", "error_after", {}),
+    "dropped before": ("import", "drop_before", {}),
+    "dropped after it was stored": ("import", "drop_after", {}),
+    "cut off in the answer": ("import", "drop_midway", {}),
+    "a proxy's page": ("import", "http", {"status": 502}),
+    "internal error": ("import", "error", {"code": 7005}),
+    "storm of locks": ("import", "error", {"code": 7092, "times": 4}),
+    "import in progress elsewhere": ("import", "error", {"code": 10001}),
+    "rate": ("import", "error", {"code": 6045}),
+    "partial success": ("import", "partial", {"rows": 3}),
+    "token ended": ("import", "expire_tokens", {}),
+    "row call: error after it was stored": ("update_row", "error_after", {}),
+    "row call: dropped after it was stored": ("update_row", "drop_after", {}),
+    "row call: busy": ("update_row", "error", {"code": 8062, "times": 3}),
+    "delete: dropped after": ("delete_row", "drop_after", {}),
+    "delete: error": ("delete_row", "error", {"code": 7005}),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault(name, db, zoho, follow, same):
+    call, deed, more = FAULTS[name]
+    db.execute(TABLE + ";" + ROWS.format(1, 300))
+    daemon = follow()
+    same(daemon)
+    zoho.fault(call, deed, **more)
+    db.execute("UPDATE t SET v = 'after' WHERE id <= 100; DELETE FROM t WHERE id BETWEEN 200 AND 210")
+    same(daemon)
+    db.execute("UPDATE t SET v = 'one' WHERE id = 150")
+    same(daemon)
+    assert zoho.faults()[0]["hits"] == more.get("times", 1)
+    assert daemon.errors() == []
+
+
+def test_a_bad_row_is_found_and_told(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 10))
+    daemon = follow(RULE + "\n  on_error: dead_letter\n  columns: {type: {v: PLAIN}}")
+    same(daemon)
+    db.execute(ROWS.format(11, 500) + "; UPDATE t SET v = repeat('long', 100) WHERE id IN (77, 350)")
+    daemon.wait()
+    letters = daemon.errors()
+    assert sorted(letter["key"]["id"] for letter in letters) in ([77, 350], ["77", "350"], ["350", "77"])
+    assert all("longer than" in letter["message"] for letter in letters)
+    found = differences(db.main, "t", ZohoView(zoho), where="id NOT IN (77, 350)")
+    assert not found, found
+    db.execute("UPDATE t SET v = 'short' WHERE id IN (77, 350)")
+    same(daemon)
+    assert daemon.errors() == []
+
+
+def test_unfit_values(db, zoho, follow, same):
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, x float8, at timestamp, day date);"
+               "INSERT INTO t VALUES (1, 1.5, '2024-01-01 10:00:00', '2024-01-01'), (2, 1e10, NULL, NULL)")
+    daemon = follow(RULE + "\n  on_error: dead_letter")
+    same(daemon)
+    db.execute("INSERT INTO t VALUES (3, 'NaN', NULL, NULL), (4, 0, 'infinity', NULL), (5, 0, NULL, '0044-03-15 BC'), "
+               "(6, 0, NULL, '10000-01-01'), (7, 1e300, NULL, NULL), (8, 0.25, '2024-01-01 10:00:00.5', NULL)")
+    daemon.wait()
+    assert len(daemon.errors()) == 5
+    found = differences(db.main, "t", ZohoView(zoho), where="id IN (1, 2, 8)")
+    assert not found, found
+
+
+def test_wrong_credentials_stop_one_target_only(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 10))
+    rules = RULE + "\n  target: zoho\n- name: lite\n  table: public.t\n  target: lite"
+    daemon = follow(rules, targets={"lite": "type: sqlite\npath: lite.db"}, client_secret="wrong")
+    wait_until(lambda: daemon.target("zoho")["state"] == "failed", "the target has failed")
+    wait_until(lambda: daemon.rule("lite")["state"] == "streaming", "the other target is in step")
+    assert not daemon.differences("t", "lite")
+    assert "client_secret" in daemon.target("zoho")["last_error"]
+    assert "wrong" not in daemon.log()
+    assert len(zoho.calls("token")) <= 2
+
+
+def test_no_token_for_each_call(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 100))
+    daemon = follow()
+    same(daemon)
+    for i in range(10):
+        db.execute(f"UPDATE t SET v = 'x{i}'")
+        same(daemon)
+    assert len(zoho.calls("token")) == 1
+
+
+def test_a_scope_that_lacks_is_no_loop(db, zoho, follow):
+    db.execute(TABLE + ";" + ROWS.format(1, 100))
+    token = zoho.new_refresh_token(scopes=["metadata.read", "modeling.create", "usermanagement.read"])
+    daemon = follow(refresh_token=token)
+    zoho.wait_calls("import", 5)
+    assert "scopes" in daemon.target("zoho")["last_error"]
+    assert len(zoho.calls("token")) == 2
+
+
+def test_a_column_removed_by_hand(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 100))
+    daemon = follow()
+    same(daemon)
+    zoho.drop_column("t", "n")
+    db.execute("UPDATE t SET v = 'x'")
+    same(daemon)
+    zoho.drop_column("t", "n")
+    db.execute("UPDATE t SET v = 'y' WHERE id = 5")
+    same(daemon)
+
+
+def test_a_table_removed_by_hand(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 100))
+    daemon = follow()
+    same(daemon)
+    zoho.drop_table("t")
+    db.execute("UPDATE t SET v = 'x' WHERE id = 5")
+    same(daemon)
