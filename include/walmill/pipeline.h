@@ -134,6 +134,8 @@ struct wm_target_status {
 	uint64_t	 lag_bytes;
 	double		 lag_s;		/* age of the oldest commit not yet applied; 0: in step */
 	uint64_t	 rows_written, batches, retries;
+	size_t		 nfacts;
+	struct wm_fact	 facts[WM_FACTS_MAX];	/* what only such a target has; value < 0: not known */
 	char		*last_error;
 };
 

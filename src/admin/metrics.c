@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "walmill/admin.h"
@@ -204,6 +205,54 @@ add_family(struct wm_buf *out, const struct family *f)
 	}
 }
 
+static bool
+has_fact(const struct wm_target_status *t, const char *name)
+{
+	for (size_t i = 0; i < t->nfacts; i++)
+		if (strcmp(t->facts[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* The same fact of several targets is one metric, which is shown with the first that has it. */
+static bool
+is_shown(const struct wm_snapshot *s, size_t upto, const char *name)
+{
+	for (size_t i = 0; i < upto; i++)
+		if (has_fact(&s->targets[i], name))
+			return true;
+	return false;
+}
+
+static void
+add_fact(struct wm_buf *out, const struct wm_snapshot *s, size_t from, const struct wm_fact *first)
+{
+	char name[100];
+
+	(void)snprintf(name, sizeof(name), "walmill_target_%s%s", first->name, first->counter ? "_total" : "");
+	head(out, name, first->counter ? "counter" : "gauge", first->help);
+	for (size_t i = from; i < s->ntargets; i++) {
+		const struct wm_target_status *t = &s->targets[i];
+
+		for (size_t k = 0; k < t->nfacts; k++) {
+			if (strcmp(t->facts[k].name, first->name) != 0 || t->facts[k].value < 0)
+				continue;
+			wm_buf_addf(out, "%s{", name);
+			target_labels(out, t);
+			wm_buf_addf(out, "} %.3f\n", t->facts[k].value);
+		}
+	}
+}
+
+static void
+add_facts(struct wm_buf *out, const struct wm_snapshot *s)
+{
+	for (size_t i = 0; i < s->ntargets; i++)
+		for (size_t k = 0; k < s->targets[i].nfacts; k++)
+			if (!is_shown(s, i, s->targets[i].facts[k].name))
+				add_fact(out, s, i, &s->targets[i].facts[k]);
+}
+
 void
 wm_admin_render_metrics(const struct wm_snapshot *s, struct wm_buf *out)
 {
@@ -235,4 +284,5 @@ wm_admin_render_metrics(const struct wm_snapshot *s, struct wm_buf *out)
 	wm_buf_addf(out, "walmill_latency_seconds{quantile=\"0.99\"} %.6f\n", s->latency_p99);
 	for (size_t i = 0; i < WM_ARRAY_SIZE(families); i++)
 		add_family(out, &families[i]);
+	add_facts(out, s);
 }

@@ -81,13 +81,26 @@ add_source(cJSON *o, const struct wm_source_status *s)
 	    add_text(o, "last_error", s->last_error);
 }
 
+/* Of a target that has something to tell only. */
+static bool
+add_facts(cJSON *o, const struct wm_target_status *t)
+{
+	cJSON *facts = t->nfacts == 0 ? NULL : cJSON_AddObjectToObject(o, "facts");
+
+	for (size_t i = 0; facts != NULL && i < t->nfacts; i++)
+		if (t->facts[i].value < 0 ? cJSON_AddNullToObject(facts, t->facts[i].name) == NULL :
+		    !add_number(facts, t->facts[i].name, t->facts[i].value))
+			return false;
+	return t->nfacts == 0 || facts != NULL;
+}
+
 static bool
 add_target(cJSON *o, const struct wm_target_status *t)
 {
 	return add_text(o, "name", t->name) && add_text(o, "type", t->type) && add_text(o, "state", t->state) &&
 	    add_lsn(o, "applied_lsn", t->applied_lsn) && add_count(o, "lag_bytes", t->lag_bytes) &&
 	    add_number(o, "lag_s", t->lag_s) && add_count(o, "rows_written", t->rows_written) &&
-	    add_count(o, "batches", t->batches) && add_count(o, "retries", t->retries) &&
+	    add_count(o, "batches", t->batches) && add_count(o, "retries", t->retries) && add_facts(o, t) &&
 	    add_text(o, "last_error", t->last_error);
 }
 

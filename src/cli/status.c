@@ -116,6 +116,28 @@ print_targets(const cJSON *list)
 	wm_grid_print(&grid, stdout);
 }
 
+/* What only some kinds of target have: a line for each that has it. */
+static void
+print_facts(const cJSON *list)
+{
+	const cJSON *o, *fact;
+
+	cJSON_ArrayForEach(o, list) {
+		const char *between = ": ";
+
+		cJSON_ArrayForEach(fact, cJSON_GetObjectItemCaseSensitive(o, "facts")) {
+			if (!cJSON_IsNumber(fact))
+				continue;
+			if (between[0] == ':')
+				printf("target %s", text(o, "name"));
+			printf("%s%s %.10g", between, fact->string, fact->valuedouble);
+			between = ", ";
+		}
+		if (between[0] == ',')
+			putchar('\n');
+	}
+}
+
 /* "seeding 42%" */
 static void
 state_cell(struct wm_grid *grid, const cJSON *rule)
@@ -179,6 +201,7 @@ print_status(const cJSON *json)
 	print_budgets(sources);
 	putchar('\n');
 	print_targets(targets);
+	print_facts(targets);
 	putchar('\n');
 	print_rules(rules);
 	print_errors("source", sources);

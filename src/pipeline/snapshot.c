@@ -185,6 +185,8 @@ show(struct wm_pipeline *p, struct wm_snapshot *ret, struct wm_error *err)
 		t->name = copy(setup->targets[i]->name);
 		t->type = setup->targets[i]->ops->type;
 		t->state = "ok";
+		if (setup->targets[i]->ops->facts != NULL)
+			t->nfacts = setup->targets[i]->ops->facts(setup->targets[i], t->facts, WM_FACTS_MAX);
 		for (size_t k = 0; k < p->nworkers; k++)
 			if (p->workers[k]->model == setup->targets[i])
 				add_worker(p->workers[k], t);

@@ -260,3 +260,15 @@ def test_a_table_removed_by_hand(db, zoho, follow, same):
     zoho.drop_table("t")
     db.execute("UPDATE t SET v = 'x' WHERE id = 5")
     same(daemon)
+
+
+def test_units_are_shown(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 3000))
+    daemon = follow()
+    same(daemon)
+    facts = daemon.target("zoho")["facts"]
+    assert facts["units_spent"] == zoho.units()
+    assert facts["units_used"] + facts["units_left"] == 100_000
+    assert facts["units_per_1000_rows"] == 15
+    assert f'walmill_target_units_left{{target="zoho",type="zoho_analytics"}} {facts["units_left"]:.3f}' in daemon.metrics()
+    assert "units_left" in daemon.run("status").stdout
