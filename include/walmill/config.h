@@ -37,6 +37,7 @@ struct wm_node {
 	bool			 plain;	/* scalar without quotes: null, true, 5 mean themselves */
 	bool			 secret;	/* scalar: a ${...} was filled in; never print text */
 	bool			 bad;		/* scalar: a ${...} could not be filled in, which diags says */
+	char			*written;	/* scalar with a ${...}: as it stands in the file; else NULL */
 	const char		*folder;	/* absolute; relative paths of this file start here */
 	size_t			 n;	/* pairs or items */
 	struct wm_pair		*pairs;	/* map, in the file's order; keys are unique */
@@ -57,6 +58,8 @@ void wm_document_free(struct wm_document *doc);
 
 /* The value of key in a map, or NULL. */
 const struct wm_node *wm_node_get(const struct wm_node *map, const char *key);
+/* The file that a scalar is to come from, when it is ${file:PATH} and nothing else; malloc'd.  NULL: it is not, or memory is out. */
+char *wm_node_file(const struct wm_node *node);
 bool wm_node_is_null(const struct wm_node *node);	/* plain null, ~ or empty */
 
 /*

@@ -24,6 +24,7 @@ static const struct {
 	{ "pause", "stop applying a rule; nothing is lost", wm_cli_pause },
 	{ "resume", "go on applying a paused rule", wm_cli_resume },
 	{ "teardown", "drop the slot and publication that walmill made", wm_cli_teardown },
+	{ "zoho", "sign in at Zoho Analytics", wm_cli_zoho },
 };
 
 static void

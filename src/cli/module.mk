@@ -34,4 +34,5 @@ walmill_SOURCES = \
 	%D%/teardown.c \
 	%D%/uri.c \
 	%D%/uri.h \
-	%D%/wait.c
+	%D%/wait.c \
+	%D%/zoho.c

@@ -93,9 +93,24 @@ compose_scalar(struct composer *c, const yaml_node_t *y, struct wm_node *node)
 	node->text = wm_arena_dup(c->doc->arena, filled.data, filled.len);
 	if (filled.len > 0 && node->secret)
 		explicit_bzero(filled.data, filled.len);
+	if (node->text != NULL && text != NULL && outcome != WM_SECRETS_NONE)
+		node->written = wm_arena_strdup(c->doc->arena, text);
 	if (node->text == NULL)
 		out_of_memory(c->doc, c->diags);
 	return node->text != NULL ? node : NULL;
+}
+
+char *
+wm_node_file(const struct wm_node *node)
+{
+	static const char begin[] = "${file:";
+	WM_AUTO(wm_freep) char *path = NULL;
+	const char *end = node->written == NULL ? NULL : strchr(node->written, '}');
+
+	if (end == NULL || end[1] != '\0' || strncmp(node->written, begin, strlen(begin)) != 0)
+		return NULL;
+	path = strndup(node->written + strlen(begin), (size_t)(end - node->written) - strlen(begin));
+	return path == NULL || path[0] == '\0' ? NULL : wm_file_join(node->folder, path);
 }
 
 static int

@@ -272,3 +272,69 @@ def test_units_are_shown(db, zoho, follow, same):
     assert facts["units_per_1000_rows"] == 15
     assert f'walmill_target_units_left{{target="zoho",type="zoho_analytics"}} {facts["units_left"]:.3f}' in daemon.metrics()
     assert "units_left" in daemon.run("status").stdout
+
+
+def test_login_stores_the_refresh_token(daemon, zoho, db, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 10))
+    made = daemon(RULE, targets={"zoho": zoho.target(flush_interval="100ms", refresh_token="${file:token}")})
+    done = made.run("zoho login", zoho.grant_code())
+    token = made.folder / "token"
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert token.read_text().startswith("1000.") and token.read_text().strip() not in done.stdout + done.stderr
+    assert not (made.folder / "token.new").exists()
+    made.start()
+    same(made)
+    made.sigterm()
+
+
+def test_login_says_what_is_wrong(daemon, zoho):
+    made = daemon(RULE, targets={"zoho": zoho.target(refresh_token="${file:token}")})
+    done = made.run("zoho login", "1000.no.code", expect=1)
+    assert "grant code is not taken" in done.stderr and not list(made.folder.glob("token*"))
+    made = daemon(RULE, targets={"zoho": zoho.target()})
+    assert "--store" in made.run("zoho login", zoho.grant_code(), expect=1).stderr
+    code = zoho.grant_code()
+    made.run("zoho login", "--store", str(made.folder / "stored"), code)
+    assert (made.folder / "stored").exists()
+    made = daemon(RULE)
+    assert "no target of type zoho_analytics" in made.run("zoho login", code, expect=2).stderr
+
+
+def test_check(daemon, zoho, db):
+    db.execute(TABLE)
+    made = daemon(RULE, targets={"zoho": zoho.target()})
+    assert "created" in made.run("check", "--json").stdout
+    zoho.table("t", id="NUMBER", v="PLAIN", n="NUMBER", at="DATE", day="DATE", ok="BOOLEAN")
+    done = made.run("check", expect=1)
+    assert 'column "n" is NUMBER and would have to be DECIMAL_NUMBER' in done.stdout + done.stderr
+    made = daemon(RULE, targets={"zoho": zoho.target(workspace="No such")})
+    done = made.run("check", expect=1)
+    assert 'no workspace "No such"' in done.stdout + done.stderr
+    made = daemon(RULE, targets={"zoho": zoho.target(workspace=zoho.workspace_name, org="Walmill's organisation")})
+    done = made.run("check", expect=1)
+    assert "would have to be DECIMAL_NUMBER" in done.stdout + done.stderr
+
+
+def test_views_by_id_and_places_by_name(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 10))
+    made = zoho.table("t", id="NUMBER", v="PLAIN", n="DECIMAL_NUMBER", at="DATE", day="DATE_AS_DATE", ok="BOOLEAN")
+    daemon = follow(f'{RULE}\n  view: "{made}"', workspace=zoho.workspace_name, org="Walmill's organisation")
+    same(daemon)
+
+
+def test_two_processes_on_one_refresh_token(db, zoho, follow, same, tmp_path):
+    cache = str(tmp_path / "token")
+    db.execute(TABLE + ";" + ROWS.format(1, 50) + "; CREATE TABLE u (id int PRIMARY KEY, v text); INSERT INTO u VALUES (1, 'x')")
+    first = follow(token_cache=cache)
+    same(first)
+    assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
+    first.sigterm()
+    for _ in range(12):
+        first.start()
+        first.sigterm()
+    assert len(zoho.calls("token")) == 1
+    zoho.expire_tokens()
+    first.start()
+    db.execute("UPDATE t SET v = 'after'")
+    same(first)
+    assert len(zoho.calls("token")) == 2

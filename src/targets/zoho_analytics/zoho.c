@@ -10,6 +10,7 @@
 
 #include "walmill/strutil.h"
 #include "walmill/targets.h"
+#include "walmill/zoho.h"
 
 static struct wm_zoho *
 of(struct wm_target *t)
@@ -183,6 +184,31 @@ target_facts(const struct wm_target *t, struct wm_fact *ret, size_t max)
 	}
 	pthread_mutex_unlock(&a->lock);
 	return n;
+}
+
+/* ---- walmill zoho login ---- */
+
+static void
+http_destroyp(struct wm_http **http)
+{
+	wm_http_destroy(*http);
+}
+
+enum wm_status
+wm_zoho_grant(const struct wm_target *t, const char *code, char **ret, struct wm_error *err)
+{
+	const struct wm_zoho *z = (const struct wm_zoho *)t;
+	const struct wm_http_options http_options = { .ca_file = z->ca_file };
+	struct wm_zoho_login login = wm_zoho_login_of(z);
+	WM_AUTO(http_destroyp) struct wm_http *http = NULL;
+	enum wm_status st;
+
+	if (z->client_id == NULL || z->client_secret == NULL)
+		return wm_fail(err, WM_FATAL,
+		    "target \"%s\" has no \"client_id\" or no \"client_secret\" that can be read",
+		    t->name);
+	st = wm_http_create(&http_options, &http, err);
+	return st == WM_OK ? wm_zoho_token_grant(&login, http, code, ret, err) : st;
 }
 
 /* ---- the back-end ---- */
