@@ -97,6 +97,21 @@ struct wm_retry {
 /* Tries dead letters again, oldest first.  What failed is in the answer; other trouble in err. */
 enum wm_status wm_pipeline_retry(struct wm_pipeline *p, struct wm_retry *retry, struct wm_error *err) WM_MUST_CHECK;
 void wm_retry_free(struct wm_retry *retry);		/* the answer's memory */
+/* One row on demand.  All of it is owned by the call; wm_row_call_free. */
+struct wm_row_call {
+	char		*table;		/* "schema.table"; NULL: the rule's only one */
+	size_t		 n;
+	char		**names, **values;	/* of the source's key */
+	bool		 remove;	/* takes the row out of the view, whatever the source has */
+	char		*written;	/* the answer: a JSON object */
+};
+/*
+ * Reads a row at the source again and writes it as its rule says.  WM_REJECT: code "no_rule", "no_row" (neither the
+ * source nor, now, the view has it), "bad_key", "not_running", else the target's, which refused the row.
+ */
+enum wm_status wm_pipeline_row(struct wm_pipeline *p, const char *rule, struct wm_row_call *call, struct wm_error *err)
+    WM_MUST_CHECK;
+void wm_row_call_free(struct wm_row_call *call);
 /*
  * Until all that the sources had committed by now (or, lsn not 0, up to lsn) is visible in all targets and
  * no rule seeds.  WM_RETRY: time-out (microseconds), the text says what is behind; WM_FATAL: it

@@ -9,6 +9,7 @@ libwm_admin_a_SOURCES = \
 	%D%/metrics.c \
 	%D%/receipts.c \
 	%D%/routes.c \
+	%D%/row_route.c \
 	%D%/routes.h \
 	%D%/server.c \
 	%D%/status.c

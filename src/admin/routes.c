@@ -211,6 +211,7 @@ static const struct {
 	{ "POST", "/v1/errors/retry", false, wm_admin_retry_letters },
 	{ "POST", "/v1/errors/drop", false, wm_admin_drop_letters },
 	{ "GET", "/v1/receipts", false, wm_admin_get_receipts },
+	{ "POST", "/v1/row", false, wm_admin_post_row },
 	{ "POST", "/v1/wait", false, post_wait },
 	{ "POST", "/v1/pause", false, post_pause },
 	{ "POST", "/v1/resume", false, post_resume },

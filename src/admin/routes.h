@@ -59,6 +59,6 @@ const char *wm_admin_query_word(const struct wm_admin_request *request, const ch
 typedef void wm_admin_handler(struct wm_admin_context *context, const struct wm_admin_request *request,
     struct wm_admin_answer *answer);
 wm_admin_handler wm_admin_get_letters, wm_admin_get_letter, wm_admin_retry_letters, wm_admin_drop_letters,
-    wm_admin_get_receipts;
+    wm_admin_get_receipts, wm_admin_post_row;
 
 #endif

@@ -20,7 +20,7 @@ enum {
 /* argv[0] is the command's name; the exit code is returned. */
 typedef int wm_command_fn(int argc, char **argv);
 wm_command_fn wm_cli_check, wm_cli_errors, wm_cli_init, wm_cli_pause, wm_cli_receipts,
-    wm_cli_resume, wm_cli_run, wm_cli_status, wm_cli_sync, wm_cli_teardown, wm_cli_wait, wm_cli_zoho;
+    wm_cli_resume, wm_cli_row, wm_cli_run, wm_cli_status, wm_cli_sync, wm_cli_teardown, wm_cli_wait, wm_cli_zoho;
 
 /* The exit code that a status means. */
 int wm_cli_exit_code(enum wm_status status);

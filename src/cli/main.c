@@ -19,6 +19,7 @@ static const struct {
 	{ "init", "write a configuration to start from", wm_cli_init },
 	{ "status", "what every source, target and rule does", wm_cli_status },
 	{ "wait", "wait until the targets have what the sources have", wm_cli_wait },
+	{ "row", "read one row again and write it", wm_cli_row },
 	{ "errors", "rows that a target or a rule refused", wm_cli_errors },
 	{ "receipts", "what was written where and when", wm_cli_receipts },
 	{ "pause", "stop applying a rule; nothing is lost", wm_cli_pause },

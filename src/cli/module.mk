@@ -27,6 +27,7 @@ walmill_SOURCES = \
 	%D%/progress.c \
 	%D%/progress.h \
 	%D%/receipts.c \
+	%D%/row.c \
 	%D%/run.c \
 	%D%/status.c \
 	%D%/sync.c \

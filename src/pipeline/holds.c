@@ -87,6 +87,7 @@ request_clear(struct request *r)
 {
 	for (size_t i = 0; i < r->n; i++)
 		free(r->letters[i].why);
+	wm_row_call_free(&r->row);
 	free(r->letters);
 	free(r->rule);
 	*r = (struct request){ 0 };
@@ -123,12 +124,15 @@ worker_serve(struct worker *w, struct wm_error *err)
 {
 	struct wm_error why = { 0 };
 	/* While it is not done nobody but this thread touches what the request holds. */
-	const struct request *r = &w->wanted;
+	struct request *r = &w->wanted;
 	enum wm_status st = apply_commit(w, &why);
 
-	if (st == WM_OK)
-		st = r->kind == REQUEST_RETRY ? retry_letters(w, r->rule, r->letters, r->n, &why) :
-		    pause_or_resume(w, r->rule, r->kind == REQUEST_PAUSE, &why);
+	if (st == WM_OK && r->kind == REQUEST_RETRY)
+		st = retry_letters(w, r->rule, r->letters, r->n, &why);
+	else if (st == WM_OK && r->kind == REQUEST_ROW)
+		st = row_write(w, r->rule, &r->row, &why);
+	else if (st == WM_OK)
+		st = pause_or_resume(w, r->rule, r->kind == REQUEST_PAUSE, &why);
 	pthread_mutex_lock(&w->lock);
 	w->wanted.st = st;
 	w->wanted.err = why;

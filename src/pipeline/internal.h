@@ -355,7 +355,7 @@ enum wm_status deliver_refused(struct delivery *d, struct wm_plan *plan, const s
 
 /* ---- workers ---- */
 
-enum request_kind { REQUEST_PAUSE, REQUEST_RESUME, REQUEST_RETRY };
+enum request_kind { REQUEST_PAUSE, REQUEST_RESUME, REQUEST_RETRY, REQUEST_ROW };
 
 /* What a worker is asked to do between two transactions.  It owns the contents until it is done. */
 struct request {
@@ -363,6 +363,7 @@ struct request {
 	char			*rule;
 	size_t			 n;		/* REQUEST_RETRY: letters of the rule */
 	struct wm_retry_result	*letters;
+	struct wm_row_call	 row;		/* REQUEST_ROW */
 	bool			 done;
 	enum wm_status		 st;
 	struct wm_error		 err;
@@ -499,6 +500,8 @@ enum wm_status worker_sql(struct worker *w, struct wm_error *err);
  * waits for a synchronous standby).
  */
 enum wm_status worker_sql_now(struct worker *w, struct wm_error *err);
+/* The same, once it sees every transaction that has been read; WM_RETRY (code "later"): it does not yet. */
+enum wm_status worker_sql_all(struct worker *w, struct wm_error *err);
 /* Whether a snapshot ("xmin:xmax:xip") sees every transaction that has been read. */
 bool worker_sees_all(const struct worker *w, const char *visible);
 bool worker_stopping(const struct worker *w);
@@ -541,8 +544,16 @@ enum wm_status route_get(struct worker *w, const struct wm_relation *announced, 
 void routes_forget(struct worker *w);
 /* The decoder's relation oid (0: every one) is another object from now on. */
 void routes_announced(struct worker *w, uint32_t oid);
+/* The plan that the stream's changes of the unit go through; compiled into own, which is freed, when none came yet. */
+enum wm_status route_plan_of(struct worker *w, struct unit *u, struct route_plan *own, struct route_plan **ret,
+    struct wm_error *err);
 /* Before every write: views that the batch needs exist. */
 enum wm_status route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err);
+
+/* ---- one row on demand (row.c) ---- */
+
+/* Between two transactions.  WM_REJECT: the caller's mistake, or the row's; WM_RETRY and WM_FATAL: the session's. */
+enum wm_status row_write(struct worker *w, const char *rule, struct wm_row_call *call, struct wm_error *err);
 
 /* ---- columns (columns.c) ---- */
 

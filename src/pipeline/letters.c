@@ -148,6 +148,19 @@ row_text(const struct wm_view *view, const struct wm_row *row, struct wm_buf *te
 	return exact;
 }
 
+void
+letters_add_row(struct wm_buf *b, const struct wm_view *view, const struct wm_row *row)
+{
+	WM_AUTO(wm_buf_free) struct wm_buf text;
+	WM_AUTO(wm_buf_free) struct wm_buf numbers;
+
+	wm_buf_init(&text, TEXT_MAX);
+	wm_buf_init(&numbers, TEXT_MAX);
+	(void)row_text(view, row, &text, &numbers);
+	b->failed |= text.failed;
+	wm_buf_add(b, text.data, text.len);
+}
+
 /* ---- refused rows ---- */
 
 /* A row that comes again after it was settled in the same transaction: its new letter stands. */

@@ -30,6 +30,9 @@ enum wm_status letters_settle(struct letters *l, const struct wm_batch *batch, b
 /* Every letter of the view was made by an older life of it. */
 enum wm_status letters_drop_view(struct letters *l, const struct wm_view *view, struct wm_error *err);
 
+/* The row as a JSON object, as the view has it; of a delete the key alone. */
+void letters_add_row(struct wm_buf *b, const struct wm_view *view, const struct wm_row *row);
+
 /* A letter's row, read back into an arena. */
 struct letter_row {
 	int64_t			 id;

@@ -23,6 +23,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/request.c \
 	%D%/retry.c \
 	%D%/route.c \
+	%D%/row.c \
 	%D%/seed_bulk.c \
 	%D%/seed_late.c \
 	%D%/seed_unit.c \
@@ -33,4 +34,5 @@ libwm_pipeline_a_SOURCES = \
 	%D%/slot.c \
 	%D%/snapshot.c \
 	%D%/units.c \
-	%D%/worker.c
+	%D%/worker.c \
+	%D%/worker_sql.c

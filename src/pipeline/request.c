@@ -19,7 +19,8 @@ ask_worker(struct worker *w, struct request *r, struct wm_error *err)
 {
 	static const char *const later[] = { [REQUEST_PAUSE] = "it is paused as soon as it can",
 		[REQUEST_RESUME] = "it is resumed as soon as it can",
-		[REQUEST_RETRY] = "its dead letters are tried as soon as it can" };
+		[REQUEST_RETRY] = "its dead letters are tried as soon as it can",
+		[REQUEST_ROW] = "the row is written as soon as it can" };
 	wm_usec until = wm_clock_mono() + ANSWER_FOR;
 	struct timespec ts = { .tv_sec = until / WM_SEC, .tv_nsec = until % WM_SEC * 1000 };
 	enum wm_status st = WM_OK;
@@ -84,7 +85,8 @@ ask(struct wm_pipeline *p, const char *name, struct request *r, struct wm_error 
 {
 	struct worker *w = worker_of(p, name);
 
-	return w == NULL ? wm_fail(err, WM_REJECT, "there is no rule \"%s\"", name) : ask_worker(w, r, err);
+	return w == NULL ? wm_fail_code(err, WM_REJECT, "no_rule", "there is no rule \"%s\"", name) :
+	    ask_worker(w, r, err);
 }
 
 static enum wm_status
@@ -105,6 +107,25 @@ enum wm_status
 wm_pipeline_resume(struct wm_pipeline *p, const char *rule, struct wm_error *err)
 {
 	return ask_rule(p, rule, REQUEST_RESUME, err);
+}
+
+/* ---- one row ---- */
+
+enum wm_status
+wm_pipeline_row(struct wm_pipeline *p, const char *rule, struct wm_row_call *call, struct wm_error *err)
+{
+	WM_AUTO(request_clear) struct request r = { .kind = REQUEST_ROW, .rule = strdup(rule), .row = *call };
+	enum wm_status st;
+
+	*call = (struct wm_row_call){ 0 };
+	if (r.rule == NULL)
+		return wm_oom(err, "a request");
+	st = ask(p, rule, &r, err);
+	if (st == WM_OK) {
+		*call = r.row;
+		r.row = (struct wm_row_call){ 0 };
+	}
+	return st;
 }
 
 /* ---- dead letters ---- */

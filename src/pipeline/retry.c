@@ -83,24 +83,6 @@ unit_of(struct worker *w, const struct wm_rule *rule, const char *view)
 	return NULL;
 }
 
-/* The plan that the stream's changes of the unit go through; compiled into own when none came yet. */
-static enum wm_status
-find_plan(struct worker *w, struct unit *u, struct route_plan *own, struct route_plan **ret, struct wm_error *err)
-{
-	struct wm_plan_env env = pipeline_plan_env(w->p, w->source->config->name);
-	struct route *r;
-
-	HASH_FIND(hh, w->routes, &u->oid, sizeof(u->oid), r);
-	for (size_t i = 0; r != NULL && i < r->nplans; i++)
-		if (r->plans[i].unit == u) {
-			*ret = &r->plans[i];
-			return WM_OK;
-		}
-	*own = (struct route_plan){ .unit = u };
-	*ret = own;
-	return wm_plan_compile(u->rule, u->rel, &env, &own->plan, err);
-}
-
 /* Why the letter's rule cannot take it now, or NULL. */
 static const char *
 not_now(struct worker *w, const struct unit *u, const struct wm_dead_letter *l)
@@ -123,18 +105,10 @@ not_now(struct worker *w, const struct unit *u, const struct wm_dead_letter *l)
 static enum wm_status
 look_at_source(struct attempt *a, struct wm_error *err)
 {
-	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
-	enum wm_status st = worker_sql(a->w, err);
+	enum wm_status st = a->sees_all ? worker_sql(a->w, err) : worker_sql_all(a->w, err);
 
-	if (st != WM_OK || a->sees_all)
-		return st;
-	st = wm_pg_query(a->w->sql, "SELECT pg_catalog.pg_current_snapshot()", 0, NULL, "could not read the snapshot",
-	    &res, err);
-	if (st != WM_OK)
-		return st;
-	a->sees_all = worker_sees_all(a->w, PQgetvalue(res, 0, 0));
-	return a->sees_all ? WM_OK : wm_fail_code(err, WM_RETRY, "later",
-	    "a transaction that has been committed is not visible at the source yet; try again later");
+	a->sees_all |= st == WM_OK;
+	return st;
 }
 
 /*
@@ -238,7 +212,7 @@ try_letter(struct attempt *a, const struct wm_dead_letter *l, struct wm_error *e
 	a->w->delivery.failed_rule = NULL;
 	if (why != NULL)
 		return wm_fail_code(err, WM_REJECT, "later", "%s", why);
-	st = find_plan(a->w, u, &own, &rp, err);
+	st = route_plan_of(a->w, u, &own, &rp, err);
 	if (st == WM_OK)
 		st = try_with_plan(a, l, rp, err);
 	wm_plan_free(own.plan);

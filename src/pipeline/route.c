@@ -281,3 +281,20 @@ route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err)
 		u->widening = w->widening = u->dirty = w->bookmarks = true;
 	return WM_OK;
 }
+
+enum wm_status
+route_plan_of(struct worker *w, struct unit *u, struct route_plan *own, struct route_plan **ret, struct wm_error *err)
+{
+	struct wm_plan_env env = pipeline_plan_env(w->p, w->source->config->name);
+	struct route *r;
+
+	HASH_FIND(hh, w->routes, &u->oid, sizeof(u->oid), r);
+	for (size_t i = 0; r != NULL && i < r->nplans; i++)
+		if (r->plans[i].unit == u) {
+			*ret = &r->plans[i];
+			return WM_OK;
+		}
+	*own = (struct route_plan){ .unit = u };
+	*ret = own;
+	return wm_plan_compile(u->rule, u->rel, &env, &own->plan, err);
+}

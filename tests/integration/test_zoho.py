@@ -338,3 +338,16 @@ def test_two_processes_on_one_refresh_token(db, zoho, follow, same, tmp_path):
     db.execute("UPDATE t SET v = 'after'")
     same(first)
     assert len(zoho.calls("token")) == 2
+
+
+def test_single_row_on_demand(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 10))
+    daemon = follow(flush_interval="1h")
+    same(daemon)
+    db.execute("UPDATE t SET v = 'waits' WHERE id = 1")
+    before = len(zoho.calls())
+    daemon.run("row", "t", "id=7", "--action", "delete")
+    assert zoho.count("t") == 9
+    daemon.run("row", "t", "id=7")
+    assert [call["name"] for call in zoho.calls(since=before)].count("delete_row") == 1
+    same(daemon)
