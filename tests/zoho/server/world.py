@@ -2,6 +2,7 @@
 """All that the server knows; a reset makes it anew."""
 
 import asyncio
+import contextlib
 import dataclasses
 import pathlib
 import random
@@ -30,6 +31,7 @@ class Call:
     ids: dict = dataclasses.field(default_factory=dict)
     faults: list = dataclasses.field(default_factory=list)
     body: Body = dataclasses.field(default_factory=Body)
+    unreadable: ZohoError = None
     user: str = None
     workspace: str = None
     view: object = None
@@ -88,6 +90,16 @@ class World:
             pathlib.Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         self.resets += 1
         self._make(settings, seed)
+
+    @contextlib.contextmanager
+    def task(self):
+        """What a reset ends."""
+        task = asyncio.current_task()
+        self.tasks.add(task)
+        try:
+            yield
+        finally:
+            self.tasks.discard(task)
 
     def spawn(self, work):
         task = asyncio.get_running_loop().create_task(work)
