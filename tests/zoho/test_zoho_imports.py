@@ -3,9 +3,10 @@
 
 import json
 import threading
+import urllib.parse
 
 import pytest
-from client import CSV, Client, import_config
+from client import CSV, FORM, Client, import_config
 from walmill_testing import wait_until
 
 
@@ -71,6 +72,15 @@ def test_sizes(zoho, client, table):
     assert client.call("POST", path, config).code == 8504
 
 
+def test_data_in_a_form(zoho, client, table):
+    body = urllib.parse.urlencode({"CONFIG": json.dumps(import_config("APPEND", {})), "DATA": 'id,name\n1,"a&b=c+d"\n'})
+    answer = client.send("POST", f"/restapi/v2{client.path(table)}/data", body, {
+        "Authorization": f"Zoho-oauthtoken {client.token}", "ZANALYTICS-ORGID": zoho.org, "Content-Type": FORM})
+    assert answer.data["importSummary"]["successRowCount"] == 1
+    assert zoho.rows(table, "name") == [{"name": "a&b=c+d"}]
+    assert zoho.calls("import")[0]["bytes"] == 20
+
+
 def test_all_or_nothing(zoho, client, table):
     lines = "".join(f"{number},n\n" for number in range(1, 8))
     refused = client.load(table, f"id,name\n{lines}x,n\n9,n\ny,n\n", "APPEND")
@@ -105,7 +115,8 @@ def test_truncate_that_fails(zoho, client, table):
 
 
 @pytest.mark.parametrize("text, more", [
-    ("id\tname\n1\ta,b\n", {"delimiter": 1}), ("id;name\n1;a,b\n", {"delimiter": 2}), ("id name\n1 a,b\n", {"delimiter": 3}),
+    ("id\tname\n1\ta,b\n", {"delimiter": 1}), ("id;name\n1;a,b\n", {"delimiter": 2}),
+    ("id name\n1 a,b\n", {"delimiter": 3}),
     ("id;name\n1;a,b\n", {"autoIdentify": True}), ("id,name\n1,'a,b'\n", {"quoted": 1}), ('id,name\r\n1,"a,b"\r\n', {}),
     ('id\tname\n1\ta,b\n', {"delimiter": 1, "quoted": 0}), ('#\nid,name\n# x\n1,"a,b"\n', {"commentChar": "#"}),
     ('x\ny\nid,name\n1,"a,b"\n', {"skipTop": 2}), ('extra,id,name\n0,1,"a,b"\n', {}),

@@ -83,7 +83,8 @@ def test_create_table(zoho, client):
 
 
 @pytest.mark.parametrize("config, code", [
-    (design("t"), 7111), (design(columns=(("a", "PLAIN"), ("A", "PLAIN"))), 7128), (design(columns=(("a", "TEXT"),)), 7146),
+    (design("t"), 7111), (design(columns=(("a", "PLAIN"), ("A", "PLAIN"))), 7128),
+    (design(columns=(("a", "TEXT"),)), 7146),
     (design(""), 7126), (design('a"b'), 7126), (design(columns=(("", "PLAIN"),)), 7127), (design(FOLDERNAME="f"), 7144),
     (design(columns=()), 8079), (design(COLOUR="red"), 8080), ({}, 8079), ({"tableDesign": "x"}, 8516),
     (design(TABLENAME=None), 8516), (design(COLUMNS=[{"COLUMNNAME": "a"}]), 8079),
@@ -113,7 +114,8 @@ def test_add_column(zoho, client, table):
 
 @pytest.mark.parametrize("config, code", [
     ({"columnName": "ID", "dataType": "NUMBER"}, 7157), ({"columnName": "a", "dataType": "X"}, 7146),
-    ({"columnName": "a"}, 8079), ({"dataType": "PLAIN"}, 8079), ({"columnName": "a", "dataType": "PLAIN", "x": 1}, 8080),
+    ({"columnName": "a"}, 8079), ({"dataType": "PLAIN"}, 8079),
+    ({"columnName": "a", "dataType": "PLAIN", "x": 1}, 8080),
     ({"columnName": "", "dataType": "PLAIN"}, 7127), ({"columnName": 1, "dataType": "PLAIN"}, 8516),
     ({"columns": [], "columnName": "a"}, 8080), ({"columns": []}, 8079)])
 def test_add_column_refused(zoho, client, table, config, code):

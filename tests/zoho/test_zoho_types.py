@@ -72,11 +72,11 @@ def test_date_formats(zoho, client, pattern, text, stored):
     assert zoho.rows("v", "at") == [{"at": stored}]
 
 
-@pytest.mark.parametrize("pattern", ["", "now", "yyyy-MM-dd HH:mm:ss.SSSSSS", "yyyy-MM", "yyyy-MM-dd hh:mm", "yyyy-MM-dd'",
+@pytest.mark.parametrize("pattern", ["now", "yyyy-MM-dd HH:mm:ss.SSSSSS", "yyyy-MM", "yyyy-MM-dd hh:mm", "yyyy-MM-dd'",
                                      "YYYY-MM-dd", "yyyy-MM-dd yyyy", "yyyyy-MM-dd"])
 def test_date_formats_refused(zoho, client, pattern):
     zoho.table("v", id="NUMBER", at="DATE")
-    assert client.load("v", "id,at\n1,\n", columnDateFormat={"at": pattern}).code == (7512 if pattern else None)
+    assert client.load("v", "id,at\n1,\n", columnDateFormat={"at": pattern}).code == 7512
 
 
 def test_one_format_for_all_dates_does_not_fit_days(zoho, client):
@@ -102,4 +102,5 @@ def test_other_readings_of_what_is_not_verified(zoho, client):
     client.load("v", "id,flag,price\nżżż,t,1e3\n")
     client.load("v", "id,flag,price\nabc,f,123456789012345678901.5\n")
     client.load("v", "id,flag,price\nABC,f,1\n")
-    assert zoho.rows("v") == [{"id": "żżż", "flag": "true", "price": "1000"}, {"id": "ABC", "flag": "false", "price": "1"}]
+    assert zoho.rows("v") == [{"id": "żżż", "flag": "true", "price": "1000"},
+                              {"id": "ABC", "flag": "false", "price": "1"}]

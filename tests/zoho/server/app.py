@@ -8,6 +8,7 @@ import traceback
 from aiohttp import web
 
 from . import config, control
+from .config import Body
 from .errors import ZohoError
 from .exports import export
 from .routes import ROUTES
@@ -41,6 +42,7 @@ def _handler(world, route):
     async def receive(request, call):
         try:
             call.body = await config.read_body(request, world.settings, getattr(world.settings, route.file_max))
+            call.bytes = len(call.body.file or call.body.data or "")
         except ZohoError as error:      # who calls is asked first
             call.unreadable = error
 
@@ -111,6 +113,7 @@ async def _with_faults(request, call, receive, work):
         return web.Response(status=call.status, text=broken.message or "<html><body>Bad gateway</body></html>",
                             content_type="text/html")
     status, text, *kind = await work()
+    call.body = Body(config_in=call.body.config_in)     # the list of calls shall not keep files
     late = call.fault_of("delay_after")
     if late:
         await asyncio.sleep(late.seconds)

@@ -41,6 +41,7 @@ class Call:
     status: int = None          # of the answer; None: there was none
     code: int = None            # the error's
     secrets_in_url: bool = False
+    bytes: int = 0              # of FILE or DATA
 
     def fault_of(self, deed):
         return next((fault for fault in self.faults if fault.do == deed), None)
@@ -48,7 +49,7 @@ class Call:
     def told(self):
         return {"name": self.name, "method": self.method, "path": self.path, "at": self.at, "config": self.config,
                 "config_in": self.body.config_in, "table": self.view.name if self.view else None,
-                "bytes": len(self.body.file or self.body.data or ""), "units": self.units, "rows": self.rows,
+                "bytes": self.bytes, "units": self.units, "rows": self.rows,
                 "status": self.status, "code": self.code, "faults": [fault.do for fault in self.faults],
                 "secrets_in_url": self.secrets_in_url}
 
