@@ -194,6 +194,17 @@ def test_calls_are_told(zoho, client, table):
     assert not zoho.calls("token")[0]["secrets_in_url"]
 
 
+def test_mistakes(zoho, client, table):
+    client.load(table, "id\nx\n")
+    client.insert(table, {"nowhere": "x"})
+    assert not zoho.mistakes()
+    client.delete(table)
+    client.call("DELETE", f"{client.path(table)}/rows", {"deleteAllRows": True}, where="url")
+    client.call("GET", "/nowhere")
+    client.send("POST", "/oauth/v2/token?client_secret=x")
+    assert [call["name"] for call in zoho.mistakes()] == ["delete_row", "delete_row", "unknown", "token"]
+
+
 def test_clock(zoho):
     begin = zoho.now()
     assert zoho.advance(100) >= begin + 100
