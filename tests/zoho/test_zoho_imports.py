@@ -61,6 +61,12 @@ def test_files_refused(zoho, client, table, text, code):
     assert zoho.count(table) == 0
 
 
+@pytest.mark.parametrize("kind, text, code", [("JSON", " ", 7203), ("JSON", "[1]", 7248), ("JSON", '[{"id": []}]', 7248),
+                                              ("XML", "<id>1</id>", 7248)])
+def test_other_files_refused(client, table, kind, text, code):
+    assert client.load(table, text, fileType=kind).code == code
+
+
 def test_sizes(zoho, client, table):
     path = f"{client.path(table)}/data"
     zoho.set(file_max=1000, data_max=500)
@@ -273,3 +279,5 @@ def test_new_table(zoho, client):
     assert [column["type"] for column in zoho.definition("fresh")["columns"]] == [
         "NUMBER", "MULTI_LINE", "DECIMAL_NUMBER"]
     assert client.call("POST", path, config, FILE="id,note,price\n1,a,1.5\n").code == 7111
+    config = {**CSV, "tableName": "other", "columnDataTypes": [{"columnName": "id", "dataType": "INT"}]}
+    assert client.call("POST", path, config, FILE="id\n1\n").code == 7146

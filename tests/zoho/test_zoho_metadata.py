@@ -154,6 +154,8 @@ def test_export_refused(zoho, client, table):
     zoho.set(export_rows_max=1)
     client.load(table, "id\n1\n2\n")
     assert client.export(table).code == 8133
+    zoho.set(export_rows_max=2, export_bytes_max=10)
+    assert client.export(table).code == 8133
     zoho.table("board", _type=7)
     assert client.export("board").code == 8133
 

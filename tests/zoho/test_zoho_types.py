@@ -73,7 +73,7 @@ def test_date_formats(zoho, client, pattern, text, stored):
 
 
 @pytest.mark.parametrize("pattern", ["now", "yyyy-MM-dd HH:mm:ss.SSSSSS", "yyyy-MM", "yyyy-MM-dd hh:mm", "yyyy-MM-dd'",
-                                     "YYYY-MM-dd", "yyyy-MM-dd yyyy", "yyyyy-MM-dd"])
+                                     "yyyy'-MM-dd", "YYYY-MM-dd", "yyyy-MM-dd yyyy", "yyyyy-MM-dd"])
 def test_date_formats_refused(zoho, client, pattern):
     zoho.table("v", id="NUMBER", at="DATE")
     assert client.load("v", "id,at\n1,\n", columnDateFormat={"at": pattern}).code == 7512
