@@ -6,6 +6,8 @@ import http.client
 import json
 import urllib.parse
 
+from walmill_testing import wait_until
+
 FORM = "application/x-www-form-urlencoded"
 BOUNDARY = "walmill-boundary"
 CSV = {"fileType": "CSV", "autoIdentify": False, "delimiter": 0, "quoted": 2, "commentChar": "\u0001",
@@ -20,7 +22,8 @@ class Answer:
 
     @property
     def code(self):
-        return self.body["data"].get("errorCode")
+        """The error's; None of a success, and of a file."""
+        return self.body["data"]["errorCode"] if self.body and self.body.get("status") == "failure" else None
 
     @property
     def data(self):
@@ -31,13 +34,14 @@ class Answer:
 class Client:
     def __init__(self, zoho, token=None):
         self.zoho = zoho
+        self.timeout = 30
         self.host = urllib.parse.urlsplit(zoho.api_url).netloc
         self.token = token or self.tokens()["access_token"]
 
     # ---- requests ----
 
     def send(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection(self.host, timeout=30)
+        connection = http.client.HTTPConnection(self.host, timeout=self.timeout)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -106,6 +110,14 @@ class Client:
 
     def details(self, job):
         return self.call("GET", f"/bulk/workspaces/{self.zoho.workspace}/importjobs/{job}")
+
+    def ended(self, job):
+        """The details of a job when it has come to an end."""
+        def look():
+            data = self.details(job).data
+            return data if data["jobCode"] not in ("1001", "1002") else None
+        self.zoho.set(rate_bulk=0, rate_overall=0)
+        return wait_until(look, f"the end of job {job}")
 
     def export(self, table, **config):
         return self.call("GET", f"{self.path(table)}/data", {"responseFormat": "json", **config})

@@ -141,6 +141,8 @@ def test_criteria_refused(client, table, criteria, code):
 
 def test_long_criteria(zoho, client, table):
     seeded(client, table)
+    pairs = " or ".join(f"(id={number} and name='n')" for number in range(3000))
+    assert client.delete(table, criteria=pairs).data == {"deletedRows": 0}
     many = ",".join(str(number) for number in range(2, 5000))
     assert client.delete(table, criteria=f'"id" in ({many})').data == {"deletedRows": 2}
     assert client.delete(table, criteria=f'"id" in ({many * 5})').code == 8507

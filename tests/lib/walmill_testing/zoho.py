@@ -23,6 +23,9 @@ import urllib.request
 
 from .wait import wait_until
 
+# Errors that no state of the server can cause, only a request that should not have been sent.
+MISTAKES = {7327, 7330, 7331, 7332, 7333, 7512, 8046, 8079, 8080, 8083, 8119, 8130, 8131, 8139, 8148, 8149, 8173, 8504,
+            8507, 8516}
 FOLDER = pathlib.Path(__file__).parents[2] / "zoho"
 
 
@@ -192,6 +195,11 @@ class Zoho:
     def calls(self, *names, since=0):
         """Calls in the order of arrival: name, config, rows, units, status, code, table, at, faults, config_in, ..."""
         return [call for call in self.control("GET", f"calls?since={since}") if not names or call["name"] in names]
+
+    def mistakes(self):
+        """Calls that a client must not make whatever happens: wrong requests, unknown paths, secrets in a URL."""
+        return [call for call in self.calls() if call["name"] == "unknown" or call["code"] in MISTAKES
+                or call["secrets_in_url"] or call["method"] != "GET" and call["config_in"] == "url"]
 
     def wait_calls(self, name, count=1, timeout=20.0):
         """Until so many calls of a name were answered or ended."""

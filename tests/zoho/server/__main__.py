@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: PostgreSQL
-"""python3 -m server FOLDER: listens on a free port of 127.0.0.1 and says which on its first line; ends with its input."""
+"""python3 -m server FOLDER: listens on a free port of 127.0.0.1 and says which on its first line.
+
+Its data are in FOLDER. It ends when its input does: whoever started it is gone then.
+"""
 
 import asyncio
 import logging
@@ -18,7 +21,6 @@ async def main(folder):
     print(runner.addresses[0][1], flush=True)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    # Who started the server is gone when its input ends.
     loop.add_reader(sys.stdin.fileno(), ended.set)
     await ended.wait()
     await runner.cleanup()

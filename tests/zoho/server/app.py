@@ -8,6 +8,7 @@ import traceback
 from aiohttp import web
 
 from . import config, control
+from .config import Body
 from .errors import ZohoError
 from .exports import export
 from .routes import ROUTES
@@ -38,30 +39,41 @@ def _begin(world, request, name):
 
 
 def _handler(world, route):
+    async def receive(request, call):
+        try:
+            call.body = await config.read_body(request, world.settings, getattr(world.settings, route.file_max))
+            call.bytes = len(call.body.file or call.body.data or "")
+        except ZohoError as error:      # who calls is asked first
+            call.unreadable = error
+
     async def handle(request):
         call = _begin(world, request, route.name)
-        return await _with_faults(request, call, lambda: _answered(world, route, request, call))
+        with world.task():
+            return await _with_faults(request, call, receive, lambda: _answered(world, route, request, call))
     return handle
 
 
 def _token_handler(world):
-    async def answer(request, call):
+    async def receive(request, call):
         await request.read()
-        form = {**request.query}
+        call.body.form = {**request.query}
         if request.content_type == config.FORM:
-            form.update(await request.post())
-        call.config = {"grant_type": form.get("grant_type")}
+            call.body.form.update(await request.post())
+
+    async def answer(call):
+        call.config = {"grant_type": call.body.form.get("grant_type")}
         wrong = call.fault_of("token_error")
         if wrong:
             return wrong.status or 200, json.dumps({"error": wrong.message or "general_error"})
         if call.fault_of("throttle"):
             return world.settings.throttle_status, json.dumps(world.settings.throttle_body)
-        status, body = world.oauth.answer(form)
+        status, body = world.oauth.answer(call.body.form)
         return status, json.dumps(body)
 
     async def handle(request):
         call = _begin(world, request, "token")
-        return await _with_faults(request, call, lambda: answer(request, call))
+        with world.task():
+            return await _with_faults(request, call, receive, lambda: answer(call))
     return handle
 
 
@@ -83,21 +95,25 @@ def _dropped(request):
     return web.Response()
 
 
-async def _with_faults(request, call, work):
+async def _with_faults(request, call, receive, work):
     if call.fault_of("drop_headers"):
         return _dropped(request)
+    try:
+        await receive(request, call)
+    except ConnectionError:         # the client is gone; once it was understood, a request is carried out without it
+        return web.Response()
     late = call.fault_of("delay")
     if late:
         await asyncio.sleep(late.seconds)
+    if call.fault_of("drop_before"):
+        return _dropped(request)
     broken = call.fault_of("http")
-    if call.fault_of("drop_before") or broken:
-        await request.read()
-        if not broken:
-            return _dropped(request)
+    if broken:
         call.status = broken.status or 502
         return web.Response(status=call.status, text=broken.message or "<html><body>Bad gateway</body></html>",
                             content_type="text/html")
     status, text, *kind = await work()
+    call.body = Body(config_in=call.body.config_in)     # the list of calls shall not keep files
     late = call.fault_of("delay_after")
     if late:
         await asyncio.sleep(late.seconds)
@@ -123,14 +139,9 @@ async def _half(request, status, body, kind):
 async def _answered(world, route, request, call):
     """(status, text, content type) of the answer."""
     try:
-        unreadable = None
-        try:
-            call.body = await config.read_body(request, world.settings, getattr(world.settings, route.file_max))
-        except ZohoError as error:      # who calls is asked first
-            unreadable = error
         _admitted(world, route, request, call)
-        if unreadable:
-            raise unreadable
+        if call.unreadable:
+            raise call.unreadable
         keys = route.keys(world.settings) if callable(route.keys) else route.keys
         call.config = config.parse(call.body.config_text, keys, world.settings, route.strict)
         if call.body.data is not None and len(call.body.data) > world.settings.data_max:

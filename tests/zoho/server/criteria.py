@@ -37,7 +37,6 @@ GRAMMAR = r"""
 """
 PARSER = lark.Lark(GRAMMAR, parser="lalr", maybe_placeholders=False)
 AGGREGATES = {"sum", "avg", "count", "min", "max", "stddev", "variance", "median", "mode", "countdistinct"}
-PAGE = 500      # parameters of one IN
 
 
 def condition(text, view, storage):
@@ -63,6 +62,14 @@ def _unquoted(token):
     return token[1:-1] if token.type == "QUOTED" else str(token)
 
 
+def _joined(parts, word):
+    """As a tree of little depth: SQLite limits that."""
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    return f"({_joined(parts[:half], word)} {word} {_joined(parts[half:], word)})"
+
+
 class Compiler:
     def __init__(self, view, storage):
         self.view, self.storage = view, storage
@@ -74,7 +81,7 @@ class Compiler:
 
     def _either(self, tree, word="OR"):
         parts = [self.compiled(child) for child in _trees(tree)]
-        return f"({f' {word} '.join(sql for sql, _ in parts)})", [value for _, own in parts for value in own]
+        return _joined([sql for sql, _ in parts], word), [value for _, own in parts for value in own]
 
     def _both(self, tree):
         return self._either(tree, "AND")
@@ -98,9 +105,8 @@ class Compiler:
         column = self._column(first)
         self.storage.index(self.view, [column])
         found = [self._value(column, literal) for literal in rest]
-        pages = [", ".join("?" * len(found[at:at + PAGE])) for at in range(0, len(found), PAGE)]
-        sql = " OR ".join(f"{column.sql} IN ({page})" for page in pages)
-        return f"{'NOT ' if _tokens(tree, 'NOT') else ''}({sql})", found
+        word = "NOT IN" if _tokens(tree, "NOT") else "IN"
+        return f"{column.sql} {word} ({', '.join('?' * len(found))})", found
 
     def _alike(self, tree):
         column = self._column(_trees(tree)[0])

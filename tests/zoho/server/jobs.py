@@ -61,11 +61,11 @@ class Jobs:
         return job
 
     async def _run(self, job, work):
-        world, made = self.world, self.world.clock.now()
+        world = self.world
         try:
             while job.view.writing:
                 await asyncio.sleep(POLL)
-            await world.clock.until(made + world.settings.job_queue_seconds)
+            await world.clock.until(job.call.at + world.settings.job_queue_seconds)
             job.code = RUNNING
             if job.call.fault_of("job_stuck"):
                 await world.clock.until(float("inf"))
@@ -127,7 +127,7 @@ async def create(world, call):
     world.quota.require(world.quota.import_price(config["importType"], 1))
 
     async def work(job):
-        await world.clock.until(world.clock.now() + world.settings.job_seconds)
+        await world.clock.until(call.at + world.settings.job_queue_seconds + world.settings.job_seconds)
         _injected(call)
         return {"viewId": view.id, **await imports.execute(world, call, view, config, raw)}
     imports.check_table(world, view, config)        # another may have come while the callback was tried
@@ -271,7 +271,7 @@ async def _work(world, job):
                     total = _sum(total, await imports.execute(world, call, job.view, config, raw, job.staged))
             except ZohoError as bad:
                 error = bad
-        await world.clock.until(world.clock.now() + world.settings.job_seconds)
+        await world.clock.until(call.at + world.settings.job_seconds)
         if error:
             raise error
         if replacing:

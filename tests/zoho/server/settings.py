@@ -88,7 +88,7 @@ UNVERIFIED = {
     "plain_max": 250,
     "multi_line_max": 100_000,
     "text_limit_in_bytes": True,
-    "text_ignores_case": False,         # when texts are compared, in criteria and matchingColumns
+    "text_ignores_case": False,         # when texts are compared, in criteria and matchingColumns; only at a reset
     "default_date_format": "dd/MM/yyyy HH:mm:ss",           # where CONFIG names none
     "default_day_format": "dd/MM/yyyy",
     "default_time_format": "HH:mm:ss",

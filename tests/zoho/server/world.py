@@ -2,6 +2,7 @@
 """All that the server knows; a reset makes it anew."""
 
 import asyncio
+import contextlib
 import dataclasses
 import pathlib
 import random
@@ -30,6 +31,7 @@ class Call:
     ids: dict = dataclasses.field(default_factory=dict)
     faults: list = dataclasses.field(default_factory=list)
     body: Body = dataclasses.field(default_factory=Body)
+    unreadable: ZohoError = None
     user: str = None
     workspace: str = None
     view: object = None
@@ -39,6 +41,7 @@ class Call:
     status: int = None          # of the answer; None: there was none
     code: int = None            # the error's
     secrets_in_url: bool = False
+    bytes: int = 0              # of FILE or DATA
 
     def fault_of(self, deed):
         return next((fault for fault in self.faults if fault.do == deed), None)
@@ -46,7 +49,7 @@ class Call:
     def told(self):
         return {"name": self.name, "method": self.method, "path": self.path, "at": self.at, "config": self.config,
                 "config_in": self.body.config_in, "table": self.view.name if self.view else None,
-                "bytes": len(self.body.file or self.body.data or ""), "units": self.units, "rows": self.rows,
+                "bytes": self.bytes, "units": self.units, "rows": self.rows,
                 "status": self.status, "code": self.code, "faults": [fault.do for fault in self.faults],
                 "secrets_in_url": self.secrets_in_url}
 
@@ -88,6 +91,16 @@ class World:
             pathlib.Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         self.resets += 1
         self._make(settings, seed)
+
+    @contextlib.contextmanager
+    def task(self):
+        """What a reset ends."""
+        task = asyncio.current_task()
+        self.tasks.add(task)
+        try:
+            yield
+        finally:
+            self.tasks.discard(task)
 
     def spawn(self, work):
         task = asyncio.get_running_loop().create_task(work)
