@@ -420,6 +420,7 @@ struct worker {
 	bool			 uncommitted;	/* something was written in the target's open transaction */
 	bool			 bookmarks;	/* a bookmark is to be written with the next commit */
 	wm_lsn			 boundary_commit, boundary_end;	/* last transaction read whole */
+	wm_lsn			 retry_from;	/* letters are tried again once the target is here; 0 not known yet */
 	wm_usec			 retry_at;	/* mono: when to look for letters that are to be tried again */
 	wm_usec			 gather_since;	/* of the oldest change not yet committed; 0 none */
 	size_t			 unreleased;	/* journal bytes read since the last release */

@@ -200,6 +200,27 @@ try_with_plan(struct attempt *a, const struct wm_dead_letter *l, struct route_pl
 	return st;
 }
 
+/*
+ * A target without transactions may hold changes that no position tells of, if the session before broke off: a letter
+ * could be older than its row.  What the source has by now has passed once more before one is tried.
+ */
+static enum wm_status
+await_replay(struct worker *w, struct wm_error *err)
+{
+	enum wm_status st = WM_OK;
+
+	if ((w->target->ops->caps & WM_TARGET_TRANSACTIONAL) != 0)
+		return WM_OK;
+	if (w->retry_from == 0)
+		st = worker_sql(w, err);
+	if (st == WM_OK && w->retry_from == 0)
+		st = wm_pg_current_lsn(w->sql, &w->retry_from, err);
+	if (st == WM_OK && atomic_load(&w->end_lsn) >= w->retry_from)
+		return WM_OK;
+	return st != WM_OK ? wm_fail_code(err, WM_REJECT, "later", "the source is out of reach; try again later") :
+	    wm_fail_code(err, WM_REJECT, "later", "what the source sent before the last start passes again first");
+}
+
 /* WM_OK: written (or nothing to write); WM_REJECT: refused again. */
 static enum wm_status
 try_letter(struct attempt *a, const struct wm_dead_letter *l, struct wm_error *err)
@@ -212,6 +233,9 @@ try_letter(struct attempt *a, const struct wm_dead_letter *l, struct wm_error *e
 	a->w->delivery.failed_rule = NULL;
 	if (why != NULL)
 		return wm_fail_code(err, WM_REJECT, "later", "%s", why);
+	st = await_replay(a->w, err);
+	if (st != WM_OK)
+		return st;
 	st = route_plan_of(a->w, u, &own, &rp, err);
 	if (st == WM_OK)
 		st = try_with_plan(a, l, rp, err);

@@ -420,6 +420,7 @@ session(struct worker *w, struct wm_error *err)
 		st = receipts_recover(w->delivery.receipts, w, err);
 	if (st != WM_OK)
 		return st;
+	w->retry_from = 0;
 	take_position(w);
 	apply_rollback(w);
 	st = units_refresh(w, err);

@@ -7,11 +7,14 @@ Needs a walmill that was configured with --enable-fault-injection: `make fault` 
 import os
 import pathlib
 import re
+import time
 
 import pytest
 import scenarios as on
 from matrix import COLUMNS, Cell, Matrix
 from walmill_testing import run_walmill, wait_until
+from walmill_testing.compare import differences
+from walmill_testing.zoho_view import ZohoView
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 HEADER = (SOURCE / "include/walmill/fault.h").read_text()
@@ -97,6 +100,11 @@ PLAN = {
     "teardown_journal": [(on.teardown, 1)],
 }
 
+# The same where the target is Zoho Analytics, which has scenarios of its own.
+ZOHO = {
+    "zoho_view_written": [1, 2, 4],
+}
+
 MATRIX = Matrix("Points at which the daemon kills itself", "The points are those of `include/walmill/fault.h`, in a "
                 "build with `--enable-fault-injection`; each is reached by a load of its own.", POINTS)
 
@@ -125,7 +133,7 @@ def cells():
 def test_every_point_is_in_the_source_and_in_the_plan():
     passed = [name for path in sorted((SOURCE / "src").rglob("*.c"))
               for name in re.findall(r"\bWM_FAULT\((\w+)\)", path.read_text())]
-    assert sorted(passed) == sorted(POINTS) == sorted(PLAN)
+    assert sorted(passed) == sorted(POINTS) == sorted([*PLAN, *ZOHO])
 
 
 @pytest.fixture(scope="session")
@@ -164,3 +172,25 @@ def test_killed_at(request, cell, scenario, number, points, db, daemon, block):
     db.execute("INSERT INTO t VALUES (-1, 1, 'after it'); DELETE FROM t WHERE id = 1")
     s.same()
     s.d.sigterm()
+
+
+@pytest.mark.parametrize("point, number", [(point, number) for point, plan in ZOHO.items() for number in plan])
+def test_killed_at_with_zoho(point, number, points, db, daemon, zoho):
+    assert point in points
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, n int, v text); INSERT INTO t SELECT i, i, 'v' FROM generate_series(1, 900) i")
+    made = daemon("- {table: public.t, batch: {rows: 300}}", targets={"zoho": zoho.target(flush_interval="100ms")},
+                  env={"WALMILL_FAULT_AT": f"{point}:{number}"})
+    made.launch()
+    for turn in range(1000):
+        if made.process.poll() is not None:
+            break
+        db.execute(f"UPDATE t SET n = {turn} WHERE id % 50 = 0; DELETE FROM t WHERE id = {turn}")
+        time.sleep(0.01)    # paces the load
+    wait_until(lambda: made.process.poll() is not None, f"{point} is passed {number} times", 30)
+    made.process = None
+    made.env = {}
+    made.start()
+    made.wait()
+    found = differences(db.main, "t", ZohoView(zoho))
+    assert not found, found
+    made.sigterm()

@@ -351,3 +351,17 @@ def test_single_row_on_demand(db, zoho, follow, same):
     daemon.run("row", "t", "id=7")
     assert [call["name"] for call in zoho.calls(since=before)].count("delete_row") == 1
     same(daemon)
+
+
+def test_dead_letters_are_tried_again(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 10))
+    daemon = follow(RULE + "\n  on_error: dead_letter\n  columns: {type: {v: PLAIN}}")
+    same(daemon)
+    db.execute("UPDATE t SET v = repeat('x', 251) WHERE id = 3")
+    daemon.wait()
+    assert len(daemon.errors()) == 1
+    zoho.set(plain_max=300)
+    daemon.restart()
+    wait_until(lambda: daemon.run("errors retry", expect=None).returncode == 0, "the letter is taken")
+    same(daemon)
+    assert daemon.errors() == []
