@@ -16,7 +16,8 @@
  * (the pipeline keeps them in its own state): load, commit and rollback are then NULL.
  *
  * After WM_RETRY or WM_FATAL from any call the transaction is gone; the pipeline calls close, then open
- * again.  After WM_REJECT from write the batch has had no effect and the transaction goes on.
+ * again.  After WM_REJECT from write the batch has had no effect and the transaction goes on; without
+ * transactions some of it may have been written, which the parts that are delivered next write again.
  *
  * So there are three kinds of failure: later (WM_RETRY: the pipeline backs off, with jitter, for err->retry_after at
  * least), this batch cannot be (WM_FATAL: the target stops, or, with WM_BAD_VIEW, the rule alone), this row cannot

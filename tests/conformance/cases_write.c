@@ -27,16 +27,31 @@ upserts_insert_and_replace(struct fixture *f)
 	ensure(f, view);
 	add_view(&first, view);
 	add_upsert(&first, VALUES("1", "a"));
-	add_upsert(&first, VALUES("2", ""));
+	add_upsert(&first, VALUES("2", "b"));
 	add_upsert(&first, VALUES("3", NULL));
 	write_and_commit(f, &first);
-	assert_rows(f, "SELECT * FROM t ORDER BY id", "1|a\n2|\n3|<null>");
+	assert_rows(f, "SELECT * FROM t ORDER BY id", "1|a\n2|b\n3|<null>");
 	add_view(&second, view);
 	add_upsert(&second, VALUES("3", "c"));
 	add_upsert(&second, VALUES("1", NULL));
 	add_upsert(&second, VALUES("-4", "d"));
 	write_and_commit(f, &second);
-	assert_rows(f, "SELECT * FROM t ORDER BY id", "-4|d\n1|<null>\n2|\n3|c");
+	assert_rows(f, "SELECT * FROM t ORDER BY id", "-4|d\n1|<null>\n2|b\n3|c");
+}
+
+static void
+an_empty_text_is_no_null(struct fixture *f)
+{
+	const struct wm_view *view = simple_view(f, "t");
+	struct batch b = make_batch(f);
+
+	start(f);
+	ensure(f, view);
+	add_view(&b, view);
+	add_upsert(&b, VALUES("1", ""));
+	add_upsert(&b, VALUES("2", NULL));
+	write_and_commit(f, &b);
+	assert_rows(f, "SELECT * FROM t ORDER BY id", "1|\n2|<null>");
 }
 
 static void
@@ -345,7 +360,9 @@ a_null_key_is_refused(struct fixture *f)
 		assert_int_equal(bad, 1);
 	assert_non_null(strstr(error.text, "id"));
 	commit(f);
-	assert_rows(f, "SELECT * FROM t", "");
+	/* Without transactions the others may have been written: they are, again, by what the pipeline does next. */
+	if ((OPS->caps & WM_TARGET_TRANSACTIONAL) != 0)
+		assert_rows(f, "SELECT * FROM t", "");
 }
 
 static void
@@ -390,20 +407,21 @@ ten_thousand_rows_in_a_batch(struct fixture *f)
 }
 
 const struct test_case write_cases[] = {
-	{ "upserts insert and replace", upserts_insert_and_replace, 0 },
-	{ "redelivery changes nothing", redelivery_changes_nothing, WM_TARGET_PARTIAL },
-	{ "deletes ignore missing rows", deletes_ignore_missing_rows, 0 },
-	{ "truncate comes before the rows", truncate_comes_before_the_rows, 0 },
-	{ "composite keys", composite_keys, WM_TARGET_PARTIAL },
-	{ "a table of keys only", a_table_of_keys_only, 0 },
-	{ "names of every kind", names_of_every_kind, WM_TARGET_PARTIAL },
-	{ "two layouts of one table", two_layouts_of_one_table, 0 },
+	{ "upserts insert and replace", upserts_insert_and_replace, 0, 0, 0 },
+	{ "an empty text is no null", an_empty_text_is_no_null, 0, CAN_EMPTY_TEXT, 0 },
+	{ "redelivery changes nothing", redelivery_changes_nothing, WM_TARGET_PARTIAL, 0, 0 },
+	{ "deletes ignore missing rows", deletes_ignore_missing_rows, 0, 0, 0 },
+	{ "truncate comes before the rows", truncate_comes_before_the_rows, 0, 0, 0 },
+	{ "composite keys", composite_keys, WM_TARGET_PARTIAL, 0, 0 },
+	{ "a table of keys only", a_table_of_keys_only, 0, 0, 0 },
+	{ "names of every kind", names_of_every_kind, WM_TARGET_PARTIAL, 0, 0 },
+	{ "two layouts of one table", two_layouts_of_one_table, 0, 0, 0 },
 	{ "a refused row is named and the batch without effect", a_refused_row_is_named_and_the_batch_without_effect,
-	    WM_TARGET_TRANSACTIONAL },
-	{ "what is not refused goes through", what_is_not_refused_goes_through, WM_TARGET_TRANSACTIONAL },
-	{ "a refused update is named", a_refused_update_is_named, WM_TARGET_TRANSACTIONAL | WM_TARGET_PARTIAL },
-	{ "a null key is refused", a_null_key_is_refused, 0 },
-	{ "an empty batch is no error", an_empty_batch_is_no_error, 0 },
-	{ "ten thousand rows in a batch", ten_thousand_rows_in_a_batch, 0 },
+	    WM_TARGET_TRANSACTIONAL, 0, 0 },
+	{ "what is not refused goes through", what_is_not_refused_goes_through, WM_TARGET_TRANSACTIONAL, 0, 0 },
+	{ "a refused update is named", a_refused_update_is_named, WM_TARGET_TRANSACTIONAL | WM_TARGET_PARTIAL, 0, 0 },
+	{ "a null key is refused", a_null_key_is_refused, 0, 0, 0 },
+	{ "an empty batch is no error", an_empty_batch_is_no_error, 0, 0, 0 },
+	{ "ten thousand rows in a batch", ten_thousand_rows_in_a_batch, 0, 0, 0 },
 	{ .name = NULL },
 };

@@ -22,8 +22,18 @@
 
 struct fixture;
 
+/* What not every target, or its peer, can do; cases that need it are skipped for the others. */
+enum peer_can {
+	CAN_SQL = 1,		/* another program runs SQL at the target */
+	CAN_EMPTY_TEXT = 2,	/* an empty text is no null */
+	CAN_RETYPE = 4,		/* a column's type follows the source's */
+};
+
 struct peer {
 	const char			*name;
+	unsigned			 can;		/* enum peer_can */
+	const char			*picky_type;	/* an override whose columns refuse ... */
+	const char			*picky_value;	/* ... this text; NULL: the cases that want it make one by SQL */
 	const struct wm_target_ops	*ops;
 	/* NULL when the suite can run here, else why it cannot. */
 	const char			*(*unavailable)(void);
@@ -50,15 +60,17 @@ struct fixture {
 	void			*place;		/* the peer's own */
 };
 
-extern const struct peer sqlite_peer, postgres_peer;
+extern const struct peer sqlite_peer, postgres_peer, zoho_peer;
 
 /* The cases; each file ends in its list, with name NULL at the end. */
 struct test_case {
 	const char	*name;
 	void		(*run)(struct fixture *f);
 	unsigned	 caps;		/* skipped for a target without them */
+	unsigned	 can;		/* and for a peer that cannot */
+	unsigned	 without;	/* caps of targets that it is not for */
 };
-extern const struct test_case life_cases[], write_cases[], update_cases[], shape_cases[], type_cases[];
+extern const struct test_case durable_cases[], life_cases[], write_cases[], update_cases[], shape_cases[], type_cases[];
 
 /* ---- building (build.c) ---- */
 

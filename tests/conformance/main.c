@@ -9,8 +9,9 @@
 
 #include "walmill/strutil.h"
 
-static const struct peer *const peers[] = { &sqlite_peer, &postgres_peer };
-static const struct test_case *const lists[] = { life_cases, write_cases, update_cases, shape_cases, type_cases };
+static const struct peer *const peers[] = { &sqlite_peer, &postgres_peer, &zoho_peer };
+static const struct test_case *const lists[] = { life_cases, durable_cases, write_cases,
+	update_cases, shape_cases, type_cases };
 
 struct run {
 	const struct peer	*peer;
@@ -21,7 +22,8 @@ struct run {
 static bool
 is_skipped(const struct run *run)
 {
-	return run->peer->unavailable() != NULL || (run->what->caps & ~run->peer->ops->caps) != 0;
+	return run->peer->unavailable() != NULL || (run->what->caps & ~run->peer->ops->caps) != 0 ||
+	    (run->what->can & ~run->peer->can) != 0 || (run->what->without & run->peer->ops->caps) != 0;
 }
 
 static int

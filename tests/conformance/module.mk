@@ -1,6 +1,7 @@
 check_PROGRAMS += %D%/test_conformance
 tests_conformance_test_conformance_SOURCES = \
 	%D%/build.c \
+	%D%/cases_durable.c \
 	%D%/cases_life.c \
 	%D%/cases_shape.c \
 	%D%/cases_types.c \
@@ -9,11 +10,12 @@ tests_conformance_test_conformance_SOURCES = \
 	%D%/conformance.h \
 	%D%/main.c \
 	%D%/postgres_peer.c \
-	%D%/sqlite_peer.c
+	%D%/sqlite_peer.c \
+	%D%/zoho_peer.c
 tests_conformance_test_conformance_LDADD = \
-	libwm-target-sqlite.a libwm-target-postgres.a libwm-target.a libwm-pg.a libwm-config.a \
-	libwm-model.a libwm-base.a \
-	$(CMOCKA_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(YAML_LIBS) $(PTHREAD_LIBS)
+	libwm-target-sqlite.a libwm-target-postgres.a libwm-target-zoho.a libwm-target.a libwm-pg.a libwm-config.a \
+	libwm-http.a libwm-model.a libwm-base.a \
+	$(CMOCKA_LIBS) $(CURL_LIBS) $(CJSON_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(YAML_LIBS) $(PTHREAD_LIBS)
 
 # The program by way of a script that starts a server for it.
 UNIT_TESTS += %D%/run

@@ -33,6 +33,8 @@ enum wm_zoho_type {
 /* By either of its names: that of the API ("MULTI_LINE") or the one shown ("Multi Line Text"). */
 enum wm_zoho_type wm_zoho_type_named(const char *name);
 const char *wm_zoho_type_name(enum wm_zoho_type type);
+/* Whether the rule's `type:`, if there is one, is a name of Zoho's or of PostgreSQL's. */
+bool wm_zoho_type_known(const struct wm_view_column *column);
 /* The type that a column of the view gets where it has to be made; an override of the rule comes first. */
 enum wm_zoho_type wm_zoho_type_for(const struct wm_view_column *column);
 bool wm_zoho_type_is_number(enum wm_zoho_type type);

@@ -26,6 +26,11 @@ judge_view(const struct wm_zoho *z, const struct wm_view *view, struct wm_error 
 			    "target \"%s\": view \"%s\": key column \"%s\" has a double quote in its "
 			    "name, which no criterion can say; rename it",
 			    z->base.name, view->name, name);
+		if (!wm_zoho_type_known(&view->columns[i]))
+			return wm_fail(err, WM_REJECT,
+			    "target \"%s\": view \"%s\": the \"type\" of column \"%s\" is none of "
+			    "Zoho's (PLAIN, NUMBER, ...) and none of PostgreSQL's",
+			    z->base.name, view->name, name);
 		for (unsigned k = 0; k < i; k++)
 			if (strcasecmp(view->columns[k].name, name) == 0)
 				return wm_fail(err, WM_REJECT,

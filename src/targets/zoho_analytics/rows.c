@@ -189,6 +189,15 @@ put(struct wm_zoho_sink *s, const struct wm_row *row, struct wm_zoho_criteria *l
 	return WM_OK;
 }
 
+static bool
+knows_something(const struct wm_view *view, const struct wm_row *row)
+{
+	for (unsigned i = 0; i < view->ncolumns; i++)
+		if (!view->columns[i].key && row->values[i].kind != WM_VALUE_UNCHANGED)
+			return true;
+	return false;
+}
+
 /* Whether two updates set the same columns to the same values. */
 static bool
 sets_the_same(const struct wm_view *view, const struct wm_row *a, const struct wm_row *b)
@@ -209,7 +218,7 @@ wm_zoho_rows_update(struct wm_zoho_sink *s, const struct wm_row *rows, size_t n,
 
 	wm_zoho_criteria_init(&list, 2 * WM_ZOHO_CONFIG_MAX, s->view->nkeys, s->key_names, s->key_types);
 	for (size_t i = 0; st == WM_OK && i < n; i++) {
-		if (rows[i].op != WM_ROW_UPDATE)
+		if (rows[i].op != WM_ROW_UPDATE || !knows_something(s->view, &rows[i]))
 			continue;
 		if (rows[i].old_key != NULL)
 			return wm_fail(err, WM_FATAL, "target \"%s\" takes no change of key without all values",

@@ -93,6 +93,17 @@ type_of(const struct wm_type *type, bool key)
 	}
 }
 
+bool
+wm_zoho_type_known(const struct wm_view_column *column)
+{
+	struct wm_type named;
+
+	if (column->override == NULL || wm_zoho_type_named(column->override) != WM_ZOHO_UNKNOWN)
+		return true;
+	wm_type_named(column->override, &named);
+	return named.builtin;
+}
+
 enum wm_zoho_type
 wm_zoho_type_for(const struct wm_view_column *column)
 {
