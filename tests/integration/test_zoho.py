@@ -2,6 +2,7 @@
 """The zoho_analytics target against the strict server of tests/zoho; each scenario ends in an exact comparison."""
 
 import threading
+import time
 
 import pytest
 from walmill_testing import wait_until
@@ -365,3 +366,88 @@ def test_dead_letters_are_tried_again(db, zoho, follow, same):
     wait_until(lambda: daemon.run("errors retry", expect=None).returncode == 0, "the letter is taken")
     same(daemon)
     assert daemon.errors() == []
+
+
+DAY = 86400
+
+
+def test_units_used_up_at_noon_and_there_again_at_midnight(db, zoho, follow, same, clock_jumps, tmp_path):
+    """Both clocks are the test's."""
+    control = tmp_path / "clock"
+    noon = int(time.time()) // DAY * DAY + DAY + DAY // 2
+
+    def set_clocks(moment):
+        control.write_text(str(moment - int(time.time())))
+        zoho.set_clock(moment)
+
+    set_clocks(noon)
+    db.execute(TABLE + ";" + ROWS.format(1, 2000))
+    daemon = follow(env={"LD_PRELOAD": str(clock_jumps), "WM_CLOCK": str(control)}, units_retry="300ms")
+    same(daemon)
+    zoho.use_units(100_000)
+    db.execute("UPDATE t SET v = 'in the afternoon'")
+    wait_until(lambda: "used up" in (daemon.target("zoho")["last_error"] or ""), "the units are used up")
+    assert daemon.target("zoho")["facts"]["units_left"] == 0
+    db.execute("DELETE FROM t WHERE id % 2 = 0")
+    # Nothing is called all the time: each look costs a call.
+    refused = len([call for call in zoho.calls() if call["code"] == 6043])
+    assert 1 <= refused < 60
+    set_clocks(noon + DAY // 2 + 5)
+    same(daemon)
+    assert daemon.target("zoho")["facts"]["units_left"] > 90_000
+    assert daemon.errors() == []
+
+
+JOBS = {
+    "passing": ({"do": "job_error", "code": 7005}, True),
+    "lost, with its rows": ({"do": "job_lost", "commit": True}, True),
+    "lost, without": ({"do": "job_lost"}, True),
+    "token ended meanwhile": ({"do": "expire_tokens", "call": "job"}, True),
+    "all slots taken": ({"do": "error", "code": 8134, "times": 3}, True),
+    "dropped after": ({"do": "drop_after"}, True),
+}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_large_files_become_jobs(name, db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 3000))
+    fault = {"call": "import_job", **JOBS[name][0]}
+    zoho.fault(fault.pop("call"), fault.pop("do"), **fault)
+    daemon = follow(import_max="20KiB", poll_interval="200ms")
+    same(daemon)
+    assert zoho.calls("import_job")
+    db.execute("UPDATE t SET v = 'changed'")
+    same(daemon)
+    assert zoho.faults()[0]["hits"] >= 1
+    assert not [job for job in zoho.jobs() if job["code"] in (1001, 1002)]
+    assert daemon.errors() == []
+
+
+def test_a_bad_row_in_a_job(db, zoho, follow):
+    db.execute(TABLE + ";" + ROWS.format(1, 1000) + ";UPDATE t SET v = repeat('x', 300) WHERE id = 500")
+    daemon = follow(RULE + "\n  on_error: dead_letter\n  columns: {type: {v: PLAIN}}", import_max="10KiB",
+                    poll_interval="100ms")
+    daemon.wait()
+    assert [letter["key"]["id"] for letter in daemon.errors()] == ["500"]
+    found = differences(db.main, "t", ZohoView(zoho), where="id <> 500")
+    assert not found, found
+
+
+def test_two_processes_at_the_same_time(db, zoho, daemon, same, tmp_path):
+    """One refresh token, one organisation, two sources: tokens are shared, locks and limits of the other are met."""
+    db.execute(TABLE + ";" + ROWS.format(1, 500) + ";CREATE TABLE u (LIKE t INCLUDING ALL); INSERT INTO u SELECT * FROM t")
+    block = zoho.target(flush_interval="100ms", token_cache=str(tmp_path / "token"))
+    made = [daemon(f"- table: public.{name}", targets={"zoho": block},
+                   sources={name: f"uri: {db.uri}\nslot: walmill_{name}\npublication: walmill_{name}"})
+            for name in ("t", "u")]
+    for each in made:
+        each.launch()
+    for each, name in zip(made, ("t", "u")):
+        wait_until(each.ready, "the daemon streams")
+        same(each, name)
+    zoho.expire_tokens()
+    db.execute("UPDATE t SET v = 'x'; UPDATE u SET v = 'y'")
+    for each, name in zip(made, ("t", "u")):
+        same(each, name)
+        each.sigterm()
+    assert len(zoho.calls("token")) == 2

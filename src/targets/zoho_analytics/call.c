@@ -142,7 +142,7 @@ note_units(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_z
 	if (answer->trouble == WM_ZOHO_RATE)
 		wm_zoho_quota_rate_exceeded(&a->quota, call->class, wm_clock_mono(), wm_clock_wall());
 	else if (answer->trouble == WM_ZOHO_UNITS)
-		wm_zoho_quota_exhausted(&a->quota, wm_clock_wall());
+		wm_zoho_quota_exhausted(&a->quota, z->units_retry, wm_clock_wall());
 	else if (answer->trouble == WM_ZOHO_FINE)
 		wm_zoho_quota_spend(&a->quota, call->units, wm_clock_wall());
 	pthread_mutex_unlock(&a->lock);

@@ -12,7 +12,6 @@
 #define MINUTE (60 * WM_SEC)
 #define WINDOW (MINUTE + WM_SEC)	/* the way to Zoho takes time, which may be shorter for the second call */
 #define DAY (24 * 60 * MINUTE)
-#define LOOK_AGAIN (60 * MINUTE)
 #define RESERVE 0.9			/* of what is left: seeds and metadata need some, too */
 
 void
@@ -96,12 +95,12 @@ wm_zoho_quota_set(struct wm_zoho_quota *q, double allocated, double used, wm_use
 }
 
 void
-wm_zoho_quota_exhausted(struct wm_zoho_quota *q, wm_usec wall)
+wm_zoho_quota_exhausted(struct wm_zoho_quota *q, wm_usec again, wm_usec wall)
 {
 	roll(q, wall);
 	if (q->allocated >= 0 && q->used < q->allocated)
 		q->used = q->allocated;
-	q->closed = wall + LOOK_AGAIN < q->day_ends ? wall + LOOK_AGAIN : q->day_ends;
+	q->closed = wall + again < q->day_ends ? wall + again : q->day_ends;
 }
 
 wm_usec

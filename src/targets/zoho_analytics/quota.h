@@ -44,8 +44,8 @@ void wm_zoho_quota_rate_exceeded(struct wm_zoho_quota *q, enum wm_zoho_class cla
 void wm_zoho_quota_spend(struct wm_zoho_quota *q, double units, wm_usec wall);
 /* What Zoho says itself. */
 void wm_zoho_quota_set(struct wm_zoho_quota *q, double allocated, double used, wm_usec wall);
-/* Zoho says that nothing is left.  Looked at again once an hour: nobody knows when its day begins. */
-void wm_zoho_quota_exhausted(struct wm_zoho_quota *q, wm_usec wall);
+/* Zoho says that nothing is left.  Looked at again after a while: nobody knows when its day begins. */
+void wm_zoho_quota_exhausted(struct wm_zoho_quota *q, wm_usec again, wm_usec wall);
 /* 0, or how long nothing that costs may be called. */
 wm_usec wm_zoho_quota_closed(struct wm_zoho_quota *q, wm_usec wall);
 void wm_zoho_quota_flushed(struct wm_zoho_quota *q, double units, size_t rows);

@@ -237,6 +237,8 @@ static const struct wm_option options[] = {
 	    .help = "the same at most, when the day's units run short" },
 	{ OPTION("units_per_day", INT, units_per_day), .fallback = "0", .max = 1000000000,
 	    .help = "API units of the plan; 0: ask Zoho" },
+	{ OPTION("units_retry", DURATION, units_retry), .fallback = "1h", .min = WM_SEC / 10, .max = 86400 * WM_SEC,
+	    .help = "how often to look whether there are units again, once they are used up" },
 	{ OPTION("day_begins", DURATION, day_begins), .fallback = "0", .max = 86400 * WM_SEC,
 	    .help = "when the day of API units begins, after 00:00 UTC" },
 	{ OPTION("calls_per_minute", INT, rate_overall), .fallback = "100", .min = 1, .max = WM_ZOHO_RATE_MAX,

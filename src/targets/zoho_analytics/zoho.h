@@ -64,7 +64,7 @@ struct wm_zoho {
 	int64_t	 timeout, import_timeout, flush_interval, flush_interval_max, poll_interval;
 	uint64_t sync_max, job_max;
 	int64_t	 rate_dml, rate_bulk, rate_metadata, rate_overall;
-	int64_t	 units_per_day, day_begins;
+	int64_t	 units_per_day, units_retry, day_begins;
 	char	*price_row, *price_delete, *price_upsert, *price_replace, *price_metadata, *price_modeling;
 	bool	 config_in_url;
 	char	*true_word, *false_word, *empty_text, *time_zone;

@@ -96,12 +96,12 @@ test_used_up_at_noon(void **state)
 	(void)state;
 	wm_zoho_quota_init(&q, limits, 1000, 0);
 	wm_zoho_quota_spend(&q, 900, 10 * DAY + 12 * HOUR);
-	wm_zoho_quota_exhausted(&q, 10 * DAY + 12 * HOUR);
+	wm_zoho_quota_exhausted(&q, HOUR, 10 * DAY + 12 * HOUR);
 	assert_true(wm_zoho_quota_left(&q, 10 * DAY + 12 * HOUR) == 0);
 	/* Looked at again each hour, for Zoho's day may begin at another time. */
 	assert_int_equal(wm_zoho_quota_closed(&q, 10 * DAY + 12 * HOUR), HOUR);
 	assert_int_equal(wm_zoho_quota_closed(&q, 10 * DAY + 13 * HOUR), 0);
-	wm_zoho_quota_exhausted(&q, 11 * DAY - MINUTE);
+	wm_zoho_quota_exhausted(&q, HOUR, 11 * DAY - MINUTE);
 	assert_int_equal(wm_zoho_quota_closed(&q, 11 * DAY - MINUTE), MINUTE);
 	assert_int_equal(wm_zoho_quota_closed(&q, 11 * DAY), 0);
 	assert_true(wm_zoho_quota_left(&q, 11 * DAY) == 1000);
