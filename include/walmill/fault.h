@@ -83,6 +83,10 @@
 	X(postgres_commit_before, "postgres: bookmarks and COMMIT are to be sent") \
 	X(postgres_committed, "postgres: rows and bookmarks are committed") \
 	X(zoho_view_written, "zoho_analytics: a view's part of a batch is written") \
+	X(zoho_job_begun, "zoho_analytics: a batch import is begun, its key is not kept") \
+	X(zoho_job_kept, "zoho_analytics: its key is kept, one batch is sent") \
+	X(zoho_batch_sent, "zoho_analytics: another batch is sent") \
+	X(zoho_job_ended, "zoho_analytics: the job has ended, its key is still kept") \
 	/* src/pipeline: between the steps */ \
 	X(apply_before, "letters and receipts are ready, the target's commit comes next") \
 	X(apply_committed, "the target has committed, letters that are void are still there") \
@@ -90,6 +94,7 @@
 	X(seed_view_emptied, "a view of before is emptied for its seed") \
 	X(seed_batch_before, "a batch of the seed is written, not committed") \
 	X(seed_batch_committed, "it is committed with its bookmark") \
+	X(seed_staged, "rows that were put aside have taken the view's place, no bookmark says so yet") \
 	X(seed_table_done, "a table is seeded, no bookmark says so yet") \
 	X(retry_committed, "dead letters are written at the target, and still there") \
 	X(retry_done, "they are gone") \

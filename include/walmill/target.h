@@ -64,6 +64,11 @@ struct wm_fact {		/* a number that a target has to tell, for status and metrics 
 };
 #define WM_FACTS_MAX 24
 
+enum wm_stage {			/* of a view that a seed fills anew, unseen until it is whole */
+	WM_STAGE_BEGIN,
+	WM_STAGE_END,
+};
+
 struct wm_target_ops {
 	const char		*type;		/* the word after "type:" */
 	const char *const	*schemes;	/* URI schemes that `sync --target` takes; NULL-terminated */
@@ -108,6 +113,14 @@ struct wm_target_ops {
 	enum wm_status (*preflight)(struct wm_target *t, const struct wm_view *view, struct wm_diags *findings,
 	    struct wm_error *err);
 	/*
+	 * BEGIN: upserts of the view, which has been ensured, are put aside from now on, unseen by readers; other rows
+	 * are passed over.  END: they take the place of all rows of the view, in one step.  close gives them up, and so
+	 * does WM_RETRY from write or END: the seed begins again.  WM_REJECT from BEGIN: not for this view, it is
+	 * emptied first and then filled, as where this is NULL.
+	 */
+	enum wm_status (*stage)(struct wm_target *t, const struct wm_view *view, enum wm_stage what,
+	    struct wm_error *err);
+	/*
 	 * For how long changes are to gather before they are written, where each call has its price; asked before each
 	 * write.  NULL: an idle stream writes at once.
 	 */
@@ -127,6 +140,10 @@ struct wm_target_host {
 	bool			(*rest)(void *arg, wm_usec usec);
 	void			*arg;
 	const atomic_bool	*stop;
+	/* A small text of the target's own (the key of a job, say), durable when it returns; NULL removes it. */
+	enum wm_status		(*keep)(void *arg, const char *name, const char *text, struct wm_error *err);
+	/* Those that are kept, also by an earlier process.  fn may not call back. */
+	enum wm_status		(*kept)(void *arg, wm_bookmark_fn *fn, void *fn_arg, struct wm_error *err);
 };
 
 /* Embedded first in each back-end's struct; filled by wm_target_create. */

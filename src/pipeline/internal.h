@@ -267,6 +267,7 @@ struct unit {
 	bool			 resumed;	/* its seed broke off: the counters hold what was read twice */
 	bool			 reseed;	/* the view may hold rows of before */
 	bool			 empty_view;	/* truncate the view before the first batch */
+	bool			 staged;	/* its rows are put aside, and take the place of the view's at the end */
 	bool			 dirty;		/* its bookmark goes with the next commit */
 	wm_lsn			 catchup;	/* UNIT_CATCHING: until the position is here */
 	bool			 older;		/* took changes of before the catalog's look that its seed is newer than */
@@ -382,6 +383,7 @@ struct worker {
 	bool			 runs;
 	atomic_bool		 stop;
 	atomic_bool		 commands;	/* something in `wanted` */
+	atomic_bool		 inexact;	/* the slot's snapshot had gone before all was read under it */
 
 	struct wm_target_host	 host;		/* of every instance that works for it */
 
@@ -508,6 +510,8 @@ bool worker_sees_all(const struct worker *w, const char *visible);
 bool worker_stopping(const struct worker *w);
 /* What status shows of the target; err NULL with WORKER_OK. */
 void worker_set_error(struct worker *w, enum worker_state state, const struct wm_error *err);
+/* What instances of its target may ask of it. */
+struct wm_target_host worker_host(struct worker *w);
 /* Sleeps until a moment (wm_clock_mono), w->changed, or stop. */
 void worker_rest(struct worker *w, wm_usec until);
 /* Recomputes the states that status shows for the rules of this worker. */

@@ -10,6 +10,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/discover.c \
 	%D%/guard.c \
 	%D%/holds.c \
+	%D%/host.c \
 	%D%/internal.h \
 	%D%/keeper.c \
 	%D%/letters.c \

@@ -41,6 +41,11 @@ run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 
 	if (st == WM_OK)
 		st = seeder_compile(s, t->unit, err);
+	if (st == WM_OK && t->unit->staged && !s->exact) {
+		atomic_store(&s->w->inexact, true);
+		st = wm_fail(err, WM_RETRY, "the snapshot of the slot has gone: %s.%s is seeded in another way",
+		    t->unit->schema, t->unit->name);
+	}
 	if (st == WM_OK)
 		st = wm_catalog_leaves(s->sql, t->unit->oid, &leaves, err);
 	if (st == WM_OK && t->leaf == SIZE_MAX) {
@@ -53,6 +58,8 @@ run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 	if (st == WM_OK)
 		st = wm_pg_exec(s->sql, "ROLLBACK TO SAVEPOINT walmill; RELEASE SAVEPOINT walmill",
 		    "could not end reading", err);
+	if (st == WM_OK)
+		st = seeder_stage_end(s, err);
 	if (st == WM_OK)
 		seeder_unit_done(s);
 	return st;
@@ -221,7 +228,10 @@ plan_bulk(struct bulk *b, struct wm_error *err)
 		wm_leaves_free(&leaves);
 		if (st == WM_OK)
 			st = seeder_forget_letters(&s, err);
-		if (st == WM_OK)
+		/* Of rows that are read under several snapshots one could be there twice. */
+		if (st == WM_OK && b->snapshot[0] != '\0' && !w->inexact)
+			st = seeder_stage_begin(&s, err);
+		if (st == WM_OK && !u->staged)
 			st = seeder_empty_view(&s, err);
 		if (st == WM_OK)
 			st = seeder_write(&s, NULL, NULL, err);		/* creates the view */
@@ -241,6 +251,8 @@ plan_bulk(struct bulk *b, struct wm_error *err)
 			b->tasks[b->ntasks++] = (struct task){ .unit = u,
 				.leaf = u->rule->mode == WM_MODE_APPEND ? SIZE_MAX : k };
 		/* A partitioned table without partitions has nothing to read. */
+		if (st == WM_OK && u->nleaves == 0)
+			st = seeder_stage_end(&s, err);
 		if (st == WM_OK && u->nleaves == 0)
 			seeder_unit_done(&s);
 	}

@@ -123,7 +123,11 @@ finish_range(struct seeder *s, struct leaf_progress *leaf, uint32_t to, struct w
 	value = bookmark_unit(s->unit);
 	*leaf = before;
 	pthread_mutex_unlock(&s->unit->lock);
-	st = name == NULL || value == NULL ? wm_oom(err, "a bookmark") : seeder_write(s, name, value, err);
+	/* What is put aside is gone after a crash: nothing of it is done before all is. */
+	if (name == NULL || value == NULL)
+		st = wm_oom(err, "a bookmark");
+	else
+		st = seeder_write(s, name, s->unit->staged ? NULL : value, err);
 	if (st == WM_OK) {
 		pthread_mutex_lock(&s->unit->lock);
 		leaf->next = to;
@@ -301,6 +305,64 @@ unit_complete(const struct unit *u)
 		if (!u->leaves[i].done)
 			return false;
 	return true;
+}
+
+/* Rows of before stay to be seen until those of the seed are all there, if the target can do that. */
+static enum wm_status
+stage(struct seeder *s, enum wm_stage what, struct wm_error *err)
+{
+	struct wm_target *t = s->delivery.target;
+	enum wm_status st;
+
+	if (s->instance_lock != NULL)
+		pthread_mutex_lock(s->instance_lock);
+	st = t->ops->stage(t, wm_plan_view(s->plan), what, err);
+	if (s->instance_lock != NULL)
+		pthread_mutex_unlock(s->instance_lock);
+	return st;
+}
+
+enum wm_status
+seeder_stage_begin(struct seeder *s, struct wm_error *err)
+{
+	struct unit *u = s->unit;
+	enum wm_status st;
+
+	if (!u->empty_view || u->rule->mode == WM_MODE_APPEND || s->delivery.target->ops->stage == NULL)
+		return WM_OK;
+	st = seeder_write(s, NULL, NULL, err);		/* creates the view */
+	if (st == WM_OK)
+		st = stage(s, WM_STAGE_BEGIN, err);
+	u->staged = st == WM_OK;
+	return st == WM_REJECT ? WM_OK : st;
+}
+
+enum wm_status
+seeder_stage_end(struct seeder *s, struct wm_error *err)
+{
+	struct unit *u = s->unit;
+	WM_AUTO(wm_freep) char *name = bookmark_unit_name(u);
+	WM_AUTO(wm_freep) char *value = NULL;
+	bool last;
+	enum wm_status st;
+
+	pthread_mutex_lock(&u->lock);
+	last = u->staged && unit_complete(u);
+	if (last) {
+		u->staged = false;		/* this seeder's to do */
+		u->empty_view = u->reseed = false;
+		value = bookmark_unit(u);
+	}
+	pthread_mutex_unlock(&u->lock);
+	if (!last)
+		return WM_OK;
+	st = stage(s, WM_STAGE_END, err);
+	if (st == WM_REJECT)
+		st = err->status = WM_RETRY;	/* the other way, in another session */
+	WM_FAULT(seed_staged);
+	if (st == WM_OK)
+		st = name == NULL || value == NULL ? wm_oom(err, "a bookmark") : seeder_write(s, name, value, err);
+	return st;
 }
 
 /* Every row read has to be accounted for. */

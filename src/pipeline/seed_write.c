@@ -96,7 +96,8 @@ seeder_write(struct seeder *s, const char *name, const char *value, struct wm_er
 	if (s->instance_lock != NULL)
 		pthread_mutex_lock(s->instance_lock);
 	while ((st = write_once(s, name, value, err)) == WM_RETRY || st == WM_FATAL) {
-		if (s->late) {
+		/* What was put aside is lost: from the beginning again, in another session. */
+		if (s->late || s->unit->staged) {
 			wm_error_prefix(err, "seeding %s.%s", s->unit->schema, s->unit->name);
 			break;
 		}

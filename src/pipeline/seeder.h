@@ -67,6 +67,9 @@ const struct wm_leaf *seeder_find_leaf(const struct wm_leaves *leaves, uint32_t 
 /* An append view's seed that has begun starts again: its rows carry positions of one snapshot. */
 void seeder_restart_append(struct unit *u);
 enum wm_status seeder_number_rows(struct seeder *s, struct wm_error *err);
+/* In place of emptying the view, where the target can: what is read is put aside, unseen, until the end. */
+enum wm_status seeder_stage_begin(struct seeder *s, struct wm_error *err);
+enum wm_status seeder_stage_end(struct seeder *s, struct wm_error *err);
 enum wm_status seeder_empty_view(struct seeder *s, struct wm_error *err);
 /* The next range of a leaf: read, written, committed with its bookmark. */
 enum wm_status seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress,

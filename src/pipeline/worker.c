@@ -39,21 +39,6 @@ worker_rest(struct worker *w, wm_usec until)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* For a target that waits: until the time is over, not just until somebody wants something of the worker. */
-static bool
-host_rest(void *arg, wm_usec usec)
-{
-	struct worker *w = arg;
-	wm_usec until = wm_clock_mono() + usec;
-
-	while (!worker_stopping(w) && wm_clock_mono() < until) {
-		wm_usec step = wm_clock_mono() + IDLE_WAIT;
-
-		worker_rest(w, step < until ? step : until);
-	}
-	return !worker_stopping(w);
-}
-
 void
 worker_set_error(struct worker *w, enum worker_state state, const struct wm_error *err)
 {
@@ -515,7 +500,7 @@ worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *m
 		worker_destroy(w);
 		return st;
 	}
-	w->host = (struct wm_target_host){ .rest = host_rest, .arg = w, .stop = &w->stop };
+	w->host = worker_host(w);
 	w->target->host = &w->host;
 	w->delivery.target = w->target;
 	*ret = w;

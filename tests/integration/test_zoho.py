@@ -14,6 +14,9 @@ ROWS = ("INSERT INTO t SELECT i, CASE i % 5 WHEN 0 THEN NULL ELSE 'value ' || i 
         "'2024-02-29 23:00:00+00'::timestamptz + i * interval '1 hour', '2024-01-01'::date + i, i % 2 = 0 "
         "FROM generate_series({}, {}) i")
 RULE = "- table: public.t"
+# For tests of something else than what is called in a minute.
+UNLIMITED = {"rate_bulk": 0, "rate_dml": 0, "rate_overall": 0}
+LIMITS = {"imports_per_minute": 1000, "row_calls_per_minute": 1000, "calls_per_minute": 1000}
 
 
 @pytest.fixture
@@ -134,10 +137,9 @@ def live(db):
 def test_kill9_during_the_seed_under_load(db, zoho, follow, same, live):
     db.execute(TABLE + ";" + ROWS.format(1, 20000))
     rule = RULE + "\n  seed: {batch_rows: 2000}\n  batch: {rows: 1000}"
-    zoho.set(import_seconds=0.02, rate_bulk=0, rate_dml=0, rate_overall=0)
-    limits = {"imports_per_minute": 1000, "row_calls_per_minute": 1000, "calls_per_minute": 1000}
+    zoho.set(import_seconds=0.02, **UNLIMITED)
     end = live()
-    daemon = follow(rule, **limits)
+    daemon = follow(rule, **LIMITS)
     for turn in range(4):
         zoho.wait_calls("import", 3 * (turn + 1))
         daemon.sigkill()
@@ -451,3 +453,109 @@ def test_two_processes_at_the_same_time(db, zoho, daemon, same, tmp_path):
         same(each, name)
         each.sigterm()
     assert len(zoho.calls("token")) == 2
+
+
+# ---- a view that is filled anew without a hole ----
+
+BATCHED = RULE + "\n  batch: {rows: 100}"
+
+
+@pytest.fixture
+def lost(db, zoho, follow, same):
+    """A daemon whose slot is lost while it is down; rows change meanwhile: lost(rule, **options)."""
+    def make(rule=BATCHED):
+        db.execute(TABLE + ";" + ROWS.format(1, 3000))
+        zoho.set(**UNLIMITED)
+        daemon = follow(rule, job_max="20KiB", poll_interval="100ms", **LIMITS)
+        daemon.sources["shop"] = f"uri: {db.uri}\non_slot_lost: seed"
+        daemon.write_config()
+        daemon.sigterm()
+        daemon.start()
+        same(daemon)
+        daemon.sigterm()
+        db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
+        db.execute("DELETE FROM t WHERE id % 3 = 0; UPDATE t SET v = 'unseen' WHERE id % 7 = 0")
+        return daemon
+    return make
+
+
+def watch(zoho, least, stop, seen):
+    """Notes every count of rows below what has to be there at any time."""
+    while not stop.is_set():
+        count = len(zoho.rows("t", "id"))
+        if count < least:
+            seen.append(count)
+
+
+def test_filled_anew_without_a_hole(zoho, lost, same):
+    daemon = lost()
+    before, stop, seen = len(zoho.calls()), threading.Event(), []
+    watcher = threading.Thread(target=watch, args=(zoho, 2000, stop, seen))
+    watcher.start()
+    try:
+        daemon.start()
+        same(daemon)
+    finally:
+        stop.set()
+        watcher.join()
+    calls = zoho.calls(since=before)
+    assert len([call for call in calls if call["name"] == "batch"]) > 5
+    assert not [call for call in calls if call["name"] in ("delete_row", "import")]
+    assert not seen
+    assert [job["code"] for job in zoho.jobs()] == [1004]
+
+
+@pytest.mark.parametrize("batches", [1, 2, 6])
+def test_killed_while_it_is_filled_anew(batches, zoho, lost, same):
+    daemon = lost()
+    daemon.launch()
+    zoho.wait_calls("batch", batches)
+    daemon.sigkill()
+    daemon.start()
+    same(daemon)
+    assert not [job for job in zoho.jobs() if job["code"] in (1001, 1002)]
+    assert len(zoho.rows("t", "id")) == 2000
+
+
+STAGE_FAULTS = {
+    "the first batch's answer is lost": {"call": "batch", "do": "drop_after"},
+    "another's is lost": {"call": "batch", "do": "drop_after", "skip": 3},
+    "another is not taken": {"call": "batch", "do": "drop_before", "skip": 3},
+    "error after it was taken": {"call": "batch", "do": "error_after", "skip": 2},
+    "token ended": {"call": "batch", "do": "expire_tokens", "skip": 2},
+    "the job fails": {"call": "batch", "do": "job_error", "code": 7005, "skip": 2},
+    "the job is lost": {"call": "batch", "do": "job_lost"},
+}
+
+
+@pytest.mark.parametrize("name", STAGE_FAULTS)
+def test_fault_while_it_is_filled_anew(name, zoho, lost, same):
+    if "first" in name:
+        zoho.set(batch_open_seconds=3)     # nobody knows its key: it ends by itself
+    daemon = lost()
+    fault = dict(STAGE_FAULTS[name])
+    zoho.fault(fault.pop("call"), fault.pop("do"), **fault)
+    daemon.start()
+    same(daemon)
+    assert zoho.faults()[0]["hits"] == 1
+    assert not [job for job in zoho.jobs() if job["code"] in (1001, 1002)]
+
+
+def test_a_bad_row_while_it_is_filled_anew(db, zoho, lost):
+    daemon = lost(BATCHED + "\n  on_error: dead_letter\n  columns: {type: {v: PLAIN}}")
+    db.execute("UPDATE t SET v = repeat('x', 300) WHERE id = 1000")
+    daemon.start()
+    daemon.wait()
+    assert [letter["key"]["id"] for letter in daemon.errors()] == ["1000"]
+    found = differences(db.main, "t", ZohoView(zoho), where="id <> 1000")
+    assert not found, found
+
+
+def test_stopped_while_it_is_filled_anew(zoho, lost, same):
+    daemon = lost()
+    daemon.launch()
+    zoho.wait_calls("batch", 3)
+    daemon.sigterm()
+    daemon.start()
+    same(daemon)
+    assert not [job for job in zoho.jobs() if job["code"] in (1001, 1002)]

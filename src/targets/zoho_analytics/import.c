@@ -19,20 +19,12 @@
 
 enum { JOB_QUEUED = 1001, JOB_RUNS = 1002, JOB_FAILED = 1003, JOB_DONE = 1004 };
 
-/* Rows on their way. */
-struct load {
-	struct wm_zoho_sink	*s;
-	struct wm_zoho_csv	 csv;
-	size_t			*rows;		/* index of the row of each line behind the header */
-	size_t			 n;
-	bool			 replace;
-};
-
-static void
-load_free(struct load *l)
+void
+wm_zoho_load_free(struct wm_zoho_load *l)
 {
 	wm_zoho_csv_free(&l->csv);
 	free(l->rows);
+	l->rows = NULL;
 }
 
 /* ---- CONFIG ---- */
@@ -51,16 +43,20 @@ add_formats(const struct wm_zoho_sink *s, cJSON *o, const char *name, enum wm_zo
 	}
 }
 
-static char *
-make_config(const struct load *l)
+char *
+wm_zoho_import_config(const struct wm_zoho_load *l, char comment_char, bool first_batch)
 {
 	const struct wm_zoho_sink *s = l->s;
-	const char comment[2] = { wm_zoho_csv_comment(&l->csv), '\0' };
+	const char comment[2] = { comment_char, '\0' };
 	cJSON *o = cJSON_CreateObject(), *keys;
 	char *text;
 
 	cJSON_AddStringToObject(o, "importType", l->replace ? "TRUNCATEADD" : "UPDATEADD");
-	cJSON_AddStringToObject(o, "fileType", "CSV");
+	if (first_batch) {
+		cJSON_AddStringToObject(o, "batchKey", "start");
+		cJSON_AddFalseToObject(o, "isLastBatch");
+	} else
+		cJSON_AddStringToObject(o, "fileType", "CSV");
 	cJSON_AddBoolToObject(o, "autoIdentify", false);
 	cJSON_AddNumberToObject(o, "delimiter", 0);
 	cJSON_AddNumberToObject(o, "quoted", 2);
@@ -86,7 +82,7 @@ make_config(const struct load *l)
  * saves imports that a search by halves would pay for.  Lines are not rows where values hold line feeds.
  */
 static size_t
-named_row(const struct load *l, const char *message)
+named_row(const struct wm_zoho_load *l, const char *message)
 {
 	static const char mark[] = "Line:";
 	const char *p = strstr(message, mark);
@@ -94,7 +90,7 @@ named_row(const struct load *l, const char *message)
 	int64_t line;
 	size_t n;
 
-	if (p == NULL || l->csv.breaks)
+	if (p == NULL || l->csv.breaks || l->rows == NULL)
 		return WM_BAD_UNKNOWN;
 	p += strlen(mark);
 	p += strspn(p, " ");
@@ -119,7 +115,7 @@ took_all_columns(const struct wm_zoho_sink *s, const cJSON *data)
 
 /* data holds importSummary, columnDetails, importErrors. */
 static enum wm_status
-judge(struct load *l, const cJSON *data, double units, struct wm_error *err)
+judge(struct wm_zoho_load *l, const cJSON *data, double units, struct wm_error *err)
 {
 	struct wm_zoho_sink *s = l->s;
 	struct wm_zoho_import i;
@@ -136,7 +132,7 @@ judge(struct load *l, const cJSON *data, double units, struct wm_error *err)
 		s->rows += l->n;
 		return WM_OK;
 	}
-	if (l->n == 1)
+	if (l->n == 1 && l->rows != NULL)
 		s->bad = l->rows[0];
 	return wm_fail_code(err, WM_REJECT, "zoho:import",
 	    "target \"%s\": view \"%s\": %zu rows were sent; Zoho read %lld, "
@@ -146,17 +142,18 @@ judge(struct load *l, const cJSON *data, double units, struct wm_error *err)
 }
 
 static enum wm_status
-refused(struct load *l, const struct wm_zoho_answer *a, struct wm_error *err)
+refused(struct wm_zoho_load *l, const struct wm_zoho_answer *a, struct wm_error *err)
 {
 	if (a->trouble == WM_ZOHO_ROWS)
-		l->s->bad = l->n == 1 ? l->rows[0] : named_row(l, a->message);
+		l->s->bad = l->n == 1 && l->rows != NULL ? l->rows[0] : named_row(l, a->message);
 	return wm_zoho_sink_fail(l->s, a, "could not import rows", err);
 }
 
 /* ---- jobs ---- */
 
 static enum wm_status
-look_at_job(struct load *l, const char *job, struct wm_zoho_answer *ret, int64_t *ret_code, struct wm_error *err)
+look_at_job(struct wm_zoho_load *l, const char *job, struct wm_zoho_answer *ret, int64_t *ret_code,
+    struct wm_error *err)
 {
 	struct wm_zoho *z = l->s->z;
 	WM_AUTO(wm_freep) char *path = wm_asprintf("/bulk/workspaces/%s/importjobs/%s", z->account->workspace, job);
@@ -174,7 +171,7 @@ look_at_job(struct load *l, const char *job, struct wm_zoho_answer *ret, int64_t
 
 /* A job that has failed, or that Zoho does not know any more. */
 static enum wm_status
-job_ended(struct load *l, const cJSON *data, int64_t code, struct wm_error *err)
+job_ended(struct wm_zoho_load *l, const cJSON *data, int64_t code, struct wm_error *err)
 {
 	const cJSON *info = cJSON_GetObjectItemCaseSensitive(data, "jobInfo");
 	struct wm_zoho_answer why = { .http = 400, .code = (int)wm_zoho_number(info, "errorCode", 0) };
@@ -190,8 +187,8 @@ job_ended(struct load *l, const cJSON *data, int64_t code, struct wm_error *err)
 	return refused(l, &why, err);
 }
 
-static enum wm_status
-wait_for_job(struct load *l, const char *job, double units, struct wm_error *err)
+enum wm_status
+wm_zoho_import_wait(struct wm_zoho_load *l, const char *job, double units, struct wm_error *err)
 {
 	struct wm_zoho *z = l->s->z;
 	wm_usec until = wm_clock_mono() + JOB_MAX, pause = JOB_FIRST_LOOK;
@@ -219,15 +216,14 @@ wait_for_job(struct load *l, const char *job, double units, struct wm_error *err
 
 /* ---- sending ---- */
 
-/* Whatever is in the CSV; empties it. */
-static enum wm_status
-send_load(struct load *l, struct wm_error *err)
+enum wm_status
+wm_zoho_import_send(struct wm_zoho_load *l, struct wm_error *err)
 {
 	struct wm_zoho_sink *s = l->s;
 	struct wm_zoho *z = s->z;
 	bool job = l->csv.text.len > z->sync_max;
 	double price = l->replace ? z->price.replace : z->price.upsert;
-	WM_AUTO(wm_freep) char *config = make_config(l);
+	WM_AUTO(wm_freep) char *config = wm_zoho_import_config(l, wm_zoho_csv_comment(&l->csv), false);
 	WM_AUTO(wm_freep) char *path = wm_asprintf("%s/workspaces/%s/views/%s/data", job ? "/bulk" : "",
 	    z->account->workspace, s->to->id);
 	WM_AUTO(wm_zoho_answer_free) struct wm_zoho_answer a = { 0 };
@@ -243,23 +239,24 @@ send_load(struct load *l, struct wm_error *err)
 		return st;
 	if (a.trouble != WM_ZOHO_FINE)
 		return refused(l, &a, err);
-	st = job ? wait_for_job(l, wm_zoho_text(a.data, "jobId"), call.units, err) : judge(l, a.data, call.units, err);
+	st = job ? wm_zoho_import_wait(l, wm_zoho_text(a.data, "jobId"), call.units, err) :
+		   judge(l, a.data, call.units, err);
 	wm_zoho_csv_reset(&l->csv);
 	l->n = 0;
 	l->replace = false;		/* what follows comes on top */
 	return st;
 }
 
-static void
-add_header(struct load *l)
+void
+wm_zoho_import_header(struct wm_zoho_load *l)
 {
 	for (unsigned i = 0; i < l->s->view->ncolumns; i++)
 		wm_zoho_csv_field(&l->csv, l->s->columns[i]->name, strlen(l->s->columns[i]->name));
 	wm_zoho_csv_end(&l->csv);
 }
 
-static enum wm_status
-add_row(struct load *l, const struct wm_row *row, struct wm_error *err)
+enum wm_status
+wm_zoho_import_row(struct wm_zoho_load *l, const struct wm_row *row, struct wm_error *err)
 {
 	for (unsigned i = 0; i < l->s->view->ncolumns; i++) {
 		struct wm_zoho_cell cell;
@@ -287,7 +284,7 @@ row_bytes(const struct wm_zoho_sink *s, const struct wm_row *row)
 enum wm_status
 wm_zoho_import(struct wm_zoho_sink *s, const struct wm_row *rows, size_t n, bool replace, struct wm_error *err)
 {
-	WM_AUTO(load_free) struct load l = { .s = s, .replace = replace };
+	WM_AUTO(wm_zoho_load_free) struct wm_zoho_load l = { .s = s, .replace = replace };
 	enum wm_status st = WM_OK;
 
 	wm_zoho_csv_init(&l.csv, s->z->job_max);
@@ -300,12 +297,12 @@ wm_zoho_import(struct wm_zoho_sink *s, const struct wm_row *rows, size_t n, bool
 		if (rows[i].op != WM_ROW_UPSERT)
 			continue;
 		if (l.n > 0 && l.csv.text.len + bytes > s->z->job_max)
-			st = send_load(&l, err);
+			st = wm_zoho_import_send(&l, err);
 		if (st != WM_OK)
 			break;
 		if (l.n == 0)
-			add_header(&l);
-		st = add_row(&l, &rows[i], err);
+			wm_zoho_import_header(&l);
+		st = wm_zoho_import_row(&l, &rows[i], err);
 		if (st == WM_OK && l.csv.text.failed)
 			st = wm_fail(err, WM_REJECT,
 			    "view \"%s\": a row is larger than a file that Zoho takes",
@@ -314,5 +311,5 @@ wm_zoho_import(struct wm_zoho_sink *s, const struct wm_row *rows, size_t n, bool
 			s->bad = i;
 		l.rows[l.n++] = i;
 	}
-	return st == WM_OK && l.n > 0 ? send_load(&l, err) : st;
+	return st == WM_OK && l.n > 0 ? wm_zoho_import_send(&l, err) : st;
 }

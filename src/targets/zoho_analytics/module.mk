@@ -18,6 +18,7 @@ libwm_target_zoho_a_SOURCES = \
 	%D%/quota.c \
 	%D%/quota.h \
 	%D%/rows.c \
+	%D%/stage.c \
 	%D%/token.c \
 	%D%/token.h \
 	%D%/type.c \

@@ -17,14 +17,6 @@
 #define ROW_CALLS_MAX 30	/* of the minute's calls: the other views' want some, too */
 #define ROW_BYTES_MAX 20000	/* of a row's values, whose CONFIG may become four times as long */
 
-static void
-sink_free(struct wm_zoho_sink *s)
-{
-	free(s->columns);
-	free(s->key_names);
-	free(s->key_types);
-}
-
 /* The view's columns as Zoho has them; WM_RETRY when they are not known: the pipeline ensures the view again. */
 static enum wm_status
 sink_init(struct wm_zoho_sink *s, struct wm_zoho *z, const struct wm_view *view, struct wm_zoho_view *to,
@@ -48,6 +40,28 @@ sink_init(struct wm_zoho_sink *s, struct wm_zoho *z, const struct wm_view *view,
 		s->key_types[i] = s->columns[view->keys[i]]->type;
 	}
 	return WM_OK;
+}
+
+enum wm_status
+wm_zoho_sink_open(struct wm_zoho_sink *s, struct wm_zoho *z, const struct wm_view *view, struct wm_error *err)
+{
+	struct wm_zoho_view *to = wm_zoho_view_of(z->account, view->name);
+
+	*s = (struct wm_zoho_sink){ .bad = WM_BAD_UNKNOWN };
+	if (to == NULL)
+		return wm_oom(err, "a view");
+	pthread_mutex_lock(&to->writing);
+	return sink_init(s, z, view, to, err);
+}
+
+void
+wm_zoho_sink_close(struct wm_zoho_sink *s)
+{
+	if (s->to != NULL)
+		pthread_mutex_unlock(&s->to->writing);
+	free(s->columns);
+	free(s->key_names);
+	free(s->key_types);
 }
 
 enum wm_status
@@ -145,17 +159,14 @@ static enum wm_status
 write_view(struct wm_zoho *z, const struct wm_view_batch *vb, size_t *ret_bad, bool *ret_bad_view,
     struct wm_error *err)
 {
-	struct wm_zoho_view *to = wm_zoho_view_of(z->account, vb->view->name);
-	WM_AUTO(sink_free) struct wm_zoho_sink s = { 0 };
-	enum wm_status st;
+	struct wm_zoho_stage *stage = wm_zoho_stage_of(z, vb->view);
+	WM_AUTO(wm_zoho_sink_close) struct wm_zoho_sink s = { 0 };
+	enum wm_status st = wm_zoho_sink_open(&s, z, vb->view, err);
 
-	if (to == NULL)
-		return wm_oom(err, "a view");
-	pthread_mutex_lock(&to->writing);
-	st = sink_init(&s, z, vb->view, to, err);
-	if (st == WM_OK)
+	if (st == WM_OK && stage != NULL)
+		st = wm_zoho_stage_add(stage, &s, vb->rows, vb->nrows, err);
+	else if (st == WM_OK)
 		st = write_rows(&s, vb, err);
-	pthread_mutex_unlock(&to->writing);
 	*ret_bad = s.bad;
 	*ret_bad_view = s.bad_view;
 	pthread_mutex_lock(&z->account->lock);

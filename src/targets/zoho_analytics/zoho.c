@@ -69,6 +69,7 @@ take_options(struct wm_zoho *z, struct wm_error *err)
 static void
 target_close(struct wm_target *t)
 {
+	wm_zoho_stages_free(of(t));
 	wm_http_destroy(of(t)->http);
 	of(t)->http = NULL;
 }
@@ -105,6 +106,8 @@ target_open(struct wm_target *t, struct wm_error *err)
 	if (st == WM_OK)
 		st = wm_zoho_find_place(z, err);
 	if (st == WM_OK)
+		st = wm_zoho_stages_abandon(z, err);
+	if (st == WM_OK)
 		wm_zoho_read_plan(z);
 	else
 		target_close(t);
@@ -127,6 +130,23 @@ target_write(struct wm_target *t, const struct wm_batch *batch, size_t *ret_bad,
 	if (st == WM_OK)
 		wm_zoho_read_plan(of(t));
 	return st;
+}
+
+static enum wm_status
+target_stage(struct wm_target *t, const struct wm_view *view, enum wm_stage what, struct wm_error *err)
+{
+	WM_AUTO(wm_zoho_sink_close) struct wm_zoho_sink s = { 0 };
+	struct wm_zoho_stage *stage = wm_zoho_stage_of(of(t), view);
+	enum wm_status st;
+
+	if (what == WM_STAGE_BEGIN)
+		return wm_zoho_stage_begin(of(t), view, err);
+	if (stage == NULL)
+		return wm_fail(err, WM_RETRY,
+		    "target \"%s\": what was put aside for view \"%s\" is lost", t->name,
+		    view->name);
+	st = wm_zoho_sink_open(&s, of(t), view, err);
+	return st == WM_OK ? wm_zoho_stage_end(stage, &s, err) : st;
 }
 
 static enum wm_status
@@ -293,6 +313,7 @@ const struct wm_target_ops wm_target_zoho_analytics_ops = {
 	.write = target_write,
 	.close = target_close,
 	.preflight = target_preflight,
+	.stage = target_stage,
 	.pace = target_pace,
 	.facts = target_facts,
 };

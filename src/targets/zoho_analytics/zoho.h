@@ -13,6 +13,7 @@
 
 #include "answer.h"
 #include "cell.h"
+#include "csv.h"
 #include "quota.h"
 #include "token.h"
 #include "walmill/diag.h"
@@ -33,6 +34,7 @@ struct wm_zoho_view {
 	char			*id;		/* NULL: not looked up (any more) */
 	size_t			 ncolumns;
 	struct wm_zoho_column	*columns;
+	bool			 no_stage;	/* a batch import was refused: it is filled in the other way */
 	pthread_mutex_t		 writing;	/* an import locks the table: one writer at a time */
 	struct wm_zoho_view	*next;
 };
@@ -72,6 +74,7 @@ struct wm_zoho {
 	int64_t	 decimal_digits;
 	/* of the open instance */
 	struct wm_http		*http;
+	struct wm_zoho_stage	*stages;
 	struct wm_zoho_account	*account;	/* borrowed of the process */
 	struct wm_zoho_policy	 policy;
 	struct {
@@ -158,6 +161,10 @@ struct wm_zoho_sink {
 	size_t				 rows;		/* written */
 };
 
+/* A sink for the view, locked, until wm_zoho_sink_close. */
+enum wm_status wm_zoho_sink_open(struct wm_zoho_sink *s, struct wm_zoho *z, const struct wm_view *view,
+    struct wm_error *err);
+void wm_zoho_sink_close(struct wm_zoho_sink *s);
 enum wm_status wm_zoho_write(struct wm_zoho *z, const struct wm_batch *batch, size_t *ret_bad, struct wm_error *err);
 /* The cell of a column of the view. */
 enum wm_status wm_zoho_sink_cell(const struct wm_zoho_sink *s, unsigned column, const struct wm_value *value,
@@ -168,9 +175,43 @@ enum wm_status wm_zoho_sink_fail(struct wm_zoho_sink *s, const struct wm_zoho_an
 
 /* ---- import.c ---- */
 
+/* Rows on their way, as one file. */
+struct wm_zoho_load {
+	struct wm_zoho_sink	*s;
+	struct wm_zoho_csv	 csv;
+	size_t			*rows;		/* index of the row of each line behind the header; NULL: nobody asks */
+	size_t			 n;
+	bool			 replace;	/* in place of everything that is there */
+};
+
+void wm_zoho_load_free(struct wm_zoho_load *l);
+void wm_zoho_import_header(struct wm_zoho_load *l);
+enum wm_status wm_zoho_import_row(struct wm_zoho_load *l, const struct wm_row *row, struct wm_error *err);
+/* Whatever is in the CSV; empties it. */
+enum wm_status wm_zoho_import_send(struct wm_zoho_load *l, struct wm_error *err);
+/* Until the job has ended, and has stored l->n rows. */
+enum wm_status wm_zoho_import_wait(struct wm_zoho_load *l, const char *job, double units, struct wm_error *err);
+/* CONFIG of an import, or of the first batch of one; malloc'd, NULL: memory out. */
+char *wm_zoho_import_config(const struct wm_zoho_load *l, char comment_char, bool first_batch);
+
 /* The upserts among the rows, by imports; replace: in place of everything that is there. */
 enum wm_status wm_zoho_import(struct wm_zoho_sink *s, const struct wm_row *rows, size_t n, bool replace,
     struct wm_error *err);
+
+/* ---- stage.c: a view that a seed fills anew, unseen until it is whole ---- */
+
+struct wm_zoho_stage;
+
+enum wm_status wm_zoho_stage_begin(struct wm_zoho *z, const struct wm_view *view, struct wm_error *err);
+/* NULL: rows of the view are written as usual. */
+struct wm_zoho_stage *wm_zoho_stage_of(const struct wm_zoho *z, const struct wm_view *view);
+enum wm_status wm_zoho_stage_add(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, const struct wm_row *rows,
+    size_t n, struct wm_error *err);
+enum wm_status wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_error *err);
+/* What was put aside is given up; batch imports stay open until they are abandoned. */
+void wm_zoho_stages_free(struct wm_zoho *z);
+/* Ends the batch imports that an earlier session, or process, has left open: they keep their tables locked. */
+enum wm_status wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err);
 
 /* ---- rows.c ---- */
 
