@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: PostgreSQL
-EXTRA_DIST += %D%/run
+EXTRA_DIST += %D%/run %D%/zoho
 
 # make bench BENCH='--quick' for a first impression.
 bench: walmill$(EXEEXT)
 	@WALMILL=$(abs_builddir)/walmill $(srcdir)/%D%/run $(BENCH)
 
-.PHONY: bench
+# API units and seconds of changed rows at Zoho Analytics.
+bench-zoho: walmill$(EXEEXT)
+	@WALMILL=$(abs_builddir)/walmill $(srcdir)/%D%/zoho
+
+.PHONY: bench bench-zoho
 CLEANFILES += bench.json
 
 # What the journal could be kept in: docs/adr/0001-journal.md. BENCH='2000000 120' for records and their bytes.

@@ -66,10 +66,14 @@ wm_zoho_stage_begin(struct wm_zoho *z, const struct wm_view *view, struct wm_err
 {
 	struct wm_zoho_view *to = wm_zoho_view_of(z->account, view->name);
 	struct wm_zoho_stage *stage;
+	bool unfit;
 
 	if (to == NULL)
 		return wm_oom(err, "a view");
-	if (to->no_stage || z->base.host == NULL || z->base.host->keep == NULL)
+	pthread_mutex_lock(&to->writing);
+	unfit = to->no_stage;
+	pthread_mutex_unlock(&to->writing);
+	if (unfit || z->base.host == NULL || z->base.host->keep == NULL)
 		return wm_fail(err, WM_REJECT, "view \"%s\" is emptied and filled", view->name);
 	stage = calloc(1, sizeof(*stage));
 	if (stage == NULL || (stage->view = strdup(view->name)) == NULL) {
