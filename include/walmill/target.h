@@ -140,6 +140,7 @@ struct wm_target_host {
 	bool			(*rest)(void *arg, wm_usec usec);
 	void			*arg;
 	const atomic_bool	*stop;
+	const char		*folder;	/* for files of the target's own, which others may not read */
 	/* A small text of the target's own (the key of a job, say), durable when it returns; NULL removes it. */
 	enum wm_status		(*keep)(void *arg, const char *name, const char *text, struct wm_error *err);
 	/* Those that are kept, also by an earlier process.  fn may not call back. */

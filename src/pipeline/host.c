@@ -62,6 +62,6 @@ host_kept(void *arg, wm_bookmark_fn *fn, void *fn_arg, struct wm_error *err)
 struct wm_target_host
 worker_host(struct worker *w)
 {
-	return (struct wm_target_host){ .rest = host_rest, .arg = w, .stop = &w->stop, .keep = host_keep,
-		.kept = host_kept };
+	return (struct wm_target_host){ .rest = host_rest, .arg = w, .stop = &w->stop,
+		.folder = w->p->setup->config->state, .keep = host_keep, .kept = host_kept };
 }

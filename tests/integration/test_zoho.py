@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
 """The zoho_analytics target against the strict server of tests/zoho; each scenario ends in an exact comparison."""
 
+import os
 import threading
 import time
 
@@ -134,19 +135,37 @@ def live(db):
         end()
 
 
-def test_kill9_during_the_seed_under_load(db, zoho, follow, same, live):
-    db.execute(TABLE + ";" + ROWS.format(1, 20000))
-    rule = RULE + "\n  seed: {batch_rows: 2000}\n  batch: {rows: 1000}"
+# WM_ZOHO_ROWS=1000000 for the seed that users have; it takes some minutes.
+SEEDED = int(os.environ.get("WM_ZOHO_ROWS", "20000"))
+
+
+def test_kill9_at_ten_points_of_the_seed_under_load(db, zoho, follow, same, live):
+    db.execute(TABLE + ";" + ROWS.format(1, SEEDED))
+    rule = f"{RULE}\n  seed: {{batch_rows: {SEEDED // 20}}}\n  batch: {{rows: {SEEDED // 40}}}"
     zoho.set(import_seconds=0.02, **UNLIMITED)
     end = live()
     daemon = follow(rule, **LIMITS)
-    for turn in range(4):
-        zoho.wait_calls("import", 3 * (turn + 1))
+    for turn in range(10):
+        zoho.wait_calls("import", 3 * (turn + 1), 120)
         daemon.sigkill()
         daemon.start()
     end()
+    daemon.wait(600)
     same(daemon)
-    assert daemon.rule("t")["state"] == "streaming"
+    assert daemon.rule("t")["state"] == "streaming" and daemon.errors() == []
+
+
+def test_a_rule_that_is_added_is_seeded_under_load(db, zoho, follow, same, live):
+    db.execute(TABLE + ";" + ROWS.format(1, 5000) + "; CREATE TABLE u (id int PRIMARY KEY, v text); INSERT INTO u VALUES (1, 'x')")
+    zoho.set(**UNLIMITED)
+    daemon = follow("- table: public.u", **LIMITS)
+    same(daemon, "u")
+    end = live()
+    daemon.write_rules("- table: public.u\n- {table: public.t, seed: {batch_rows: 500}}")
+    daemon.sighup()
+    wait_until(lambda: (daemon.rule("t") or {}).get("state") == "streaming", "the rule is seeded", 60)
+    end()
+    same(daemon, "t", "u")
 
 
 FAULTS = {
@@ -233,6 +252,21 @@ def test_no_token_for_each_call(db, zoho, follow, same):
         db.execute(f"UPDATE t SET v = 'x{i}'")
         same(daemon)
     assert len(zoho.calls("token")) == 1
+
+
+def test_no_token_for_each_start(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 100))
+    daemon = follow()
+    same(daemon)
+    for _ in range(11):
+        daemon.sigkill()
+        daemon.start()
+    db.execute("UPDATE t SET v = 'x'")
+    same(daemon)
+    assert len(zoho.calls("token")) == 1
+    [cache] = (daemon.folder / "state").glob("zoho-token-*")
+    assert cache.stat().st_mode & 0o777 == 0o600
+    assert zoho.refresh_token not in cache.name + cache.read_text()
 
 
 def test_a_scope_that_lacks_is_no_loop(db, zoho, follow):

@@ -45,8 +45,8 @@ struct wm_zoho_login
 wm_zoho_login_of(const struct wm_zoho *z)
 {
 	return (struct wm_zoho_login){ .accounts_url = wm_zoho_accounts_url(z), .client_id = z->client_id,
-		.client_secret = z->client_secret, .refresh_token = z->refresh_token, .cache = z->token_cache,
-		.timeout = z->timeout };
+		.client_secret = z->client_secret, .refresh_token = z->refresh_token,
+		.cache = z->token_cache != NULL ? z->token_cache : z->own_cache, .timeout = z->timeout };
 }
 
 /* All that makes a difference to what is shared. */

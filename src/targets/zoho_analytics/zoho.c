@@ -72,6 +72,22 @@ target_close(struct wm_target *t)
 	wm_zoho_stages_free(of(t));
 	wm_http_destroy(of(t)->http);
 	of(t)->http = NULL;
+	free(of(t)->own_cache);
+	of(t)->own_cache = NULL;
+}
+
+/* A daemon that is started again and again must not use up the tokens that may be made: it finds the last one. */
+static enum wm_status
+name_cache(struct wm_zoho *z, struct wm_error *err)
+{
+	const char *folder = z->base.host != NULL ? z->base.host->folder : NULL;
+
+	if (z->token_cache != NULL || folder == NULL)
+		return WM_OK;
+	free(z->own_cache);
+	z->own_cache = wm_asprintf("%s/zoho-token-%016llx", folder,
+	    (unsigned long long)wm_hash(z->refresh_token, strlen(z->refresh_token), 0));
+	return z->own_cache == NULL ? wm_oom(err, "a path") : WM_OK;
 }
 
 /* A token is made, or taken from the file: wrong credentials are told here. */
@@ -80,11 +96,14 @@ sign_in(struct wm_zoho *z, struct wm_error *err)
 {
 	const struct wm_http_options options = { .cancel = z->base.host != NULL ? z->base.host->stop : NULL,
 		.ca_file = z->ca_file };
-	struct wm_zoho_login login = wm_zoho_login_of(z);
-	enum wm_status st = wm_http_create(&options, &z->http, err);
+	struct wm_zoho_login login;
+	enum wm_status st = name_cache(z, err);
 
+	if (st == WM_OK)
+		st = wm_http_create(&options, &z->http, err);
 	if (st != WM_OK)
 		return st;
+	login = wm_zoho_login_of(z);
 	pthread_mutex_lock(&z->account->token_lock);
 	st = wm_zoho_token_get(&login, z->http, NULL, &z->account->token, err);
 	pthread_mutex_unlock(&z->account->token_lock);

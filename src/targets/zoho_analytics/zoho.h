@@ -74,6 +74,7 @@ struct wm_zoho {
 	int64_t	 decimal_digits;
 	/* of the open instance */
 	struct wm_http		*http;
+	char			*own_cache;	/* file of the access token where "token_cache" names none; or NULL */
 	struct wm_zoho_stage	*stages;
 	struct wm_zoho_account	*account;	/* borrowed of the process */
 	struct wm_zoho_policy	 policy;
