@@ -593,3 +593,17 @@ def test_stopped_while_it_is_filled_anew(zoho, lost, same):
     daemon.start()
     same(daemon)
     assert not [job for job in zoho.jobs() if job["code"] in (1001, 1002)]
+
+
+def test_check_tells_scopes_and_units(daemon, zoho, db):
+    db.execute(TABLE)
+    zoho.table("t", id="NUMBER", v="PLAIN", n="DECIMAL_NUMBER", at="DATE", day="DATE_AS_DATE", ok="BOOLEAN")
+    made = daemon(RULE, targets={"zoho": zoho.target()})
+    assert "of 100000 API units are left today" in made.run("check", "--json").stdout
+    assert not zoho.rows("t") and len(zoho.tables()) == 1
+    token = zoho.new_refresh_token(scopes=["metadata.read", "data.create", "data.read", "data.update"])
+    made = daemon(RULE, targets={"zoho": zoho.target(refresh_token=token)})
+    said = made.run("check", expect=1)
+    said = said.stdout + said.stderr
+    assert "modeling.create" in said and "data.delete" in said and "usermanagement.read" in said
+    assert "data.update" not in said and "not the scopes ZohoAnalytics.data.create" not in said

@@ -208,6 +208,8 @@ wm_zoho_preflight(struct wm_zoho *z, const struct wm_view *view, struct wm_diags
 		    z->account->workspace);
 	else if (st == WM_OK)
 		compare_columns(v, view, subject, findings);
+	if (st == WM_OK)
+		st = wm_zoho_probe(z, v, subject, findings, err);
 	pthread_mutex_unlock(&v->writing);
 	return st;
 }

@@ -15,6 +15,7 @@ libwm_target_zoho_a_SOURCES = \
 	%D%/ensure.c \
 	%D%/import.c \
 	%D%/metadata.c \
+	%D%/probe.c \
 	%D%/quota.c \
 	%D%/quota.h \
 	%D%/rows.c \

@@ -78,6 +78,8 @@ struct wm_zoho {
 	struct wm_zoho_stage	*stages;
 	struct wm_zoho_account	*account;	/* borrowed of the process */
 	struct wm_zoho_policy	 policy;
+	unsigned		 probed;	/* bits: what check has looked at */
+	bool			 told_units;
 	struct {
 		double row, delete, upsert, replace, metadata, modeling;
 	} price;
@@ -145,6 +147,12 @@ enum wm_status wm_zoho_ensure(struct wm_zoho *z, const struct wm_view *view, enu
     struct wm_error *err);
 enum wm_status wm_zoho_preflight(struct wm_zoho *z, const struct wm_view *view, struct wm_diags *findings,
     struct wm_error *err);
+
+/* ---- probe.c ---- */
+
+/* Scopes that lack, and units, each once for an instance; v is the view at hand. */
+enum wm_status wm_zoho_probe(struct wm_zoho *z, const struct wm_zoho_view *v, const char *subject,
+    struct wm_diags *findings, struct wm_error *err);
 
 /* ---- write.c: what is written to one view ---- */
 
