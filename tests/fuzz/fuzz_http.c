@@ -84,6 +84,28 @@ wm_pipeline_retry(struct wm_pipeline *p, struct wm_retry *retry, struct wm_error
 	return WM_OK;
 }
 
+enum wm_status
+wm_pipeline_row(struct wm_pipeline *p, const char *rule, struct wm_row_call *call, struct wm_error *err)
+{
+	(void)p;
+	(void)rule;
+	(void)call;
+	return wm_fail(err, WM_REJECT, "there is no such rule");
+}
+
+void
+wm_row_call_free(struct wm_row_call *call)
+{
+	for (size_t i = 0; i < call->n; i++) {
+		free(call->names[i]);
+		free(call->values[i]);
+	}
+	free(call->names);
+	free(call->values);
+	free(call->table);
+	free(call->written);
+}
+
 void
 wm_retry_free(struct wm_retry *retry)
 {

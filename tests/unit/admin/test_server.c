@@ -100,6 +100,31 @@ wm_retry_free(struct wm_retry *retry)
 	free(retry->failures);
 }
 
+/* The rule's name is the error's code, "good" none; what came is told. */
+enum wm_status
+wm_pipeline_row(struct wm_pipeline *p, const char *rule, struct wm_row_call *call, struct wm_error *err)
+{
+	(void)p;
+	if (strcmp(rule, "good") != 0)
+		return wm_fail_code(err, WM_REJECT, rule, "it is %s", rule);
+	call->written = wm_asprintf("{\"%s\":\"%s\",\"n\":%zu,\"remove\":%d,\"table\":\"%s\"}", call->names[0],
+	    call->values[0], call->n, call->remove, call->table != NULL ? call->table : "");
+	return WM_OK;
+}
+
+void
+wm_row_call_free(struct wm_row_call *call)
+{
+	for (size_t i = 0; i < call->n; i++) {
+		free(call->names[i]);
+		free(call->values[i]);
+	}
+	free(call->names);
+	free(call->values);
+	free(call->table);
+	free(call->written);
+}
+
 /* timeout 0: too late at once; lsn 1: cannot happen; else until released. */
 enum wm_status
 wm_pipeline_wait(struct wm_pipeline *p, wm_lsn lsn, wm_usec timeout, struct wm_error *err)
@@ -388,6 +413,45 @@ pause_and_resume_name_the_rule(void **state)
 }
 
 static void
+a_row_is_named_by_its_key(void **state)
+{
+	static const struct {
+		const char	*body, *code, *text;
+	} refusals[] = {
+		{ "{\"rule\": \"no_row\", \"key\": {\"id\": 7}}", "http:404", "it is no_row" },
+		{ "{\"rule\": \"bad_key\", \"key\": {\"id\": 7}}", "http:400", "it is bad_key" },
+		{ "{\"rule\": \"not_running\", \"key\": {\"id\": 7}}", "http:409", "it is not_running" },
+		{ "{\"rule\": \"23514\", \"key\": {\"id\": 7}}", "http:409", "it is 23514" },
+		{ "{\"key\": {\"id\": 7}}", "http:400", "\"rule\"" },
+		{ "{\"rule\": \"good\"}", "http:400", "\"key\"" },
+		{ "{\"rule\": \"good\", \"key\": {\"id\": 1.5}}", "http:400", "\"id\"" },
+		{ "{\"rule\": \"good\", \"key\": {\"id\": 1e17}}", "http:400", "as text" },
+		{ "{\"rule\": \"good\", \"key\": {\"id\": 7}, \"action\": \"drop\"}", "http:400", "\"action\"" },
+		{ "{\"rule\": \"good\", \"key\": {\"id\": 7}, \"table\": 7}", "http:400", "\"table\"" },
+	};
+	struct fixture *f = *state;
+	cJSON *json;
+
+	assert_int_equal(call(f, "POST", "/v1/row",
+			     "{\"rule\": \"good\", \"key\": {\"id\": 7}, \"action\": \"delete\", "
+			     "\"table\": \"a.b\"}",
+			     &json),
+	    WM_OK);
+	assert_string_equal(cJSON_GetObjectItem(json, "id")->valuestring, "7");
+	assert_int_equal(cJSON_GetObjectItem(json, "remove")->valueint, 1);
+	assert_string_equal(cJSON_GetObjectItem(json, "table")->valuestring, "a.b");
+	cJSON_Delete(json);
+	assert_int_equal(
+	    call(f, "POST", "/v1/row",
+		"{\"rule\": \"good\", \"key\": {\"id\": \"9007199254740993\"}}", &json),
+	    WM_OK);
+	assert_string_equal(cJSON_GetObjectItem(json, "id")->valuestring, "9007199254740993");
+	cJSON_Delete(json);
+	for (size_t i = 0; i < WM_ARRAY_SIZE(refusals); i++)
+		assert_refused(f, "POST", "/v1/row", refusals[i].body, WM_REJECT, refusals[i].code, refusals[i].text);
+}
+
+static void
 dead_letters_are_filtered_by_query(void **state)
 {
 	struct fixture *f = *state;
@@ -630,6 +694,7 @@ main(void)
 		CASE(unknown_calls_are_404),
 		CASE(bad_arguments_are_400),
 		CASE(pause_and_resume_name_the_rule),
+		CASE(a_row_is_named_by_its_key),
 		CASE(dead_letters_are_filtered_by_query),
 		CASE(dead_letters_are_retried_and_dropped),
 		CASE(wait_passes_its_arguments_and_outcomes),
