@@ -174,6 +174,9 @@ void source_note_connection(struct source *s, struct wm_pg **which, struct wm_pg
 /* Whether the source's threads are to end. */
 bool source_stopping(struct source *s);
 /* An operator must act: the source goes no further. */
+/* As wm_pg_connect; a server that is silent for as long as the configuration allows is looked after. */
+enum wm_status source_connect(const struct source *s, enum wm_pg_kind kind, const char *application, struct wm_pg **ret,
+    struct wm_error *err);
 void source_give_up(struct source *s, const struct wm_error *err);
 /* Shows the error and waits as long as the back-off says, or until the stop. */
 void source_retry_later(struct source *s, struct wm_backoff *backoff, const struct wm_error *err);

@@ -76,10 +76,10 @@ one_session(struct source *s, struct wm_error *err)
 		.arg = s };
 	struct wm_source_record record;
 	bool lost = false;
-	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
+	enum wm_status st = source_connect(s, WM_PG_SQL, "walmill", &sql, err);
 
 	if (st == WM_OK)
-		st = wm_pg_connect(s->config->uri, WM_PG_REPLICATION, "walmill", &c, err);
+		st = source_connect(s, WM_PG_REPLICATION, "walmill", &c, err);
 	pthread_mutex_lock(&s->lock);
 	record = s->record;
 	pthread_mutex_unlock(&s->lock);

@@ -81,7 +81,7 @@ start_replication(struct wm_pg *c, const struct wm_receiver *r, struct wm_error 
 	wm_pg_quote_literal(&sql, names.data);
 	wm_buf_adds(&sql, ")");
 	if (!sql.failed && !names.failed)
-		res = PQexec(wm_pg_conn(c), sql.data);
+		res = wm_pg_run(c, sql.data, 0, NULL);
 	wm_buf_free(&sql);
 	wm_buf_free(&names);
 	if (PQresultStatus(res) != PGRES_COPY_BOTH)
@@ -248,7 +248,7 @@ copy_ended(struct session *s, struct wm_error *err)
 	bool failed = false;
 	PGresult *res;
 
-	while ((res = PQgetResult(s->pq)) != NULL) {
+	while ((res = wm_pg_result(s->c)) != NULL) {
 		ExecStatusType status = PQresultStatus(res);
 
 		if (!failed && status == PGRES_FATAL_ERROR) {
