@@ -232,11 +232,14 @@ enum wm_status lost_look(struct source *s, struct wm_error *err);
 /* ---- guard.c ---- */
 
 /*
- * Is this server the one that record is about, and does its slot still hold what we need?  *ret_lost: all is well but
- * for the slot, which is gone or invalidated.
+ * Is this server the one that record is about, does it have all that was received (complete: what the journal has), and
+ * does its slot still hold what we need?  *ret_lost: all is well but for the slot, which is gone or invalidated.
  */
 enum wm_status guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_record *record,
-    const char *source, bool *ret_lost, struct wm_error *err);
+    const char *source, wm_lsn complete, bool *ret_lost, struct wm_error *err);
+/* The same for what a target has, up to reached, from timeline then, while the source is on timeline now. */
+enum wm_status guard_checkpoint(const struct source *s, uint32_t now, uint32_t then, wm_lsn reached,
+    struct wm_error *err);
 
 /* ---- discover.c ---- */
 

@@ -84,7 +84,7 @@ one_session(struct source *s, struct wm_error *err)
 	record = s->record;
 	pthread_mutex_unlock(&s->lock);
 	if (st == WM_OK)
-		st = guard_check(c, sql, &record, s->config->name, &lost, err);
+		st = guard_check(c, sql, &record, s->config->name, wm_journal_complete_lsn(s->journal), &lost, err);
 	if (lost)
 		atomic_store(&s->begin_again, lost_may_seed(s, &record, err));
 	if (st == WM_OK)
