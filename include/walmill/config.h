@@ -94,6 +94,7 @@ struct wm_source_config {
 	bool		 manage;	/* make and alter slot and publication */
 	int64_t		 discover;	/* microseconds between looks for new tables */
 	int64_t		 silence;	/* longest time without a byte from the server, microseconds */
+	bool		 streaming;	/* take large transactions before they have committed */
 	int		 failover;	/* enum wm_failover: whether the slot is kept in step at standbys */
 	int		 on_slot_lost;	/* enum wm_slot_lost */
 	bool		 canary;	/* false: `canary: off` */

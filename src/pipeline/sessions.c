@@ -68,6 +68,8 @@ one_session(struct source *s, struct wm_error *err)
 		.publication = s->config->publication,
 		.inserts = s->config->manage ? inserts : NULL,
 		.silence = s->config->silence,
+		.streams = s->config->streaming ? s->p->setup->config->state : NULL,
+		.streams_max_bytes = s->p->setup->config->journal_max_bytes,
 		.journal = s->journal,
 		.shared = &s->shared,
 		.store_progress = source_store_progress,
