@@ -2,7 +2,7 @@
 /*
  * log.h - one line a message on stderr, as text or JSON.
  *
- * Only pipeline, admin and cli log; libraries return errors.  An event name is stable and
+ * Only pipeline, alert, admin and cli log; libraries return errors.  An event name is stable and
  * documented in walmill(1).  No row value and no secret above debug level: every registered
  * secret is replaced by "***" in whatever is written.  Thread-safe.
  */

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <uthash.h>
 
+#include "walmill/alert.h"
 #include "walmill/arena.h"
 #include "walmill/clock.h"
 #include "walmill/journal.h"
@@ -36,6 +37,10 @@ struct rule_stats {
 	atomic_uint_fast64_t	 seeded, read, total;
 	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
 	atomic_bool		 refused;	/* it has dead letters: views may lack rows that the source has */
+	atomic_uint_fast64_t	 buried;	/* rows that became dead letters in this life */
+	uint64_t		 told_buried;	/* the watch's, as the next two: as of the last alert */
+	bool			 letters_stand;
+	wm_usec			 count_at;	/* mono: when to count the letters again */
 	pthread_mutex_t		 lock;
 	char			*last_error;	/* guarded */
 };
@@ -106,7 +111,7 @@ struct canary {
 
 struct budget {
 	struct wm_slot_status	shown;		/* the source's lock guards it; the rest is the keeper's */
-	int			level;		/* what the log was told: 0, 50, 80 */
+	int			level;		/* what the log was told: 0, 50, 80; the lock guards its changes */
 	size_t			n;		/* samples, the oldest first */
 	struct {
 		wm_usec		at;
@@ -126,6 +131,7 @@ struct source {
 	atomic_uint_fast64_t		 once_lsn;	/* what `--once` waits for; 0 not known yet */
 	struct gaps			 gaps;		/* the keeper's: those that some target does not reflect yet */
 	atomic_bool			 begin_again;	/* all threads are to end and begin again: the slot is lost */
+	atomic_bool			 slot_lost;	/* it is gone or invalidated, for alerts */
 	atomic_bool			 look_again;	/* the catalog is to be read, though it may look as before */
 
 	pthread_mutex_t			 lock;		/* guards all below */
@@ -474,8 +480,18 @@ struct wm_pipeline {
 	atomic_bool		 stopping;
 	pthread_mutex_t		 progress_lock;
 	pthread_cond_t		 progress;	/* a worker has come further */
-	unsigned		 waiters;	/* guarded by progress_lock */
+	unsigned		 waiters;	/* guarded by progress_lock, as watch_stop is */
+	struct wm_alerts	*alerts;	/* NULL: nobody wants to know */
+	pthread_t		 watch;
+	bool			 watch_runs, watch_stop;
+	pthread_cond_t		 watch_changed;
 };
+
+/* ---- watch.c: what needs an operator ---- */
+
+enum wm_status watch_start(struct wm_pipeline *p, struct wm_error *err);
+/* Looks a last time; before the other threads are stopped. */
+void watch_stop(struct wm_pipeline *p);
 
 /* Something changed that may change the phase. */
 void pipeline_notice(struct wm_pipeline *p);

@@ -228,6 +228,8 @@ known_source(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_sou
 		    "put the old name back, or run `walmill teardown` first",
 		    s->config->name, s->config->slot, rec->slot);
 	st = guard_check(c, sql, rec, s->config->name, wm_journal_complete_lsn(s->journal), &lost, err);
+	if (st != WM_OK && lost)
+		atomic_store(&s->slot_lost, true);
 	if (st != WM_OK && lost && lost_may_seed(s, rec, err)) {
 		why = *err;
 		return lost_begin_again(s, rec, &why, err);

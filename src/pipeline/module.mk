@@ -33,4 +33,5 @@ libwm_pipeline_a_SOURCES = \
 	%D%/slot.c \
 	%D%/snapshot.c \
 	%D%/units.c \
+	%D%/watch.c \
 	%D%/worker.c

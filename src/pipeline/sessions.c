@@ -87,8 +87,10 @@ one_session(struct source *s, struct wm_error *err)
 	pthread_mutex_unlock(&s->lock);
 	if (st == WM_OK)
 		st = guard_check(c, sql, &record, s->config->name, wm_journal_complete_lsn(s->journal), &lost, err);
-	if (lost)
+	if (lost) {
+		atomic_store(&s->slot_lost, true);
 		atomic_store(&s->begin_again, lost_may_seed(s, &record, err));
+	}
 	if (st == WM_OK)
 		st = keep_record(s, record.timeline, err);
 	if (st == WM_OK)
