@@ -103,13 +103,12 @@ add_rule(cJSON *o, const struct wm_rule_status *r)
 	    add_count(o, "rereads", r->rereads) && add_text(o, "last_error", r->last_error);
 }
 
-/* The text is to be read, not to be taken apart; "since" is to the second. */
 static bool
 add_alert(cJSON *o, const struct wm_alert_status *a)
 {
-	char since[40];
+	char full[40], since[40];
 
-	wm_clock_format(a->since / WM_SEC * WM_SEC, since, sizeof(since));
+	snprintf(since, sizeof(since), "%.19sZ", wm_clock_format(a->since, full, sizeof(full)));
 	return add_text(o, "kind", a->kind) && add_text(o, "type", a->type) && add_text(o, "object", a->object) &&
 	    add_text(o, "since", since) && add_text(o, "reason", a->text);
 }

@@ -96,23 +96,32 @@ told_of(struct receiver *r, const struct condition *c)
 	return &r->told[c->index];
 }
 
+/* Saturates: a configuration may ask for any time. */
+static wm_usec
+after(wm_usec at, wm_usec time)
+{
+	wm_usec sum;
+
+	return __builtin_add_overflow(at, time, &sum) ? INT64_MAX : sum;
+}
+
 /* When there is something to say, and what; INT64_MAX: nothing, as things stand. */
 static wm_usec
 due(const struct receiver *r, const struct condition *c, const struct told *t, wm_usec now, enum message_state *ret)
 {
-	wm_usec next = t->at == 0 ? now : t->at + r->config.interval;
+	wm_usec next = t->at == 0 ? now : after(t->at, r->config.interval);
 
 	if (condition_stands(c, r->config.retrying, now)) {
 		*ret = t->raised ? MESSAGE_REMINDER : MESSAGE_RAISED;
 		if (!t->raised)
 			return next;
-		return r->config.repeat == 0 ? INT64_MAX : t->at + r->config.repeat;
+		return r->config.repeat == 0 ? INT64_MAX : after(t->at, r->config.repeat);
 	}
 	*ret = MESSAGE_CLEARED;
 	if (t->raised)
 		return next;
 	if (c->active)
-		return c->began + r->config.retrying;
+		return after(c->began, r->config.retrying);
 	/* It came and went unsaid; what needs patience is not worth a word then. */
 	return c->begun != t->begun && !c->kind->patient ? next : INT64_MAX;
 }
@@ -180,7 +189,7 @@ static void
 tell(struct receiver *r, struct wm_http *client, const struct choice *choice)
 {
 	const struct condition *c = choice->condition;	/* stays */
-	struct told after = { .raised = choice->state != MESSAGE_CLEARED, .begun = c->begun };
+	struct told now = { .raised = choice->state != MESSAGE_CLEARED, .begun = c->begun };
 	struct wm_error err = { 0 };
 	struct message m;
 	enum wm_status st;
@@ -202,8 +211,8 @@ tell(struct receiver *r, struct wm_http *client, const struct choice *choice)
 		return;
 	}
 	note_success(r);
-	after.at = wm_clock_mono();
-	r->told[c->index] = after;
+	now.at = wm_clock_mono();
+	r->told[c->index] = now;
 }
 
 static void

@@ -253,6 +253,16 @@ def test_a_start_that_fails(db, daemon, hook):
     assert hook.wait("raised", "daemon_failed")["reason"]
 
 
+def test_the_only_target_fails(db, daemon, hook):
+    db.execute(TABLE)
+    d = daemon("- table: public.t", settings=alerts(to(hook)))
+    (d.folder / "lite.db").write_text("this is no database, though it is long enough to look like one\n" * 100)
+    d.launch()
+    d.wait_exit(1)
+    assert 'target "lite"' in hook.wait("raised", "daemon_failed")["reason"]
+    assert hook.wait("raised", "target_failed", object="lite")
+
+
 def test_rules_and_rows(db, daemon, hook, mail_server):
     """Once a rule, however many rows; no value of a row is in it."""
     db.execute("CREATE TABLE t (id int PRIMARY KEY, n int, v text); CREATE TABLE u (id int PRIMARY KEY, v text)")
