@@ -17,12 +17,6 @@ mime_freep(curl_mime **mime)
 }
 
 static void
-slist_freep(struct curl_slist **list)
-{
-	curl_slist_free_all(*list);
-}
-
-static void
 url_cleanupp(CURLU **u)
 {
 	curl_url_cleanup(*u);
@@ -127,27 +121,17 @@ set_parts(struct wm_http *c, const struct wm_http_request *r, struct cursor *cur
 }
 
 static bool
-append(struct curl_slist **list, const char *line)
-{
-	struct curl_slist *longer = curl_slist_append(*list, line);
-
-	if (longer != NULL)
-		*list = longer;
-	return longer != NULL;
-}
-
-static bool
 set_headers(struct wm_http *c, const struct wm_http_request *r, struct curl_slist **ret)
 {
 	WM_AUTO(wm_freep) char *type = NULL;
-	bool good = append(ret, "Expect:");	/* many servers never answer it, and curl would wait a second */
+	bool good = transfer_add_line(ret, "Expect:");	/* many servers never answer it, and curl would wait a second */
 
 	if (r->nparts == 0 && r->len > 0) {
 		type = wm_asprintf("Content-Type: %s", r->type == NULL ? "application/octet-stream" : r->type);
-		good = good && type != NULL && append(ret, type);
+		good = good && type != NULL && transfer_add_line(ret, type);
 	}
 	for (size_t i = 0; r->headers != NULL && r->headers[i] != NULL; i++)
-		good = good && append(ret, r->headers[i]);
+		good = good && transfer_add_line(ret, r->headers[i]);
 	curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, *ret);
 	return good;
 }
@@ -211,7 +195,7 @@ wm_http_send(struct wm_http *c, const struct wm_http_request *r, struct wm_http_
 	WM_AUTO(wm_freep) char *what = wm_asprintf("%s to %s", r->method, origin == NULL ? "?" : origin);
 	WM_AUTO(wm_freep) struct cursor *cursors = calloc(r->nparts + 1, sizeof(*cursors));
 	WM_AUTO(mime_freep) curl_mime *mime = NULL;
-	WM_AUTO(slist_freep) struct curl_slist *headers = NULL;
+	WM_AUTO(transfer_free_lines) struct curl_slist *headers = NULL;
 	enum wm_status st;
 
 	*ret = (struct wm_http_response){ 0 };

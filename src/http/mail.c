@@ -15,12 +15,6 @@ struct rest {			/* of the message, that is yet to be sent */
 	size_t		 len;
 };
 
-static void
-slist_freep(struct curl_slist **list)
-{
-	curl_slist_free_all(*list);
-}
-
 static size_t
 read_rest(char *buf, size_t size, size_t n, void *arg)
 {
@@ -39,11 +33,9 @@ recipients(const char *to, struct curl_slist **ret)
 	while (*to != '\0') {
 		size_t n = strcspn(to, ",");
 		WM_AUTO(wm_freep) char *one = strndup(to, n);
-		struct curl_slist *longer = one == NULL ? NULL : curl_slist_append(*ret, one);
 
-		if (longer == NULL)
+		if (one == NULL || !transfer_add_line(ret, one))
 			return false;
-		*ret = longer;
 		to += n + (to[n] == ',');
 	}
 	return true;
@@ -76,7 +68,7 @@ enum wm_status
 wm_mail_send(struct wm_http *c, const struct wm_mail *m, struct wm_error *err)
 {
 	struct rest rest = { .at = m->text, .len = m->len };
-	WM_AUTO(slist_freep) struct curl_slist *to = NULL;
+	WM_AUTO(transfer_free_lines) struct curl_slist *to = NULL;
 	WM_AUTO(wm_freep) char *what = NULL;
 	enum wm_status st = begin(c, m, "the mail", &what, err);
 

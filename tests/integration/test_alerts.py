@@ -215,13 +215,7 @@ def test_a_slot_that_is_lost_and_replaced(db, daemon, hook):
     # The seed that follows cannot end while its view is locked.
     lock = sqlite3.connect(d.folder / "lite.db", isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
-    d.process.send_signal(signal.SIGSTOP)
-    try:
-        db.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'walmill_shop'")
-        wait_until(lambda: not db.slot()["active"], "the slot is free")
-        db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
-    finally:
-        d.process.send_signal(signal.SIGCONT)
+    d.lose_slot()
     hook.wait("raised", "slot_lost", 30, object="shop")
     lock.execute("ROLLBACK")
     lock.close()
@@ -473,6 +467,7 @@ def test_tls_of_hooks(db, daemon, certificate, tmp_path):
         hook.close()
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
 def test_tls_and_password_of_mail(db, daemon, certificate, mail_server, scheme):
     from aiosmtpd.smtp import AuthResult, LoginPassword

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -143,5 +144,6 @@ main(void)
 		cmocka_unit_test(a_stop_does_not_wait),
 	};
 
+	setenv("no_proxy", "*", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
