@@ -158,6 +158,41 @@ def test_a_target_that_failed(db, daemon, hook):
     assert len(hook.messages) == 2
 
 
+@pytest.mark.parametrize("what", ["space", "fsync"])
+def test_a_disk_that_refuses_the_journal(db, daemon, hook, disk_errors, tmp_path, what):
+    control = tmp_path / "control"
+    control.write_text("")
+    db.execute(TABLE)
+    d = daemon("- table: public.t", settings=alerts(to(hook)),
+               env={"LD_PRELOAD": str(disk_errors), "WM_DISK_ERRORS": str(control)}).start()
+    d.same("t")
+    control.write_text(what)
+    db.execute("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1000, 3000) i")
+    assert hook.wait("raised", "journal_failed", object="shop")["reason"]
+    control.write_text("")
+    hook.wait("cleared", "journal_failed", 60, object="shop")
+    d.same("t")
+    stop(d)
+
+
+def test_a_source_that_failed(db, dw, daemon, hook):
+    db.execute(TABLE)
+    dw.execute("CREATE TABLE u (id int PRIMARY KEY)")
+    d = daemon("- {table: public.t, source: shop}\n- {table: public.u, source: theirs}",
+               sources={"shop": db.uri, "theirs": f"uri: {dw.uri}\nslot: no_slot_{dw.name}\nmanage: false"},
+               settings=alerts(to(hook))).launch()
+    reason = hook.wait("raised", "source_failed", object="theirs")["reason"]
+    assert reason.startswith(f'publication "walmill_theirs": it does not exist in database "{dw.name}"; ')
+    dw.execute("CREATE PUBLICATION walmill_theirs FOR TABLE u")
+    dw.execute(f"SELECT pg_create_logical_replication_slot('no_slot_{dw.name}', 'pgoutput')")
+    d.sighup()
+    hook.wait("cleared", "source_failed", 30, object="theirs")
+    d.wait()
+    stop(d)
+    dw.execute(f"SELECT pg_drop_replication_slot('no_slot_{dw.name}')")
+    assert len(hook.messages) == 2
+
+
 def test_the_budget_of_the_slot(daemon, hook):
     cluster = Cluster(max_slot_wal_keep_size="64MB", max_wal_size="64MB", min_wal_size="32MB").start()
     try:
