@@ -28,6 +28,20 @@ tests_fuzz_fuzz_pgoutput_LDADD = $(tests_fuzz_replay_pgoutput_LDADD)
 tests_fuzz_fuzz_pgoutput_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 endif
 
+check_PROGRAMS += %D%/replay_stream
+UNIT_TESTS += %D%/replay_stream
+tests_fuzz_replay_stream_SOURCES = %D%/fuzz_stream.c %D%/standalone.c
+tests_fuzz_replay_stream_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/src -DWM_CORPUS='"%D%/corpus/stream"'
+tests_fuzz_replay_stream_LDADD = libwm-source.a libwm-journal.a libwm-model.a libwm-base.a $(ZLIB_LIBS) $(PTHREAD_LIBS)
+
+if FUZZING
+EXTRA_PROGRAMS += %D%/fuzz_stream
+tests_fuzz_fuzz_stream_SOURCES = %D%/fuzz_stream.c
+tests_fuzz_fuzz_stream_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/src
+tests_fuzz_fuzz_stream_LDADD = $(tests_fuzz_replay_stream_LDADD)
+tests_fuzz_fuzz_stream_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+endif
+
 check_PROGRAMS += %D%/replay_journal
 UNIT_TESTS += %D%/replay_journal
 tests_fuzz_replay_journal_SOURCES = %D%/fuzz_journal.c %D%/standalone.c

@@ -45,7 +45,7 @@ def test_commit_and_rollback(db, follow):
     follow.same("t", "u")
 
 
-def test_savepoints(db, follow):
+def test_trap_08_savepoints_of_a_streamed_transaction(db, follow):
     """What was rolled back is left out, and nothing else: also where a table, or its new form, came first in that."""
     c = db.connect(autocommit=False).cursor()
     c.execute("SAVEPOINT a; UPDATE u SET v = 'never'; " + MANY.format(1001, 4000))
