@@ -15,6 +15,7 @@
 #include "stream.h"
 #include "walmill/buf.h"
 #include "walmill/fault.h"
+#include "walmill/log.h"
 #include "walmill/reader.h"
 #include "walmill/source.h"
 
@@ -180,16 +181,10 @@ take_keepalive(struct session *s, struct wm_reader *r, struct wm_error *err)
 static enum wm_status
 take_streamed(struct session *s, wm_lsn start, const uint8_t *msg, size_t len, bool *ret_taken, struct wm_error *err)
 {
-	enum wm_status st;
-
 	*ret_taken = false;
 	if (s->streams == NULL)
 		return WM_OK;
-	st = wm_streams_take(s->streams, start, msg, len, ret_taken, err);
-	/* The server can keep them as well. */
-	if (st == WM_RETRY)
-		atomic_store(&s->shared->no_streams, true);
-	return st;
+	return wm_streams_take(s->streams, start, msg, len, ret_taken, err);
 }
 
 /* Counts a message that the journal has. */
@@ -583,6 +578,11 @@ wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *e
 	atomic_store(&r->shared->moved, s.heard_at);
 	r->streaming(r->arg);
 	st = stream(&s, err);
+	if (s.streams != NULL && (wm_streams_failed(s.streams) || strncmp(err->code, "XX", 2) == 0)) {
+		/* The server can keep them as well, and some cannot decode all that is open. */
+		atomic_store(&r->shared->no_streams, true);
+		wm_log(WM_LOG_WARNING, "streaming_off", "open transactions are left to the server from now on");
+	}
 	PQfreemem(s.pending);
 	wm_streams_destroy(s.streams);
 	/* The connection outlives the session. */

@@ -60,6 +60,7 @@ enum phase { PHASE_NONE, PHASE_BEGIN, PHASE_CHANGES, PHASE_RELATIONS, PHASE_COMM
 struct wm_streams {
 	const char	*folder;
 	uint64_t	 bytes, max_bytes;	/* in all files */
+	bool		 failed;
 	struct open	*open;		/* hash, by xid */
 	struct open	*current;	/* between stream start and stream stop */
 	/* The one that has committed. */
@@ -76,8 +77,9 @@ struct wm_streams {
 /* ---- files ---- */
 
 static enum wm_status
-file_failed(const struct wm_streams *s, const char *what, struct wm_error *err)
+file_failed(struct wm_streams *s, const char *what, struct wm_error *err)
 {
+	s->failed = true;
 	return wm_fail(err, WM_RETRY, "could not %s a file for an open transaction in \"%s\": %s", what, s->folder,
 	    strerror(errno));
 }
@@ -134,7 +136,8 @@ file_add(struct wm_streams *s, struct open *o, wm_lsn lsn, uint8_t tag, const ui
 {
 	struct head head = { .lsn = lsn, .len = (uint32_t)len + 1 };
 
-	if (s->bytes + sizeof(head) + head.len > s->max_bytes)
+	s->failed = s->bytes + sizeof(head) + head.len > s->max_bytes;
+	if (s->failed)
 		return wm_fail(err, WM_RETRY,
 		    "open transactions take more than the %" PRIu64 " bytes that the journal may",
 		    s->max_bytes);
@@ -480,6 +483,12 @@ committed(struct wm_streams *s)
 	open_free(s, s->committed);
 	s->committed = NULL;
 	s->phase = PHASE_NONE;
+}
+
+bool
+wm_streams_failed(const struct wm_streams *s)
+{
+	return s->failed;
 }
 
 bool
