@@ -68,3 +68,16 @@ tests_fuzz_fuzz_http_SOURCES = %D%/fuzz_http.c
 tests_fuzz_fuzz_http_LDADD = $(tests_fuzz_replay_http_LDADD)
 tests_fuzz_fuzz_http_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 endif
+
+check_PROGRAMS += %D%/replay_answer
+UNIT_TESTS += %D%/replay_answer
+tests_fuzz_replay_answer_SOURCES = %D%/fuzz_answer.c %D%/standalone.c
+tests_fuzz_replay_answer_CPPFLAGS = $(AM_CPPFLAGS) -DWM_CORPUS='"%D%/corpus/answer"'
+tests_fuzz_replay_answer_LDADD = libwm-http.a libwm-base.a $(CURL_LIBS) $(PTHREAD_LIBS)
+
+if FUZZING
+EXTRA_PROGRAMS += %D%/fuzz_answer
+tests_fuzz_fuzz_answer_SOURCES = %D%/fuzz_answer.c
+tests_fuzz_fuzz_answer_LDADD = $(tests_fuzz_replay_answer_LDADD)
+tests_fuzz_fuzz_answer_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+endif
