@@ -10,6 +10,8 @@
 #include "internal.h"
 #include "walmill/strutil.h"
 
+#define RETRY_AFTER_MAX (366 * 86400)	/* seconds */
+
 static void
 mime_freep(curl_mime **mime)
 {
@@ -176,16 +178,24 @@ is_http(const char *url)
 	return strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0;
 }
 
-static void
-read_answer(struct wm_http *c, struct wm_http_response *ret)
+static enum wm_status
+read_answer(struct wm_http *c, const char *what, struct wm_http_response *ret, struct wm_error *err)
 {
 	long code = 0;
 	curl_off_t seconds = 0;
 
 	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &code);
 	curl_easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &seconds);
-	ret->code = (int)code;
+	if (seconds > RETRY_AFTER_MAX)
+		seconds = RETRY_AFTER_MAX;
 	ret->retry_after = seconds > 0 ? (wm_usec)seconds * WM_SEC : 0;
+	/* curl takes any three digits, and with HTTP/2 in the clear fewer. */
+	if (code < 100 || code > 599)
+		return wm_fail(err, WM_RETRY,
+		    "%s failed: the answer has %ld for a status, which HTTP does not know", what,
+		    code);
+	ret->code = (int)code;
+	return WM_OK;
 }
 
 enum wm_status
@@ -214,7 +224,7 @@ wm_http_send(struct wm_http *c, const struct wm_http_request *r, struct wm_http_
 	st = transfer_run(c, what, err);
 	ret->maybe_sent = c->sent;
 	if (st == WM_OK)
-		read_answer(c, ret);
+		st = read_answer(c, what, ret, err);
 	/* Borrowed things are the caller's again. */
 	curl_easy_reset(c->easy);
 	return st;

@@ -85,7 +85,7 @@ check(enum wm_status st, const struct wm_http_request *request, const struct wm_
     struct wm_error *err)
 {
 	if (st == WM_OK) {
-		require(response->code >= 100 && response->code <= 999 && response->body.len <= MAX_RESPONSE);
+		require(response->code >= 100 && response->code <= 599 && response->body.len <= MAX_RESPONSE);
 		st = wm_http_judge(request, response, err);
 		require((st == WM_OK) == (response->code >= 200 && response->code < 300));
 	}
