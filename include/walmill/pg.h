@@ -69,6 +69,8 @@ void wm_pg_clearp(PGresult **res);			/* for WM_AUTO */
 PGresult *wm_pg_run(struct wm_pg *c, const char *sql, int n, const char *const *params);
 PGresult *wm_pg_result(struct wm_pg *c);
 int wm_pg_copy_row(struct wm_pg *c, char **ret);
+/* As PQconsumeInput, and what TLS holds; false: the connection is broken. */
+bool wm_pg_consume(struct wm_pg *c);
 
 void wm_pg_quote_ident(struct wm_buf *b, const char *name);	/* "na""me" */
 void wm_pg_quote_literal(struct wm_buf *b, const char *s);	/* 'va''lue', E'' when it has a backslash */

@@ -19,6 +19,7 @@
 
 #define LOOKER "walmill look"
 #define LOOK_FOR (10 * WM_SEC)
+#define TLS_SLICE (100 * WM_MSEC)
 
 /* The connection is of no use any more: whatever is asked of it fails at once, for this reason. */
 static void
@@ -118,22 +119,40 @@ look_after(struct wm_pg *c)
 	ask(c, looker);
 }
 
+/*
+ * Bytes that TLS has decrypted and libpq had no room for do not show at the socket: a record holds 16 kB at most, and
+ * libpq makes room for 8 each time.
+ */
+bool
+wm_pg_consume(struct wm_pg *c)
+{
+	bool good = PQconsumeInput(c->pq) != 0;
+
+	for (int i = 0; good && i < 2 && PQsslInUse(c->pq); i++)
+		good = PQconsumeInput(c->pq) != 0;
+	return good;
+}
+
 /* Waits for bytes of the server, and takes them; false when the connection is broken, or given up. */
 static bool
 take_bytes(struct wm_pg *c)
 {
 	int unsent = PQflush(c->pq), n;
 	struct pollfd fd = { .fd = PQsocket(c->pq), .events = (short)(unsent > 0 ? POLLIN | POLLOUT : POLLIN) };
-	wm_usec ms = c->silence / WM_MSEC;
+	/* What was left to TLS by whoever read before is noticed a little later. */
+	wm_usec wait = PQsslInUse(c->pq) && c->silence > TLS_SLICE ? TLS_SLICE : c->silence;
 
 	if (unsent < 0)
 		return false;
-	n = poll(&fd, 1, ms < INT_MAX ? (int)ms : INT_MAX);
+	n = poll(&fd, 1, wait / WM_MSEC < INT_MAX ? (int)(wait / WM_MSEC) : INT_MAX);
 	if (n < 0)
 		return errno == EINTR;
-	if (n == 0)
+	c->quiet = n == 0 ? c->quiet + wait : 0;
+	if (c->quiet >= c->silence) {
+		c->quiet = 0;
 		look_after(c);
-	return n == 0 ? c->given_up[0] == '\0' : PQconsumeInput(c->pq) != 0;
+	}
+	return c->given_up[0] == '\0' && wm_pg_consume(c);
 }
 
 PGresult *
@@ -142,6 +161,7 @@ wm_pg_result(struct wm_pg *c)
 	while (PQisBusy(c->pq) && take_bytes(c))
 		;
 	c->looks = 0;
+	c->quiet = 0;
 	return PQgetResult(c->pq);
 }
 
@@ -154,6 +174,7 @@ wm_pg_copy_row(struct wm_pg *c, char **ret)
 		if (!take_bytes(c))
 			return -2;
 	c->looks = 0;
+	c->quiet = 0;
 	return n;
 }
 

@@ -397,7 +397,7 @@ wait_for_work(struct session *s, bool full, wm_usec until, struct wm_error *err)
 		swallow(fds[2].fd);
 	/* A reset shows as POLLERR even while we do not ask for input. */
 	if ((fds[0].revents & (POLLIN | POLLERR | POLLHUP)) != 0 && (!full || (fds[0].revents & (POLLERR | POLLHUP)))) {
-		if (PQconsumeInput(s->pq) == 0)
+		if (!wm_pg_consume(s->c))
 			return wm_pg_fail(s->c, NULL, err, "lost the connection");
 		s->heard_at = wm_clock_mono();
 	}
