@@ -364,6 +364,18 @@ def stopped_rule(db, daemon, *receivers_, **options):
     return d
 
 
+def reload(d):
+    before = d.log().count("reloaded: ")
+    d.sighup()
+    wait_until(lambda: d.log().count("reloaded: ") > before, "the new rules are in force")
+
+
+def goes_on(d):
+    """`wait` alone would say that the rule has failed, until it has been tried again."""
+    wait_until(lambda: d.rule("u")["state"] == "streaming", "the rule goes on")
+    d.wait()
+
+
 def break_rule(db):
     db.execute("INSERT INTO u VALUES (1, 'bad')")
 
@@ -371,8 +383,8 @@ def break_rule(db):
 def mend_rule(d, db):
     """`bad` comes again from the journal: only another rule takes it."""
     d.write_rules("- table: public.t\n- table: public.u")
-    d.sighup()
-    d.wait()
+    reload(d)
+    goes_on(d)
 
 
 def test_a_receiver_that_is_away(db, daemon, hook):
@@ -442,11 +454,11 @@ def test_what_flaps_is_told_now_and_then(db, daemon, hook):
         wait_until(lambda: active(d), "it begins")
         db.execute("UPDATE u SET v = 'good'")
         d.write_rules("- table: public.t\n- table: public.u")
-        d.sighup()
+        reload(d)
         wait_until(lambda: not active(d), "it ends")
         if i < 2:
             d.write_rules("- table: public.t\n- {table: public.u, columns: {check: {v: \"v <> 'bad'\"}}, on_error: stop}")
-            d.sighup()
+            reload(d)
             d.wait()
     first = hook.wait("raised", "rule_stopped")
     assert first["times"] == 1
