@@ -256,8 +256,9 @@ keep_event(const struct wm_tuple *event, struct wm_tuple *row)
 }
 
 /*
- * The row has another key by now, or is gone, and is taken out of the view.  A later change that moved it may leave out
- * values, too, and would find nothing to change: up to where the source is now rows have to be whole.
+ * The row has another key by now, or is gone, and may take the place of what a seed has put there.  A later change that
+ * moved it may leave out values, too, and would find nothing to change: up to where the source is now rows have to be
+ * whole.
  */
 static enum wm_status
 whole_until_now(struct worker *w, struct unit *u, struct wm_error *err)

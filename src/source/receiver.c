@@ -578,7 +578,7 @@ wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *e
 	atomic_store(&r->shared->moved, s.heard_at);
 	r->streaming(r->arg);
 	st = stream(&s, err);
-	if (s.streams != NULL && (wm_streams_failed(s.streams) || strncmp(err->code, "XX", 2) == 0)) {
+	if (st != WM_OK && s.streams != NULL && (wm_streams_failed(s.streams) || strncmp(err->code, "XX", 2) == 0)) {
 		/* The server can keep them as well, and some cannot decode all that is open. */
 		atomic_store(&r->shared->no_streams, true);
 		wm_log(WM_LOG_WARNING, "streaming_off", "open transactions are left to the server from now on");

@@ -55,7 +55,7 @@ struct described {		/* a relation whose description the journal has still to get
 	struct wm_buf	 message;
 };
 
-enum phase { PHASE_NONE, PHASE_BEGIN, PHASE_CHANGES, PHASE_RELATIONS, PHASE_COMMIT };
+enum phase { PHASE_NONE, PHASE_BEGIN, PHASE_CHANGES, PHASE_COMMIT };
 
 struct wm_streams {
 	const char	*folder;
@@ -243,16 +243,15 @@ cut(struct wm_streams *s, struct open *o, long place, struct wm_error *err)
 {
 	WM_AUTO(wm_buf_free) struct wm_buf kept, message;
 	long left = o->end - place;
-	enum wm_status st = WM_OK;
 
 	wm_buf_init(&kept, MESSAGE_MAX);
 	wm_buf_init(&message, MESSAGE_MAX);
 	if (fseek(o->file, place, SEEK_SET) != 0)
 		return file_failed(s, "read", err);
-	while (st == WM_OK && left > 0) {
+	while (left > 0) {
 		struct head head;
+		enum wm_status st = file_read(s, o, &head, &message, err);
 
-		st = file_read(s, o, &head, &message, err);
 		if (st != WM_OK)
 			return st;
 		left -= (long)(sizeof(head) + head.len);
@@ -422,9 +421,7 @@ hold_next(struct wm_streams *s, struct wm_error *err)
 		s->phase = PHASE_CHANGES;
 		return WM_OK;
 	}
-	if (s->phase == PHASE_CHANGES && ftell(o->file) >= o->end)
-		s->phase = PHASE_RELATIONS;
-	if (s->phase == PHASE_RELATIONS) {
+	if (ftell(o->file) >= o->end) {
 		hold_commit(s);
 		s->phase = PHASE_COMMIT;
 		return WM_OK;
