@@ -97,6 +97,7 @@ struct wm_source_config {
 	bool		 manage;	/* make and alter slot and publication */
 	int64_t		 discover;	/* microseconds between looks for new tables */
 	int64_t		 silence;	/* longest time without a byte from the server, microseconds */
+	bool		 streaming;	/* take large transactions before they have committed */
 	int		 failover;	/* enum wm_failover: whether the slot is kept in step at standbys */
 	int		 on_slot_lost;	/* enum wm_slot_lost */
 	bool		 canary;	/* false: `canary: off` */
@@ -110,8 +111,15 @@ struct wm_target_config {		/* the section as it is: its type's back-end reads it
 };
 
 struct wm_alert_config {
-	char	*to, *smtp;
+	char	*to;			/* mailto:ADDRESS[,ADDRESS...], https://... or http://... */
+	char	*smtp, *user, *password, *from;	/* mail */
+	char	*header, *secret_key;	/* HTTP: header NULL: Authorization, as a bearer token */
+	char	*ca_file;		/* NULL: the system's certificates */
+	int64_t	 repeat, interval, retrying;	/* microseconds; repeat 0: never */
 };
+
+/* For wm_options_copy and wm_options_free. */
+extern const struct wm_option wm_alert_options[];
 
 struct wm_config {
 	char			*path;		/* of walmill.yaml; NULL when made from flags */

@@ -48,6 +48,8 @@
 	X(state_mask_key_stored, "the key of masked columns is made and stored") \
 	X(state_forget_before, "all of a source is removed, not committed") \
 	X(state_forgotten, "the removal is committed") \
+	X(state_seeded_before, "all is seeded through a new slot, which the state does not know") \
+	X(state_seeded, "the state knows that all is seeded through a new slot") \
 	X(letter_before, "a dead letter is to be stored") \
 	X(letter_stored, "it is stored") \
 	X(letters_change_before, "dead letters are marked or removed, not committed") \

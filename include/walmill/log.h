@@ -2,9 +2,10 @@
 /*
  * log.h - one line a message on stderr, as text or JSON.
  *
- * Only pipeline, admin and cli log; libraries return errors.  An event name is stable and
- * documented in walmill(1).  No row value and no secret above debug level: every registered
- * secret is replaced by "***" in whatever is written.  Thread-safe.
+ * Pipeline, alert, admin and cli log; libraries return errors, and log only what no error carries, because the
+ * call goes on: a journal that is full, a server that is waited for, streams that are left to the server.
+ * An event name is stable and documented in walmill(1).  No row value and no secret above debug level: every
+ * registered secret is replaced by "***" in whatever is written.  Thread-safe.
  */
 #ifndef WM_LOG_H
 #define WM_LOG_H

@@ -40,6 +40,11 @@ void wm_pg_close(struct wm_pg *c);			/* NULL is a no-op */
 void wm_pg_closep(struct wm_pg **c);			/* for WM_AUTO */
 /* Any thread, while c is open: asks the server to break off what runs on c, which then fails with SQLSTATE 57014. */
 void wm_pg_cancel(struct wm_pg *c);
+/*
+ * How long a statement may be silent before another connection looks after it (default 60 s): it then has all the time
+ * that it needs when the server works at it, and fails with WM_RETRY when the server is frozen, or bytes were lost.
+ */
+void wm_pg_set_silence(struct wm_pg *c, wm_usec silence);
 PGconn *wm_pg_conn(struct wm_pg *c);			/* borrowed */
 int wm_pg_version(const struct wm_pg *c);		/* 150020 */
 /* "host=db.example.com port=5432 dbname=shop", no password: for messages. */
@@ -57,6 +62,15 @@ enum wm_status wm_pg_exec(struct wm_pg *c, const char *sql, const char *what, st
 enum wm_status wm_pg_query(struct wm_pg *c, const char *sql, int n, const char *const *params, const char *what,
     PGresult **ret, struct wm_error *err) WM_MUST_CHECK;
 void wm_pg_clearp(PGresult **res);			/* for WM_AUTO */
+/*
+ * What PQexec (n 0) or PQexecParams, PQgetResult and a waiting PQgetCopyData give, with silences looked after; wm_pg_fail
+ * has the reason.  Results and rows are the caller's.
+ */
+PGresult *wm_pg_run(struct wm_pg *c, const char *sql, int n, const char *const *params);
+PGresult *wm_pg_result(struct wm_pg *c);
+int wm_pg_copy_row(struct wm_pg *c, char **ret);
+/* As PQconsumeInput, and what TLS holds; false: the connection is broken. */
+bool wm_pg_consume(struct wm_pg *c);
 
 void wm_pg_quote_ident(struct wm_buf *b, const char *name);	/* "na""me" */
 void wm_pg_quote_literal(struct wm_buf *b, const char *s);	/* 'va''lue', E'' when it has a backslash */

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "walmill/alert.h"
 #include "walmill/config.h"
 #include "walmill/diag.h"
 #include "walmill/error.h"
@@ -49,8 +50,11 @@ enum wm_phase {
 	WM_PHASE_FAILED,	/* nothing runs any more; the reason is in the error */
 };
 
-/* Takes references to setup and state (state must outlive it).  once: stop when caught up. */
-enum wm_status wm_pipeline_create(struct wm_setup *setup, struct wm_state *state, bool once,
+/*
+ * Takes references to setup, state and alerts (the last two must outlive it; alerts may be NULL).  once: stop when
+ * caught up.
+ */
+enum wm_status wm_pipeline_create(struct wm_setup *setup, struct wm_state *state, struct wm_alerts *alerts, bool once,
     struct wm_pipeline **ret, struct wm_error *err) WM_MUST_CHECK;
 /* Starts the threads and returns. */
 enum wm_status wm_pipeline_start(struct wm_pipeline *p, struct wm_error *err) WM_MUST_CHECK;
@@ -172,6 +176,7 @@ struct wm_snapshot {
 	struct wm_rule_status	*rules;
 	/* Commit-to-visible latency of the last transactions, seconds; 0: none measured. */
 	double			 latency_p50, latency_p99;
+	struct wm_alerts_status	 alerts;
 };
 
 enum wm_status wm_pipeline_snapshot(struct wm_pipeline *p, struct wm_snapshot *ret, struct wm_error *err) WM_MUST_CHECK;

@@ -32,6 +32,7 @@ struct wm_receiver_shared {
 	atomic_bool		ask;		/* ask the server once how far it is */
 	atomic_bool		stop;		/* end the session cleanly */
 	atomic_bool		resend;		/* end the session; the next one starts at the committed position */
+	atomic_bool		no_streams;	/* files of open transactions failed: the server keeps them from now on */
 	atomic_bool		renew;		/* end the session; the next one goes on where it ended */
 	atomic_uint_fast64_t	sessions;	/* how many have begun */
 	int			wake_fd;	/* eventfd: look at the flags above */
@@ -42,6 +43,8 @@ struct wm_receiver {
 	const char	*inserts;		/* second publication, or NULL */
 	wm_lsn		 start;			/* where to go on; every earlier transaction is known */
 	wm_usec		 silence;		/* longest time without a byte from the server */
+	const char	*streams;		/* folder for transactions that are streamed before they commit; NULL: none are */
+	uint64_t	 streams_max_bytes;
 	struct wm_journal *journal;
 	struct wm_receiver_shared *shared;
 	/* Stores durably that lsn may be told, and how far targets are; called before the server is told. */

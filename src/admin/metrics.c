@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "walmill/admin.h"
@@ -253,6 +252,46 @@ add_facts(struct wm_buf *out, const struct wm_snapshot *s)
 				add_fact(out, s, i, &s->targets[i].facts[k]);
 }
 
+/* Receivers at one host have one name that may be shown, and one series. */
+static void
+add_deliveries(struct wm_buf *out, const struct wm_alerts_status *s, const char *name, const char *help, size_t offset)
+{
+	head(out, name, "counter", help);
+	for (size_t i = 0; i < s->nreceivers; i++) {
+		uint64_t sum = 0, count;
+		size_t first = s->nreceivers;
+
+		for (size_t k = 0; k < s->nreceivers; k++) {
+			if (strcmp(s->receivers[k].to, s->receivers[i].to) != 0)
+				continue;
+			first = k < first ? k : first;
+			memcpy(&count, (const char *)&s->receivers[k] + offset, sizeof(count));
+			sum += count;
+		}
+		if (first != i)
+			continue;
+		wm_buf_addf(out, "%s{", name);
+		label(out, "to", s->receivers[i].to);
+		wm_buf_addf(out, "} %" PRIu64 "\n", sum);
+	}
+}
+
+static void
+add_alerts(struct wm_buf *out, const struct wm_alerts_status *s)
+{
+	head(out, "walmill_alert_active", "gauge", "1 while the alert's condition stands");
+	for (size_t i = 0; i < s->nalerts; i++) {
+		wm_buf_adds(out, "walmill_alert_active{");
+		label(out, "kind", s->alerts[i].kind);
+		label(out, ",object", s->alerts[i].object);
+		wm_buf_addf(out, "} %d\n", s->alerts[i].active);
+	}
+	add_deliveries(out, s, "walmill_alerts_sent_total", "Messages that a receiver of alerts has taken",
+	    offsetof(struct wm_receiver_status, sent));
+	add_deliveries(out, s, "walmill_alerts_failed_total", "Attempts to tell a receiver of alerts that failed",
+	    offsetof(struct wm_receiver_status, failed));
+}
+
 void
 wm_admin_render_metrics(const struct wm_snapshot *s, struct wm_buf *out)
 {
@@ -285,4 +324,5 @@ wm_admin_render_metrics(const struct wm_snapshot *s, struct wm_buf *out)
 	for (size_t i = 0; i < WM_ARRAY_SIZE(families); i++)
 		add_family(out, &families[i]);
 	add_facts(out, s);
+	add_alerts(out, &s->alerts);
 }

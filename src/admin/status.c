@@ -116,6 +116,23 @@ add_rule(cJSON *o, const struct wm_rule_status *r)
 	    add_count(o, "rereads", r->rereads) && add_text(o, "last_error", r->last_error);
 }
 
+static bool
+add_alert(cJSON *o, const struct wm_alert_status *a)
+{
+	char full[40], since[40];
+
+	snprintf(since, sizeof(since), "%.19sZ", wm_clock_format(a->since, full, sizeof(full)));
+	return add_text(o, "kind", a->kind) && add_text(o, "type", a->type) && add_text(o, "object", a->object) &&
+	    add_text(o, "since", since) && add_text(o, "reason", a->text);
+}
+
+static bool
+add_receiver(cJSON *o, const struct wm_receiver_status *r)
+{
+	return add_text(o, "to", r->to) && add_count(o, "sent", r->sent) && add_count(o, "failed", r->failed) &&
+	    add_text(o, "last_error", r->last_error);
+}
+
 static cJSON *
 add_item(cJSON *list)
 {
@@ -126,6 +143,23 @@ add_item(cJSON *list)
 		return NULL;
 	}
 	return item;
+}
+
+static bool
+add_alerts(cJSON *root, const struct wm_alerts_status *s)
+{
+	cJSON *alerts = cJSON_AddArrayToObject(root, "alerts"), *item;
+	cJSON *receivers = cJSON_AddArrayToObject(root, "alert_receivers");
+
+	if (alerts == NULL || receivers == NULL)
+		return false;
+	for (size_t i = 0; i < s->nalerts; i++)
+		if (s->alerts[i].active && ((item = add_item(alerts)) == NULL || !add_alert(item, &s->alerts[i])))
+			return false;
+	for (size_t i = 0; i < s->nreceivers; i++)
+		if ((item = add_item(receivers)) == NULL || !add_receiver(item, &s->receivers[i]))
+			return false;
+	return true;
 }
 
 static bool
@@ -149,7 +183,7 @@ fill(cJSON *root, const struct wm_snapshot *s)
 	for (size_t i = 0; i < s->nrules; i++)
 		if ((item = add_item(rules)) == NULL || !add_rule(item, &s->rules[i]))
 			return false;
-	return true;
+	return add_alerts(root, &s->alerts);
 }
 
 void

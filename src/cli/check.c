@@ -107,7 +107,7 @@ preflight(struct wm_check *check)
 }
 
 static int
-check_all(const char *path, bool offline, bool json)
+check_all(const char *path, bool offline, bool alerts, bool json)
 {
 	WM_AUTO(wm_cli_free_setupp) struct wm_setup *setup = NULL;
 	WM_AUTO(wm_check_free) struct wm_check check = { 0 };	/* goes before the setup: plans borrow its rules */
@@ -124,6 +124,8 @@ check_all(const char *path, bool offline, bool json)
 	check.setup = setup;
 	if (!offline)
 		preflight(&check);
+	if (!offline || alerts)
+		wm_check_alerts(&check, alerts);
 	return report(&check.findings, json, WM_EXIT_FAILED);
 }
 
@@ -131,18 +133,19 @@ int
 wm_cli_check(int argc, char **argv)
 {
 	const char *config = NULL;
-	bool offline = false, json = false;
+	bool offline = false, alerts = false, json = false;
 	const struct wm_flag flags[] = {
 		WM_FLAG_CONFIG(config),
 		{ "offline", 0, WM_FLAG_SWITCH, &offline, NULL, "look at configuration and rules only" },
+		{ "alerts", 0, WM_FLAG_SWITCH, &alerts, NULL, "send a test message to each receiver of alerts" },
 		WM_FLAG_JSON(json), WM_FLAG_END,
 	};
 	const struct wm_usage usage = { "check", "",
 		"Checks configuration and rules, then that every source and target is "
-		"ready for them; says the\nfix for each finding.  Changes nothing.  Exit code 2 when the configuration is "
-		"wrong, 1 when a\nsource or target is not ready.",
+		"ready for them, and that receivers of\nalerts can be reached; says the fix for each finding.  Changes nothing.  Exit code "
+		"2 when the configuration\nis wrong, 1 when a source or target is not ready.",
 		0, 0 };
 	int first, code = wm_args_parse(&usage, flags, argc, argv, &first);
 
-	return code != -1 ? code : check_all(wm_cli_config_path(config), offline, json);
+	return code != -1 ? code : check_all(wm_cli_config_path(config), offline, alerts, json);
 }

@@ -28,4 +28,7 @@ void wm_check_views(struct wm_check *check);
 /* Reachable, and each view of the plans can be written. */
 void wm_check_target(struct wm_check *check, const struct wm_target *model);
 
+/* Each receiver's server can be reached; or, send, is sent a message that says that it is a test. */
+void wm_check_alerts(struct wm_check *check, bool send);
+
 #endif

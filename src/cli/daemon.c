@@ -88,6 +88,8 @@ take_phase(const struct wm_daemon *d, enum wm_phase *phase)
 	*phase = now;
 	if (now == WM_PHASE_FAILED) {
 		wm_log(WM_LOG_ERROR, "failed", "%s", err.text);
+		if (d->on_failed != NULL)
+			d->on_failed(d->arg, &err);
 		return wm_cli_exit_code(err.status);
 	}
 	return now == WM_PHASE_DONE ? WM_EXIT_OK : -1;

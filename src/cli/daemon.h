@@ -14,6 +14,7 @@ struct wm_daemon {
 	void			(*on_tick)(void *arg, enum wm_phase phase);
 	void			(*on_phase)(void *arg, enum wm_phase phase);
 	void			(*on_reload)(void *arg);	/* SIGHUP; NULL: it stops, as SIGTERM does */
+	void			(*on_failed)(void *arg, const struct wm_error *why);	/* may be NULL */
 	void			(*on_stop)(void *arg);
 	void			*arg;
 };

@@ -2,6 +2,7 @@ walmill_SOURCES = \
 	%D%/args.c \
 	%D%/args.h \
 	%D%/check.c \
+	%D%/check_alerts.c \
 	%D%/check.h \
 	%D%/check_source.c \
 	%D%/check_tables.c \

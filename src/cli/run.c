@@ -11,15 +11,20 @@
 #include "daemon.h"
 #include "grid.h"
 #include "notify.h"
+#include "walmill/alert.h"
 #include "walmill/log.h"
 #include "walmill/strutil.h"
 
 #define STATUS_EVERY (5 * WM_SEC)
+/* How long the last alerts may take: of a stop, and of a failure, which should not stay unheard. */
+#define LAST_WORDS WM_SEC
+#define LAST_WORDS_FAILED (8 * WM_SEC)
 
 struct run {
 	const char		*path;		/* of the configuration */
 	const struct wm_config	*first;		/* the one it started with */
 	struct wm_pipeline	*pipeline;
+	struct wm_alerts	*alerts;
 	bool			 ready;		/* systemd knows */
 };
 
@@ -27,6 +32,12 @@ static void
 free_pipelinep(struct wm_pipeline **p)
 {
 	wm_pipeline_destroy(*p);
+}
+
+static void
+free_alertsp(struct wm_alerts **alerts)
+{
+	wm_alerts_destroy(*alerts);
 }
 
 static void
@@ -123,6 +134,8 @@ reload(struct run *run)
 		wm_log(WM_LOG_ERROR, "reload_refused", "%s; nothing changes", err.text);
 		return;
 	}
+	if (wm_alerts_configure(run->alerts, setup->config, &err) != WM_OK)
+		wm_log(WM_LOG_ERROR, "alert_failed", "%s", err.text);
 	wm_log_setup(setup->config->log_format, setup->config->log_level);
 	warn_of_admin(run->first, setup->config);
 	wm_log(WM_LOG_INFO, "reloaded", "%zu rules are in force", setup->rules->n);
@@ -140,31 +153,52 @@ on_reload(void *arg)
 		wm_notify("READY=1");
 }
 
+static void
+on_failed(void *arg, const struct wm_error *why)
+{
+	struct run *run = arg;
+
+	wm_alerts_set(run->alerts, WM_ALERT_DAEMON_FAILED, "walmill", why->text);
+}
+
 static int
-serve(const char *path, struct wm_setup *setup, struct wm_state *state, int signals)
+fail(struct wm_alerts *alerts, const struct wm_error *err)
+{
+	wm_alerts_set(alerts, WM_ALERT_DAEMON_FAILED, "walmill", err->text);
+	return wm_cli_fail(err);
+}
+
+static int
+serve(const char *path, struct wm_setup *setup, struct wm_state *state, struct wm_alerts *alerts, int signals)
 {
 	const struct wm_config *config = setup->config;
 	WM_AUTO(free_pipelinep) struct wm_pipeline *pipeline = NULL;
 	struct wm_admin_options options = { .socket = config->admin_socket, .listen = config->admin_listen,
 	    .secret_key = config->admin_secret_key, .state = state };
 	wm_usec watchdog = wm_notify_watchdog();
-	struct run run = { .path = path, .first = config };
+	struct run run = { .path = path, .first = config, .alerts = alerts };
 	struct wm_daemon daemon = {
-		.signals = signals, .tick = watchdog > 0 && watchdog < STATUS_EVERY ? watchdog : STATUS_EVERY,
-		.on_tick = on_tick, .on_phase = on_phase, .on_reload = on_reload, .on_stop = on_stop, .arg = &run,
+		.signals = signals,
+		.tick = watchdog > 0 && watchdog < STATUS_EVERY ? watchdog : STATUS_EVERY,
+		.on_tick = on_tick,
+		.on_phase = on_phase,
+		.on_reload = on_reload,
+		.on_failed = on_failed,
+		.on_stop = on_stop,
+		.arg = &run,
 	};
 	struct wm_admin *admin;
 	struct wm_error err;
 	int code;
 
-	if (wm_pipeline_create(setup, state, false, &pipeline, &err) != WM_OK)
-		return wm_cli_fail(&err);
+	if (wm_pipeline_create(setup, state, alerts, false, &pipeline, &err) != WM_OK)
+		return fail(alerts, &err);
 	options.pipeline = run.pipeline = daemon.pipeline = pipeline;
 	if (wm_admin_start(&options, &admin, &err) != WM_OK)
-		return wm_cli_fail(&err);
+		return fail(alerts, &err);
 	if (wm_pipeline_start(pipeline, &err) != WM_OK) {
 		wm_admin_stop(admin);
-		return wm_cli_fail(&err);
+		return fail(alerts, &err);
 	}
 	code = wm_daemon_loop(&daemon);
 	wm_admin_stop(admin);
@@ -174,13 +208,26 @@ serve(const char *path, struct wm_setup *setup, struct wm_state *state, int sign
 }
 
 static int
+open_and_serve(const char *path, struct wm_setup *setup, struct wm_alerts *alerts, int signals)
+{
+	WM_AUTO(wm_cli_free_statep) struct wm_state *state = NULL;
+	struct wm_error err;
+
+	if (wm_state_open(setup->config->state, &state, &err) != WM_OK)
+		return fail(alerts, &err);
+	wm_log(WM_LOG_INFO, "starting", "walmill " PACKAGE_VERSION ": %zu sources, %zu targets, %zu rules from %s",
+	    setup->config->nsources, setup->config->ntargets, setup->rules->n, path);
+	return serve(path, setup, state, alerts, signals);
+}
+
+static int
 start(const char *path)
 {
 	WM_AUTO(wm_cli_free_setupp) struct wm_setup *setup = NULL;
-	WM_AUTO(wm_cli_free_statep) struct wm_state *state = NULL;
+	WM_AUTO(free_alertsp) struct wm_alerts *alerts = NULL;
 	struct wm_diags diags = { 0 };
 	struct wm_error err;
-	int signals;
+	int signals, code;
 
 	setup = wm_cli_load_setup(path, &diags);
 	wm_cli_print_diags(&diags);
@@ -188,11 +235,11 @@ start(const char *path)
 	if (setup == NULL)
 		return WM_EXIT_USAGE;
 	wm_log_setup(setup->config->log_format, setup->config->log_level);
-	if (wm_daemon_signals(&signals, &err) != WM_OK || wm_state_open(setup->config->state, &state, &err) != WM_OK)
+	if (wm_daemon_signals(&signals, &err) != WM_OK || wm_alerts_create(setup->config, &alerts, &err) != WM_OK)
 		return wm_cli_fail(&err);
-	wm_log(WM_LOG_INFO, "starting", "walmill " PACKAGE_VERSION ": %zu sources, %zu targets, %zu rules from %s",
-	    setup->config->nsources, setup->config->ntargets, setup->rules->n, path);
-	return serve(path, setup, state, signals);
+	code = open_and_serve(path, setup, alerts, signals);
+	wm_alerts_stop(alerts, code == WM_EXIT_OK ? LAST_WORDS : LAST_WORDS_FAILED);
+	return code;
 }
 
 int

@@ -183,6 +183,20 @@ print_errors(const char *kind, const cJSON *list)
 			printf("%s %s: %s\n", kind, text(o, "name"), text(o, "last_error"));
 }
 
+/* "alert journal_full, source shop, since 2026-11-21T08:30:00: the journal holds ..." */
+static void
+print_alerts(const cJSON *json)
+{
+	const cJSON *o;
+
+	cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(json, "alerts"))
+		printf("alert %s, %s %s, since %.19sZ: %s\n", text(o, "kind"), text(o, "type"), text(o, "object"),
+		    text(o, "since"), text(o, "reason"));
+	cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(json, "alert_receivers"))
+		if (text(o, "last_error")[0] != '\0')
+			printf("alerts to %s fail: %s\n", text(o, "to"), text(o, "last_error"));
+}
+
 static void
 print_status(const cJSON *json)
 {
@@ -207,6 +221,7 @@ print_status(const cJSON *json)
 	print_errors("source", sources);
 	print_errors("target", targets);
 	print_errors("rule", rules);
+	print_alerts(json);
 }
 
 static int

@@ -133,7 +133,7 @@ follow(struct wm_setup *setup, struct wm_state *state, int signals, bool once, b
 	struct wm_error err;
 	int code;
 
-	if (wm_pipeline_create(setup, state, once, &pipeline, &err) != WM_OK)
+	if (wm_pipeline_create(setup, state, NULL, once, &pipeline, &err) != WM_OK)
 		return wm_cli_fail(&err);
 	options.pipeline = sync.pipeline = daemon.pipeline = pipeline;
 	if ((progress = wm_progress_create(isatty(STDERR_FILENO) == 1)) == NULL) {

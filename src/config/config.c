@@ -67,14 +67,6 @@ static const struct wm_option admin_options[] = {
 	{ 0 },
 };
 
-static const struct wm_option alert_options[] = {
-	{ .name = "to", .kind = WM_OPT_STRING, .offset = offsetof(struct wm_alert_config, to), .required = true,
-	    .help = "mailto:ADDRESS or https://..." },
-	{ .name = "smtp", .kind = WM_OPT_STRING, .offset = offsetof(struct wm_alert_config, smtp),
-	    .help = "the mail server, as smtp://HOST:PORT" },
-	{ 0 },
-};
-
 static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
 
@@ -287,48 +279,6 @@ read_admin(struct wm_config *config, const struct wm_node *root, struct wm_diags
 	}
 }
 
-static void
-check_alert(const struct wm_alert_config *alert, const struct wm_node *node, struct wm_diags *diags)
-{
-	const struct wm_node *to = wm_node_get(node, "to"), *smtp = wm_node_get(node, "smtp");
-
-	if (alert->to == NULL)
-		return;
-	if (strncmp(alert->to, "mailto:", 7) == 0) {
-		if (smtp == NULL)
-			wm_diags_at(diags, WM_ERROR, &to->mark,
-			    "an alert by mail needs the mail server: add smtp: smtp://HOST:PORT");
-	} else if (strncmp(alert->to, "https://", 8) != 0 && strncmp(alert->to, "http://", 7) != 0) {
-		wm_diags_at(diags, WM_ERROR, &to->mark, "\"to\" in alert must be mailto:ADDRESS or https://...");
-	}
-	if (alert->smtp != NULL && strncmp(alert->smtp, "smtp://", 7) != 0 && strncmp(alert->smtp, "smtps://", 8) != 0)
-		wm_diags_at(diags, WM_ERROR, &smtp->mark,
-		    "\"smtp\" in alert must be smtp://HOST:PORT or smtps://HOST:PORT");
-}
-
-static void
-read_alerts(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags)
-{
-	const struct wm_node *list = wm_node_get(root, "alerts");
-
-	if (list == NULL || wm_node_is_null(list))
-		return;
-	if (list->kind != WM_NODE_LIST) {
-		wm_diags_at(diags, WM_ERROR, &list->mark, "alerts must be a list, such as \"- to: https://...\"");
-		return;
-	}
-	config->alerts = calloc(list->n + 1, sizeof(*config->alerts));
-	if (config->alerts == NULL) {
-		wm_section_out_of_memory(&list->mark, diags);
-		return;
-	}
-	config->nalerts = list->n;
-	for (size_t i = 0; i < list->n; i++) {
-		wm_options_fill(alert_options, list->items[i], "alert", NULL, &config->alerts[i], diags);
-		check_alert(&config->alerts[i], list->items[i], diags);
-	}
-}
-
 /* ---- the whole ---- */
 
 static void
@@ -341,7 +291,7 @@ read_root(struct wm_config *config, const struct wm_node *root, const char *writ
 	read_journal(config, root, diags);
 	read_receipts(config, root, diags);
 	read_admin(config, root, diags);
-	read_alerts(config, root, diags);
+	wm_alerts_read(config, root, diags);
 	wm_options_fill(log_options, wm_node_get(root, "log"), "log", NULL, config, diags);
 	wm_rulefiles_load(config, root, written_folder, diags);
 }
@@ -425,7 +375,7 @@ wm_config_free(struct wm_config *config)
 	for (size_t i = 0; i < config->ntargets; i++)
 		free(config->targets[i].name);
 	for (size_t i = 0; i < config->nalerts; i++)
-		wm_options_free(alert_options, &config->alerts[i]);
+		wm_options_free(wm_alert_options, &config->alerts[i]);
 	wm_options_free(top_options, config);
 	wm_options_free(admin_options, config);
 	for (size_t i = 0; i < config->ndocuments; i++)

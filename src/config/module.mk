@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libwm-config.a
 libwm_config_a_SOURCES = \
+	%D%/alerts.c \
 	%D%/config.c \
 	%D%/document.c \
 	%D%/document.h \

@@ -24,4 +24,8 @@ void wm_section_out_of_memory(const struct wm_mark *mark, struct wm_diags *diags
 void wm_sources_read(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags);
 void wm_sources_free(struct wm_config *config);
 
+/* ---- alerts.c ---- */
+
+void wm_alerts_read(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags);
+
 #endif

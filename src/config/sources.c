@@ -27,6 +27,8 @@ static const struct wm_option source_options[] = {
 	{ .name = "silence", .kind = WM_OPT_DURATION, .offset = offsetof(struct wm_source_config, silence),
 	    .fallback = "60s", .min = 1000 * 1000, .max = INT64_MAX,
 	    .help = "longest time without a sign of life from the server" },
+	{ .name = "streaming", .kind = WM_OPT_BOOL, .offset = offsetof(struct wm_source_config, streaming),
+	    .fallback = "false", .help = "take large transactions before they have committed" },
 	{ .name = "failover", .kind = WM_OPT_ENUM, .offset = offsetof(struct wm_source_config, failover),
 	    .fallback = "auto", .words = failover_words, .help = "have standbys keep a copy of the slot" },
 	{ .name = "on_slot_lost", .kind = WM_OPT_ENUM, .offset = offsetof(struct wm_source_config, on_slot_lost),

@@ -10,16 +10,12 @@
 #include "internal.h"
 #include "walmill/strutil.h"
 
+#define RETRY_AFTER_MAX (366 * 86400)	/* seconds */
+
 static void
 mime_freep(curl_mime **mime)
 {
 	curl_mime_free(*mime);
-}
-
-static void
-slist_freep(struct curl_slist **list)
-{
-	curl_slist_free_all(*list);
 }
 
 static void
@@ -127,27 +123,17 @@ set_parts(struct wm_http *c, const struct wm_http_request *r, struct cursor *cur
 }
 
 static bool
-append(struct curl_slist **list, const char *line)
-{
-	struct curl_slist *longer = curl_slist_append(*list, line);
-
-	if (longer != NULL)
-		*list = longer;
-	return longer != NULL;
-}
-
-static bool
 set_headers(struct wm_http *c, const struct wm_http_request *r, struct curl_slist **ret)
 {
 	WM_AUTO(wm_freep) char *type = NULL;
-	bool good = append(ret, "Expect:");	/* many servers never answer it, and curl would wait a second */
+	bool good = transfer_add_line(ret, "Expect:");	/* many servers never answer it, and curl would wait a second */
 
 	if (r->nparts == 0 && r->len > 0) {
 		type = wm_asprintf("Content-Type: %s", r->type == NULL ? "application/octet-stream" : r->type);
-		good = good && type != NULL && append(ret, type);
+		good = good && type != NULL && transfer_add_line(ret, type);
 	}
 	for (size_t i = 0; r->headers != NULL && r->headers[i] != NULL; i++)
-		good = good && append(ret, r->headers[i]);
+		good = good && transfer_add_line(ret, r->headers[i]);
 	curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, *ret);
 	return good;
 }
@@ -192,16 +178,24 @@ is_http(const char *url)
 	return strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0;
 }
 
-static void
-read_answer(struct wm_http *c, struct wm_http_response *ret)
+static enum wm_status
+read_answer(struct wm_http *c, const char *what, struct wm_http_response *ret, struct wm_error *err)
 {
 	long code = 0;
 	curl_off_t seconds = 0;
 
 	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &code);
 	curl_easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &seconds);
-	ret->code = (int)code;
+	if (seconds > RETRY_AFTER_MAX)
+		seconds = RETRY_AFTER_MAX;
 	ret->retry_after = seconds > 0 ? (wm_usec)seconds * WM_SEC : 0;
+	/* curl takes any three digits, and with HTTP/2 in the clear fewer. */
+	if (code < 100 || code > 599)
+		return wm_fail(err, WM_RETRY,
+		    "%s failed: the answer has %ld for a status, which HTTP does not know", what,
+		    code);
+	ret->code = (int)code;
+	return WM_OK;
 }
 
 enum wm_status
@@ -211,7 +205,7 @@ wm_http_send(struct wm_http *c, const struct wm_http_request *r, struct wm_http_
 	WM_AUTO(wm_freep) char *what = wm_asprintf("%s to %s", r->method, origin == NULL ? "?" : origin);
 	WM_AUTO(wm_freep) struct cursor *cursors = calloc(r->nparts + 1, sizeof(*cursors));
 	WM_AUTO(mime_freep) curl_mime *mime = NULL;
-	WM_AUTO(slist_freep) struct curl_slist *headers = NULL;
+	WM_AUTO(transfer_free_lines) struct curl_slist *headers = NULL;
 	enum wm_status st;
 
 	*ret = (struct wm_http_response){ 0 };
@@ -230,7 +224,7 @@ wm_http_send(struct wm_http *c, const struct wm_http_request *r, struct wm_http_
 	st = transfer_run(c, what, err);
 	ret->maybe_sent = c->sent;
 	if (st == WM_OK)
-		read_answer(c, ret);
+		st = read_answer(c, what, ret, err);
 	/* Borrowed things are the caller's again. */
 	curl_easy_reset(c->easy);
 	return st;

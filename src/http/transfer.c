@@ -54,6 +54,22 @@ wm_http_destroy(struct wm_http *c)
 	free(c);
 }
 
+void
+transfer_free_lines(struct curl_slist **list)
+{
+	curl_slist_free_all(*list);
+}
+
+bool
+transfer_add_line(struct curl_slist **list, const char *line)
+{
+	struct curl_slist *longer = curl_slist_append(*list, line);
+
+	if (longer != NULL)
+		*list = longer;
+	return longer != NULL;
+}
+
 /* Called when the connection stands, before the first byte of the request. */
 static int
 on_connected(void *arg, char *primary_ip, char *local_ip, int primary_port, int local_port)

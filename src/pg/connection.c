@@ -14,9 +14,14 @@
 
 #define PROBE_TIMEOUT (5 * WM_SEC)
 #define PARAMS_MAX 20
+#define SILENCE (60 * WM_SEC)
 
-/* Of the role or database, a time limit would cut long reads off: the URI may still set one. */
-static const char before_user[] = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0";
+/*
+ * Of the role or database, a time limit would cut long reads off: the URI may still set one.  And a session of a walmill
+ * that went without a word, with its machine, must not keep its locks for hours.
+ */
+static const char before_user[] = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 "
+    "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3";
 static const char after_user[] =
     "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 "
     "-c timezone=UTC -c bytea_output=hex -c lc_monetary=C";
@@ -209,8 +214,9 @@ wm_pg_connect(const char *uri, enum wm_pg_kind kind, const char *application, st
 	enum wm_status status;
 
 	wm_buf_init(&options, 8192);
-	if (c == NULL)
+	if (c == NULL || (c->uri = strdup(uri)) == NULL)
 		return wm_oom(err, "a connection");
+	c->silence = SILENCE;
 	status = make_options(uri, &options, err);
 	if (status != WM_OK)
 		return status;
@@ -235,7 +241,14 @@ wm_pg_close(struct wm_pg *c)
 		return;
 	PQfreeCancel(c->cancel);
 	PQfinish(c->pq);
+	free(c->uri);
 	free(c);
+}
+
+void
+wm_pg_set_silence(struct wm_pg *c, wm_usec silence)
+{
+	c->silence = silence;
 }
 
 void

@@ -102,7 +102,7 @@ wm_pg_fail(struct wm_pg *c, const PGresult *res, struct wm_error *err, const cha
 	va_list ap;
 
 	if (message == NULL)
-		message = PQerrorMessage(c->pq);
+		message = c->given_up[0] != '\0' ? c->given_up : PQerrorMessage(c->pq);
 	if (code == NULL)
 		code = "";
 	wm_buf_init(&text, 4096);

@@ -11,6 +11,11 @@ struct wm_pg {
 	PGconn		*pq;		/* owned */
 	PGcancel	*cancel;	/* owned */
 	char		 where[300];
+	char		*uri;		/* owned; how another connection is made to look after this one, NULL: none is */
+	wm_usec		 silence;	/* how long a statement may be silent before it is looked after */
+	wm_usec		 quiet;		/* how long it has been */
+	unsigned	 looks;		/* at the statement that runs */
+	char		 given_up[160];	/* why; empty while the connection is good */
 };
 
 /* ---- error.c ---- */

@@ -12,4 +12,5 @@ libwm_pg_a_SOURCES = \
 	%D%/settle.c \
 	%D%/slot.c \
 	%D%/table.c \
-	%D%/types.c
+	%D%/types.c \
+	%D%/wait.c

@@ -16,7 +16,7 @@ wm_pg_clearp(PGresult **res)
 enum wm_status
 wm_pg_exec(struct wm_pg *c, const char *sql, const char *what, struct wm_error *err)
 {
-	WM_AUTO(wm_pg_clearp) PGresult *res = PQexec(c->pq, sql);
+	WM_AUTO(wm_pg_clearp) PGresult *res = wm_pg_run(c, sql, 0, NULL);
 
 	switch (PQresultStatus(res)) {
 	case PGRES_COMMAND_OK:
@@ -32,8 +32,7 @@ enum wm_status
 wm_pg_query(struct wm_pg *c, const char *sql, int n, const char *const *params, const char *what,
     PGresult **ret, struct wm_error *err)
 {
-	WM_AUTO(wm_pg_clearp) PGresult *res = n == 0 ? PQexec(c->pq, sql) :
-	    PQexecParams(c->pq, sql, n, NULL, params, NULL, NULL, 0);
+	WM_AUTO(wm_pg_clearp) PGresult *res = wm_pg_run(c, sql, n, params);
 
 	if (PQresultStatus(res) != PGRES_TUPLES_OK)
 		return wm_pg_fail(c, res, err, "%s", what);

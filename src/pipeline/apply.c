@@ -255,6 +255,31 @@ keep_event(const struct wm_tuple *event, struct wm_tuple *row)
 			row->values[i] = event->values[i];
 }
 
+/*
+ * The row has another key by now, or is gone, and may take the place of what a seed has put there.  A later change that
+ * moved it may leave out values, too, and would find nothing to change: up to where the source is now rows have to be
+ * whole.
+ */
+static enum wm_status
+whole_until_now(struct worker *w, struct unit *u, struct wm_error *err)
+{
+	wm_lsn now;
+	enum wm_status st;
+
+	if ((w->target->ops->caps & WM_TARGET_PARTIAL) == 0 || u->rule->mode != WM_MODE_UPSERT)
+		return WM_OK;
+	st = wm_pg_current_lsn(w->sql, &now, err);
+	if (st != WM_OK)
+		return st;
+	if (now > u->catchup)
+		u->catchup = now;
+	if (u->state == UNIT_STREAMING)
+		u->state = UNIT_CATCHING;
+	u->dirty = w->bookmarks = true;
+	worker_show_rules(w);
+	return WM_OK;
+}
+
 /* An update whose row must be known whole: as it is at the source now. */
 static enum wm_status
 read_again(struct worker *w, struct route *r, struct route_plan *rp, const struct wm_change *change, unsigned flags,
@@ -287,7 +312,7 @@ read_again(struct worker *w, struct route *r, struct route_plan *rp, const struc
 		return st;
 	if (!found) {
 		*ret = wm_plan_vanished(rp->plan, change, arena, rows, err);
-		return WM_OK;
+		return whole_until_now(w, rp->unit, err);
 	}
 	if (rp->unit->rule->mode == WM_MODE_APPEND)
 		keep_event(change->after, &row);

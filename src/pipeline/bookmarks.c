@@ -433,6 +433,10 @@ check_checkpoint(struct worker *w, const cJSON *o, const struct wm_source_record
 		    ", which are not kept any more: it was put back to an older state; run `walmill teardown`, then start "
 		    "again to seed it anew",
 		    w->model->name, WM_LSN_ARGS(end), WM_LSN_ARGS(reached.stored));
+	st = guard_checkpoint(w->source, rec->timeline,
+	    (uint32_t)get_number(o, "timeline"), end, err);
+	if (st != WM_OK)
+		return st;
 	/* What the source was not told to be safe it still has; and a reader may stand where no segment begins. */
 	if (passed < base && passed < rec->acked_lsn)
 		return wm_fail(err, WM_OPERATOR,

@@ -65,12 +65,14 @@ tell(struct source *s, const struct wm_slot_wal *w, int64_t exhausted_s)
 		wm_log(WM_LOG_INFO, "wal_budget_eased",
 		    "the server keeps %" PRId64 " MiB of WAL for slot \"%s\" of source \"%s\", %d%% of what it may",
 		    w->retained >> 20, s->config->slot, s->config->name, used);
+	pthread_mutex_lock(&s->lock);
 	if (level > s->budget.level)
 		s->budget.level = level;
 	else if (used < 40)
 		s->budget.level = 0;
 	else if (used < 70 && s->budget.level == 80)
 		s->budget.level = 50;
+	pthread_mutex_unlock(&s->lock);
 }
 
 enum wm_status

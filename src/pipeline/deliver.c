@@ -33,8 +33,10 @@ bury(struct delivery *d, const struct wm_rule *rule, const struct wm_view *view,
 	    "rule \"%s\": a row for view \"%s\" was refused and stored as a dead letter: %s",
 	    rule->name, view->name, why.text);
 	stats_set_error(stats, why.text);
-	if (stats != NULL)
+	if (stats != NULL) {
 		atomic_store(&stats->refused, true);
+		atomic_fetch_add(&stats->buried, 1);
+	}
 	receipts_refused(d->receipts, rule, row == NULL ? 0 : row->at.commit_lsn, origin(d));
 	d->buried++;
 	return WM_OK;

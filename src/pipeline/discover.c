@@ -309,8 +309,9 @@ settle_publication(struct source *s, struct wm_pg *sql, const struct desired *d,
 	if (st == WM_OK && findings.errors > 0)
 		for (size_t i = 0; i < findings.n; i++)
 			if (findings.list[i].severity == WM_ERROR) {
-				st = wm_fail(err, WM_OPERATOR, "%s%s%s", findings.list[i].text,
-				    findings.list[i].fix == NULL ? "" : "; ",
+				st = wm_fail(err, WM_OPERATOR, "%s: %s%s%s",
+				    findings.list[i].place == NULL ? "publication" : findings.list[i].place,
+				    findings.list[i].text, findings.list[i].fix == NULL ? "" : "; ",
 				    findings.list[i].fix == NULL ? "" : findings.list[i].fix);
 				break;
 			}

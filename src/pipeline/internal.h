@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <uthash.h>
 
+#include "walmill/alert.h"
 #include "walmill/arena.h"
 #include "walmill/clock.h"
 #include "walmill/journal.h"
@@ -36,6 +37,10 @@ struct rule_stats {
 	atomic_uint_fast64_t	 seeded, read, total;
 	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
 	atomic_bool		 refused;	/* it has dead letters: views may lack rows that the source has */
+	atomic_uint_fast64_t	 buried;	/* rows that became dead letters in this life */
+	uint64_t		 told_buried;	/* the watch's, as the next two: as of the last alert */
+	bool			 letters_stand;
+	wm_usec			 count_at;	/* mono: when to count the letters again */
 	pthread_mutex_t		 lock;
 	char			*last_error;	/* guarded */
 };
@@ -106,7 +111,7 @@ struct canary {
 
 struct budget {
 	struct wm_slot_status	shown;		/* the source's lock guards it; the rest is the keeper's */
-	int			level;		/* what the log was told: 0, 50, 80 */
+	int			level;		/* what the log was told: 0, 50, 80; the lock guards its changes */
 	size_t			n;		/* samples, the oldest first */
 	struct {
 		wm_usec		at;
@@ -126,6 +131,7 @@ struct source {
 	atomic_uint_fast64_t		 once_lsn;	/* what `--once` waits for; 0 not known yet */
 	struct gaps			 gaps;		/* the keeper's: those that some target does not reflect yet */
 	atomic_bool			 begin_again;	/* all threads are to end and begin again: the slot is lost */
+	atomic_bool			 slot_lost;	/* it is gone or invalidated, for alerts */
 	atomic_bool			 look_again;	/* the catalog is to be read, though it may look as before */
 
 	pthread_mutex_t			 lock;		/* guards all below */
@@ -174,6 +180,9 @@ void source_note_connection(struct source *s, struct wm_pg **which, struct wm_pg
 /* Whether the source's threads are to end. */
 bool source_stopping(struct source *s);
 /* An operator must act: the source goes no further. */
+/* As wm_pg_connect; a server that is silent for as long as the configuration allows is looked after. */
+enum wm_status source_connect(const struct source *s, enum wm_pg_kind kind, const char *application, struct wm_pg **ret,
+    struct wm_error *err);
 void source_give_up(struct source *s, const struct wm_error *err);
 /* Shows the error and waits as long as the back-off says, or until the stop. */
 void source_retry_later(struct source *s, struct wm_backoff *backoff, const struct wm_error *err);
@@ -229,11 +238,14 @@ enum wm_status lost_look(struct source *s, struct wm_error *err);
 /* ---- guard.c ---- */
 
 /*
- * Is this server the one that record is about, and does its slot still hold what we need?  *ret_lost: all is well but
- * for the slot, which is gone or invalidated.
+ * Is this server the one that record is about, does it have all that was received (complete: what the journal has), and
+ * does its slot still hold what we need?  *ret_lost: all is well but for the slot, which is gone or invalidated.
  */
 enum wm_status guard_check(struct wm_pg *replication, struct wm_pg *sql, struct wm_source_record *record,
-    const char *source, bool *ret_lost, struct wm_error *err);
+    const char *source, wm_lsn complete, bool *ret_lost, struct wm_error *err);
+/* The same for what a target has, up to reached, from timeline then, while the source is on timeline now. */
+enum wm_status guard_checkpoint(const struct source *s, uint32_t now, uint32_t then, wm_lsn reached,
+    struct wm_error *err);
 
 /* ---- discover.c ---- */
 
@@ -475,8 +487,18 @@ struct wm_pipeline {
 	atomic_bool		 stopping;
 	pthread_mutex_t		 progress_lock;
 	pthread_cond_t		 progress;	/* a worker has come further */
-	unsigned		 waiters;	/* guarded by progress_lock */
+	unsigned		 waiters;	/* guarded by progress_lock, as watch_stop is */
+	struct wm_alerts	*alerts;	/* NULL: nobody wants to know */
+	pthread_t		 watch;
+	bool			 watch_runs, watch_stop;
+	pthread_cond_t		 watch_changed;
 };
+
+/* ---- watch.c: what needs an operator ---- */
+
+enum wm_status watch_start(struct wm_pipeline *p, struct wm_error *err);
+/* Looks a last time; before the other threads are stopped. */
+void watch_stop(struct wm_pipeline *p);
 
 /* Something changed that may change the phase. */
 void pipeline_notice(struct wm_pipeline *p);

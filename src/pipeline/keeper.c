@@ -87,6 +87,17 @@ rest(struct source *s, wm_usec time)
 	pthread_mutex_unlock(&s->lock);
 }
 
+enum wm_status
+source_connect(const struct source *s, enum wm_pg_kind kind, const char *application, struct wm_pg **ret,
+    struct wm_error *err)
+{
+	enum wm_status st = wm_pg_connect(s->config->uri, kind, application, ret, err);
+
+	if (st == WM_OK)
+		wm_pg_set_silence(*ret, s->config->silence);
+	return st;
+}
+
 void
 source_give_up(struct source *s, const struct wm_error *err)
 {
@@ -216,7 +227,9 @@ known_source(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_sou
 		    "source \"%s\" is configured with slot \"%s\", but has been followed through slot \"%s\"; "
 		    "put the old name back, or run `walmill teardown` first",
 		    s->config->name, s->config->slot, rec->slot);
-	st = guard_check(c, sql, rec, s->config->name, &lost, err);
+	st = guard_check(c, sql, rec, s->config->name, wm_journal_complete_lsn(s->journal), &lost, err);
+	if (st != WM_OK && lost)
+		atomic_store(&s->slot_lost, true);
 	if (st != WM_OK && lost && lost_may_seed(s, rec, err)) {
 		why = *err;
 		return lost_begin_again(s, rec, &why, err);
@@ -285,7 +298,7 @@ prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
 	struct tableset *tables = NULL;
 	bool found = false, known, exported = false;
 	wm_lsn now;
-	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_REPLICATION, "walmill", &c, err);
+	enum wm_status st = source_connect(s, WM_PG_REPLICATION, "walmill", &c, err);
 
 	if (st == WM_OK)
 		st = wm_state_source_get(s->p->state, s->config->name, &rec, &found, err);
@@ -403,7 +416,7 @@ static enum wm_status
 keep(struct source *s, uint64_t *version, struct wm_error *err)
 {
 	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
-	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
+	enum wm_status st = source_connect(s, WM_PG_SQL, "walmill", &sql, err);
 
 	/*
 	 * A server that shuts down waits until all it sent is acknowledged.  Without a journal that may be never: a

@@ -58,6 +58,7 @@ lost_look(struct source *s, struct wm_error *err)
 	pthread_mutex_lock(&s->lock);
 	s->record.reseeding = false;
 	pthread_mutex_unlock(&s->lock);
+	atomic_store(&s->slot_lost, false);
 	wm_log(WM_LOG_INFO, "slot_replaced", "all rules of source \"%s\" are seeded again", s->config->name);
 	return WM_OK;
 }

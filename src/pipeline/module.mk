@@ -35,5 +35,6 @@ libwm_pipeline_a_SOURCES = \
 	%D%/slot.c \
 	%D%/snapshot.c \
 	%D%/units.c \
+	%D%/watch.c \
 	%D%/worker.c \
 	%D%/worker_sql.c

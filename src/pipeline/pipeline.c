@@ -204,8 +204,8 @@ start_threads(struct wm_pipeline *p, struct wm_error *err)
 /* ---- life ---- */
 
 enum wm_status
-wm_pipeline_create(struct wm_setup *setup, struct wm_state *state, bool once, struct wm_pipeline **ret,
-    struct wm_error *err)
+wm_pipeline_create(struct wm_setup *setup, struct wm_state *state, struct wm_alerts *alerts, bool once,
+    struct wm_pipeline **ret, struct wm_error *err)
 {
 	struct wm_pipeline *p = calloc(1, sizeof(*p));
 	pthread_condattr_t attr;
@@ -215,6 +215,7 @@ wm_pipeline_create(struct wm_setup *setup, struct wm_state *state, bool once, st
 		return wm_oom(err, "the pipeline");
 	p->setup = wm_setup_ref(setup);
 	p->state = state;
+	p->alerts = alerts;
 	p->once = once;
 	p->started = wm_clock_mono();
 	pthread_mutex_init(&p->lock, NULL);
@@ -223,6 +224,7 @@ wm_pipeline_create(struct wm_setup *setup, struct wm_state *state, bool once, st
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->progress, &attr);
+	pthread_cond_init(&p->watch_changed, &attr);
 	pthread_condattr_destroy(&attr);
 	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	st = p->fd < 0 ? wm_fail(err, WM_FATAL, "could not make an eventfd: %s", strerror(errno)) : build(p, err);
@@ -237,7 +239,13 @@ wm_pipeline_create(struct wm_setup *setup, struct wm_state *state, bool once, st
 enum wm_status
 wm_pipeline_start(struct wm_pipeline *p, struct wm_error *err)
 {
-	return start_threads(p, err);
+	enum wm_status st = start_threads(p, err);
+
+	if (st == WM_OK)
+		st = watch_start(p, err);
+	if (st != WM_OK)
+		stop_threads(p);
+	return st;
 }
 
 int
@@ -249,6 +257,7 @@ wm_pipeline_fd(const struct wm_pipeline *p)
 void
 wm_pipeline_stop(struct wm_pipeline *p)
 {
+	watch_stop(p);
 	atomic_store(&p->stopping, true);
 	pipeline_progress(p);
 	stop_threads(p);
@@ -272,6 +281,7 @@ wm_pipeline_destroy(struct wm_pipeline *p)
 	if (p->fd >= 0)
 		close(p->fd);
 	wm_setup_unref(p->setup);
+	pthread_cond_destroy(&p->watch_changed);
 	pthread_cond_destroy(&p->progress);
 	pthread_mutex_destroy(&p->progress_lock);
 	pthread_mutex_destroy(&p->stats_lock);

@@ -111,7 +111,7 @@ seeder_work(struct seeder *s, struct wm_error *err)
 {
 	struct wm_pg **sql = &s->sql;
 	struct task t;
-	enum wm_status st = wm_pg_connect(s->w->source->config->uri, WM_PG_SQL, "walmill seed", sql, err);
+	enum wm_status st = source_connect(s->w->source, WM_PG_SQL, "walmill seed", sql, err);
 
 	if (st == WM_OK)
 		st = begin_settled(s, err);
@@ -129,7 +129,7 @@ seeder_work(struct seeder *s, struct wm_error *err)
 			wm_pg_close(s->sql);
 			s->sql = NULL;
 			if (st == WM_OK)
-				st = wm_pg_connect(s->w->source->config->uri, WM_PG_SQL, "walmill seed", sql, err);
+				st = source_connect(s->w->source, WM_PG_SQL, "walmill seed", sql, err);
 			if (st == WM_OK)
 				st = begin_settled(s, err);
 		}

@@ -68,6 +68,8 @@ one_session(struct source *s, struct wm_error *err)
 		.publication = s->config->publication,
 		.inserts = s->config->manage ? inserts : NULL,
 		.silence = s->config->silence,
+		.streams = s->config->streaming ? s->p->setup->config->state : NULL,
+		.streams_max_bytes = s->p->setup->config->journal_max_bytes,
 		.journal = s->journal,
 		.shared = &s->shared,
 		.store_progress = source_store_progress,
@@ -76,17 +78,19 @@ one_session(struct source *s, struct wm_error *err)
 		.arg = s };
 	struct wm_source_record record;
 	bool lost = false;
-	enum wm_status st = wm_pg_connect(s->config->uri, WM_PG_SQL, "walmill", &sql, err);
+	enum wm_status st = source_connect(s, WM_PG_SQL, "walmill", &sql, err);
 
 	if (st == WM_OK)
-		st = wm_pg_connect(s->config->uri, WM_PG_REPLICATION, "walmill", &c, err);
+		st = source_connect(s, WM_PG_REPLICATION, "walmill", &c, err);
 	pthread_mutex_lock(&s->lock);
 	record = s->record;
 	pthread_mutex_unlock(&s->lock);
 	if (st == WM_OK)
-		st = guard_check(c, sql, &record, s->config->name, &lost, err);
-	if (lost)
+		st = guard_check(c, sql, &record, s->config->name, wm_journal_complete_lsn(s->journal), &lost, err);
+	if (lost) {
+		atomic_store(&s->slot_lost, true);
 		atomic_store(&s->begin_again, lost_may_seed(s, &record, err));
+	}
 	if (st == WM_OK)
 		st = keep_record(s, record.timeline, err);
 	if (st == WM_OK)

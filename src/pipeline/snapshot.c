@@ -193,6 +193,8 @@ show(struct wm_pipeline *p, struct wm_snapshot *ret, struct wm_error *err)
 	}
 	for (size_t i = 0; st == WM_OK && i < setup->rules->n; i++)
 		st = show_rule(p, &setup->rules->rules[i], &ret->rules[ret->nrules++], err);
+	if (st == WM_OK && p->alerts != NULL)
+		st = wm_alerts_look(p->alerts, &ret->alerts, err);
 	return st == WM_OK ? show_latency(p, ret, err) : st;
 }
 
@@ -237,5 +239,6 @@ wm_snapshot_free(struct wm_snapshot *s)
 	free(s->sources);
 	free(s->targets);
 	free(s->rules);
+	wm_alerts_status_free(&s->alerts);
 	*s = (struct wm_snapshot){ 0 };
 }

@@ -15,7 +15,7 @@ worker_sql(struct worker *w, struct wm_error *err)
 		return WM_OK;
 	wm_pg_close(w->sql);
 	w->sql = NULL;
-	st = wm_pg_connect(w->source->config->uri, WM_PG_SQL, "walmill worker", &w->sql, err);
+	st = source_connect(w->source, WM_PG_SQL, "walmill worker", &w->sql, err);
 	/* Whatever is wrong with the source, its own threads judge it: here it is only out of reach. */
 	return st == WM_OK ? WM_OK : (err->status = WM_RETRY);
 }

@@ -128,7 +128,7 @@ copy_rows(struct wm_pg *c, const struct wm_seed_range *range, wm_seed_row_fn *fn
 	char *line;
 	int n;
 
-	while (st == WM_OK && (n = PQgetCopyData(wm_pg_conn(c), &line, 0)) > 0) {
+	while (st == WM_OK && (n = wm_pg_copy_row(c, &line)) > 0) {
 		st = take_row(range, line, (size_t)n, row, err);
 		if (st == WM_OK)
 			st = fn(arg, row, err);
@@ -171,7 +171,7 @@ wm_seed_copy(struct wm_pg *c, const struct wm_seed_range *range, wm_seed_row_fn 
 	wm_buf_init(&sql, 1U << 20);
 	add_range(&sql, range);
 	if (!sql.failed)
-		res = PQexec(wm_pg_conn(c), sql.data);
+		res = wm_pg_run(c, sql.data, 0, NULL);
 	wm_buf_free(&sql);
 	if (PQresultStatus(res) != PGRES_COPY_OUT) {
 		(void)wm_pg_fail(c, res, err, "could not read table %s.%s", range->schema, range->name);
@@ -181,10 +181,10 @@ wm_seed_copy(struct wm_pg *c, const struct wm_seed_range *range, wm_seed_row_fn 
 	if (st != WM_OK)
 		return st;
 	PQclear(res);
-	res = PQgetResult(wm_pg_conn(c));
+	res = wm_pg_result(c);
 	if (PQresultStatus(res) != PGRES_COMMAND_OK || !wm_parse_u64(PQcmdTuples(res), &told))
 		return wm_pg_fail(c, res, err, "reading %s.%s broke off", range->schema, range->name);
-	PQclear(PQgetResult(wm_pg_conn(c)));
+	PQclear(wm_pg_result(c));
 	if (told != got)
 		return wm_fail(err, WM_RETRY, "reading %s.%s: the server sent %" PRIu64 " rows, %" PRIu64 " arrived",
 		    range->schema, range->name, told, got);

@@ -12,8 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stream.h"
 #include "walmill/buf.h"
 #include "walmill/fault.h"
+#include "walmill/log.h"
 #include "walmill/reader.h"
 #include "walmill/source.h"
 
@@ -29,6 +31,7 @@ struct session {
 	struct wm_pg	*c;
 	char		*pending;	/* a message the journal had no room for; PQfreemem */
 	int		 pending_len;
+	struct wm_streams *streams;	/* NULL: the server keeps open transactions itself */
 	bool		 in_transaction;
 	bool		 reply_now;	/* the server asked for feedback */
 	bool		 moved;		/* something of the WAL came */
@@ -62,7 +65,7 @@ ignore_notice(void *arg, const PGresult *res)
 }
 
 static enum wm_status
-start_replication(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *err)
+start_replication(struct wm_pg *c, const struct wm_receiver *r, bool streams, struct wm_error *err)
 {
 	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
 	struct wm_buf sql, names;
@@ -76,12 +79,12 @@ start_replication(struct wm_pg *c, const struct wm_receiver *r, struct wm_error 
 	}
 	wm_buf_adds(&sql, "START_REPLICATION SLOT ");
 	wm_pg_quote_ident(&sql, r->slot);
-	wm_buf_addf(&sql, " LOGICAL " WM_LSN_FMT " (proto_version '1', messages 'true', publication_names ",
-	    WM_LSN_ARGS(r->start));
+	wm_buf_addf(&sql, " LOGICAL " WM_LSN_FMT " (proto_version %s, messages 'true', publication_names ",
+	    WM_LSN_ARGS(r->start), streams ? "'2', streaming 'on'" : "'1'");
 	wm_pg_quote_literal(&sql, names.data);
 	wm_buf_adds(&sql, ")");
 	if (!sql.failed && !names.failed)
-		res = PQexec(wm_pg_conn(c), sql.data);
+		res = wm_pg_run(c, sql.data, 0, NULL);
 	wm_buf_free(&sql);
 	wm_buf_free(&names);
 	if (PQresultStatus(res) != PGRES_COPY_BOTH)
@@ -104,6 +107,13 @@ static bool
 ends(struct wm_receiver_shared *shared)
 {
 	return atomic_load(&shared->stop) || atomic_load(&shared->resend) || atomic_load(&shared->renew);
+}
+
+/* Whether more can be done at once, without the server. */
+static bool
+busy(const struct session *s)
+{
+	return s->streams != NULL && wm_streams_committing(s->streams);
 }
 
 static enum wm_status
@@ -167,13 +177,49 @@ take_keepalive(struct session *s, struct wm_reader *r, struct wm_error *err)
 	}
 }
 
-/* WM_RETRY: the journal is full, nothing was taken. */
+/* Part of an open transaction, or what became of one; *ret_taken false: the journal's. */
 static enum wm_status
-take_data(struct session *s, struct wm_reader *r, struct wm_error *err)
+take_streamed(struct session *s, wm_lsn start, const uint8_t *msg, size_t len, bool *ret_taken, struct wm_error *err)
+{
+	*ret_taken = false;
+	if (s->streams == NULL)
+		return WM_OK;
+	return wm_streams_take(s->streams, start, msg, len, ret_taken, err);
+}
+
+/* Counts a message that the journal has. */
+static void
+count(struct session *s, uint8_t tag)
+{
+	switch (tag) {
+	case 'B':
+		s->in_transaction = true;
+		break;
+	case 'C':
+		s->in_transaction = false;
+		atomic_fetch_add(&s->shared->transactions, 1);
+		break;
+	case 'I': case 'U': case 'D': case 'T':
+		atomic_fetch_add_explicit(&s->shared->changes, 1, memory_order_relaxed);
+		break;
+	}
+}
+
+static void
+note_received(struct session *s, wm_lsn lsn)
+{
+	if (lsn > atomic_load_explicit(&s->shared->received, memory_order_relaxed))
+		atomic_store_explicit(&s->shared->received, lsn, memory_order_relaxed);
+}
+
+/* *ret_full: the journal has no room, nothing was taken. */
+static enum wm_status
+take_data(struct session *s, struct wm_reader *r, bool *ret_full, struct wm_error *err)
 {
 	wm_lsn start = wm_reader_u64(r);
 	wm_lsn end = wm_reader_u64(r);
 	const uint8_t *msg;
+	bool taken = false;
 	size_t len;
 	enum wm_status st;
 
@@ -182,38 +228,30 @@ take_data(struct session *s, struct wm_reader *r, struct wm_error *err)
 	msg = wm_reader_bytes(r, len);
 	if (r->bad || len == 0)
 		return wm_fail(err, WM_FATAL, "the server sent a malformed WAL data message");
-	st = wm_journal_append(s->r->journal, WM_RECORD_MESSAGE, start, msg, len, err);
-	if (st != WM_OK)
-		return st;
-	s->moved = true;
-	switch (*msg) {
-	case 'B':
-		s->in_transaction = true;
-		break;
-	case 'C':
-		s->in_transaction = false;
-		atomic_fetch_add(&s->shared->transactions, 1);
-		start = wm_journal_complete_lsn(s->r->journal);
-		break;
-	case 'I': case 'U': case 'D': case 'T':
-		atomic_fetch_add_explicit(&s->shared->changes, 1, memory_order_relaxed);
-		break;
+	st = take_streamed(s, start, msg, len, &taken, err);
+	if (st == WM_OK && !taken) {
+		st = wm_journal_append(s->r->journal, WM_RECORD_MESSAGE, start, msg, len, err);
+		*ret_full = st == WM_RETRY;
 	}
-	if (start > atomic_load_explicit(&s->shared->received, memory_order_relaxed))
-		atomic_store_explicit(&s->shared->received, start, memory_order_relaxed);
+	if (st != WM_OK)
+		return *ret_full ? WM_OK : st;
+	s->moved = true;
+	if (!taken)
+		count(s, *msg);
+	note_received(s, !taken && *msg == 'C' ? wm_journal_complete_lsn(s->r->journal) : start);
 	if (end > atomic_load_explicit(&s->shared->server, memory_order_relaxed))
 		atomic_store_explicit(&s->shared->server, end, memory_order_relaxed);
 	return WM_OK;
 }
 
 static enum wm_status
-take_message(struct session *s, const char *msg, int len, struct wm_error *err)
+take_message(struct session *s, const char *msg, int len, bool *ret_full, struct wm_error *err)
 {
 	struct wm_reader r = { .p = (const uint8_t *)msg, .end = (const uint8_t *)msg + len };
 
 	switch (wm_reader_u8(&r)) {
 	case 'w':
-		return take_data(s, &r, err);
+		return take_data(s, &r, ret_full, err);
 	case 'k':
 		return take_keepalive(s, &r, err);
 	default:
@@ -248,7 +286,7 @@ copy_ended(struct session *s, struct wm_error *err)
 	bool failed = false;
 	PGresult *res;
 
-	while ((res = PQgetResult(s->pq)) != NULL) {
+	while ((res = wm_pg_result(s->c)) != NULL) {
 		ExecStatusType status = PQresultStatus(res);
 
 		if (!failed && status == PGRES_FATAL_ERROR) {
@@ -263,35 +301,63 @@ copy_ended(struct session *s, struct wm_error *err)
 	return st;
 }
 
+/* A streamed transaction that has committed goes into the journal slice by slice. */
+static enum wm_status
+commit_some(struct session *s, bool *ret_full, struct wm_error *err)
+{
+	uint64_t changes;
+	enum wm_status st = wm_streams_commit_some(s->streams, s->r->journal, &changes, ret_full, err);
+
+	atomic_fetch_add_explicit(&s->shared->changes, changes, memory_order_relaxed);
+	if (st != WM_OK)
+		return *ret_full ? WM_OK : st;
+	s->moved = true;
+	if (!wm_streams_committing(s->streams)) {
+		atomic_fetch_add(&s->shared->transactions, 1);
+		note_received(s, wm_journal_complete_lsn(s->r->journal));
+	}
+	return WM_OK;
+}
+
+/* The next message that libpq has; *ret_found false: none now. */
+static enum wm_status
+next_message(struct session *s, bool *ret_found, struct wm_error *err)
+{
+	*ret_found = true;
+	if (s->pending != NULL)
+		return WM_OK;
+	s->pending_len = PQgetCopyData(s->pq, &s->pending, 1);
+	if (s->pending_len == -1)
+		return copy_ended(s, err);
+	if (s->pending_len == -2)
+		return wm_pg_fail(s->c, NULL, err, "could not read from the stream");
+	*ret_found = s->pending_len > 0;
+	return WM_OK;
+}
+
 /* Takes what libpq has; *ret_full when the journal cannot take more now. */
 static enum wm_status
 drain(struct session *s, bool *ret_full, struct wm_error *err)
 {
 	enum wm_status st = WM_OK;
+	bool found = true;
 
 	*ret_full = false;
-	for (;;) {
-		if (s->pending == NULL) {
-			s->pending_len = PQgetCopyData(s->pq, &s->pending, 1);
-			if (s->pending_len == 0)
+	while (st == WM_OK && !*ret_full) {
+		if (busy(s)) {
+			st = commit_some(s, ret_full, err);
+			if (busy(s))
 				break;
-			if (s->pending_len == -1)
-				st = copy_ended(s, err);
-			else if (s->pending_len == -2)
-				st = wm_pg_fail(s->c, NULL, err, "could not read from the stream");
-			if (s->pending_len < 0)
-				break;
+			continue;
 		}
-		st = take_message(s, s->pending, s->pending_len, err);
-		if (st == WM_RETRY) {
-			*ret_full = true;
-			st = WM_OK;
+		st = next_message(s, &found, err);
+		if (st != WM_OK || !found)
 			break;
-		}
+		st = take_message(s, s->pending, s->pending_len, ret_full, err);
+		if (*ret_full)
+			break;
 		PQfreemem(s->pending);
 		s->pending = NULL;
-		if (st != WM_OK)
-			break;
 	}
 	wm_journal_publish(s->r->journal);
 	return st == WM_OK ? wm_journal_check(s->r->journal, err) : st;
@@ -331,7 +397,7 @@ wait_for_work(struct session *s, bool full, wm_usec until, struct wm_error *err)
 		swallow(fds[2].fd);
 	/* A reset shows as POLLERR even while we do not ask for input. */
 	if ((fds[0].revents & (POLLIN | POLLERR | POLLHUP)) != 0 && (!full || (fds[0].revents & (POLLERR | POLLHUP)))) {
-		if (PQconsumeInput(s->pq) == 0)
+		if (!wm_pg_consume(s->c))
 			return wm_pg_fail(s->c, NULL, err, "lost the connection");
 		s->heard_at = wm_clock_mono();
 	}
@@ -422,12 +488,12 @@ stream(struct session *s, struct wm_error *err)
 			    "`walmill teardown` and start again to seed anew",
 			    s->r->slot, s->notice);
 		if (st == WM_OK)
-			st = keep_in_touch(s, full, &next, err);
+			st = keep_in_touch(s, full || busy(s), &next, err);
 		if (st != WM_OK)
 			return st;
 		if (ends(s->shared))
 			return say_goodbye(s, err);
-		st = wait_for_work(s, full, next, err);
+		st = wait_for_work(s, full || busy(s), busy(s) && !full ? 0 : next, err);
 		if (st != WM_OK)
 			return st;
 	}
@@ -476,6 +542,16 @@ announce_session(const struct wm_receiver *r, struct wm_error *err)
 	}
 }
 
+static enum wm_status
+open_streams(struct session *s, struct wm_error *err)
+{
+	const struct wm_receiver *r = s->r;
+
+	if (r->streams == NULL || atomic_load(&r->shared->no_streams))
+		return WM_OK;
+	return wm_streams_create(r->streams, r->streams_max_bytes, &s->streams, err);
+}
+
 enum wm_status
 wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *err)
 {
@@ -488,9 +564,13 @@ wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *e
 	if (st == WM_OK)
 		st = announce_session(r, err);
 	if (st == WM_OK)
-		st = start_replication(c, r, err);
-	if (st != WM_OK)
+		st = open_streams(&s, err);
+	if (st == WM_OK)
+		st = start_replication(c, r, s.streams != NULL, err);
+	if (st != WM_OK) {
+		wm_streams_destroy(s.streams);
 		return st;
+	}
 	/* What the journal has was received, if by an earlier process. */
 	if (atomic_load(&r->shared->received) < r->start)
 		atomic_store(&r->shared->received, r->start);
@@ -498,7 +578,13 @@ wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *e
 	atomic_store(&r->shared->moved, s.heard_at);
 	r->streaming(r->arg);
 	st = stream(&s, err);
+	if (st != WM_OK && s.streams != NULL && (wm_streams_failed(s.streams) || strncmp(err->code, "XX", 2) == 0)) {
+		/* The server can keep them as well, and some cannot decode all that is open. */
+		atomic_store(&r->shared->no_streams, true);
+		wm_log(WM_LOG_WARNING, "streaming_off", "open transactions are left to the server from now on");
+	}
 	PQfreemem(s.pending);
+	wm_streams_destroy(s.streams);
 	/* The connection outlives the session. */
 	PQsetNoticeReceiver(s.pq, ignore_notice, NULL);
 	return st;

@@ -77,7 +77,9 @@ wm_state_source_seeded(struct wm_state *s, const char *source, struct wm_error *
 	enum wm_status status;
 
 	wm_state_bind_text(stmt, 1, source);
+	WM_FAULT(state_seeded_before);
 	status = wm_state_run(s, stmt, "note that a source is seeded", err);
+	WM_FAULT(state_seeded);
 	wm_state_end(s);
 	return status;
 }

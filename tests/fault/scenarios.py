@@ -230,6 +230,23 @@ def second_life(s, point):
     yield
 
 
+def slot_lost(s, point):
+    """The slot is gone, and with it what happened since: a new one is made and all is seeded again."""
+    s.d.sources["shop"] += "\non_slot_lost: seed"
+    s.d.write_config()
+    s.start()
+    s.d.sigterm()
+    s.db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
+    s.db.execute("DELETE FROM t WHERE id < 500; UPDATE t SET n = 3 WHERE id < 900; INSERT INTO t VALUES (9000, 1, 'new')")
+    s.launch(point)
+    yield
+    s.up()
+    s.db.execute("UPDATE t SET n = 4 WHERE id < 700")
+    s.wait()
+    wait_until(lambda: s.died() or "slot_replaced" in s.d.log(), "it is done", 60)
+    yield
+
+
 def target_left(s, point):
     s.d.targets["other"] = "type: sqlite\npath: other.db"
     s.d.write_config()

@@ -33,13 +33,24 @@ def rules():
     return text
 
 
+def stream_early(db, version):
+    """The server sends transactions before their end: all, where it can be told so, else those over its least memory."""
+    db.execute(f"ALTER DATABASE {db.name} SET logical_decoding_work_mem = '64kB'")
+    if version >= 17:
+        db.execute(f"ALTER DATABASE {db.name} SET debug_logical_replication_streaming = 'immediate'")
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("journal", ["", "journal: off"], ids=["journal", "no-journal"])
-def test_killed_under_load(db, daemon, targets, journal):
-    seed = f"{SEED}/{journal}"
+def test_killed_under_load(db, daemon, targets, journal, streaming, pg_version):
+    seed = f"{SEED}/{journal}" + "/streamed" * streaming
     print(f"WM_KILL_SEED={SEED} WM_KILLS={KILLS}")
     chance = random.Random(seed)
     db.execute(loads.SCHEMA)
-    d = daemon(rules(), targets=targets, settings=journal).start()
+    if streaming:
+        stream_early(db, pg_version)
+    d = daemon(rules(), targets=targets, settings=journal,
+               sources={"shop": f"uri: {db.uri}\nstreaming: {str(streaming).lower()}"}).start()
     for cycle in range(1, KILLS // 2 + 1):
         with loads.Load(db, f"{seed}/{cycle}") as load:
             for _ in range(chance.choice((1, 1, 2))):
@@ -51,6 +62,8 @@ def test_killed_under_load(db, daemon, targets, journal):
         d.sigkill()
         d.start(60)
         loads.assert_exact(d, f"WM_KILL_SEED={SEED}, kill {cycle}")
+    streamed = db.value("SELECT stream_txns FROM pg_stat_replication_slots WHERE slot_name = 'walmill_shop'")
+    assert streamed == 0 if not streaming else streamed > 0 or pg_version < 17
     d.sigterm()
 
 

@@ -77,7 +77,7 @@ def target(request, cell):
     cluster = request.getfixturevalue("other_pg")
     database = cluster.create_database()
     with Proxy(cluster.socket) as proxy:
-        yield f"type: postgres\nuri: {proxy.uri(database.name)}", proxy, cluster
+        yield f"type: postgres\nuri: {proxy.uri(database.name)}\nsilence: 2s", proxy, cluster
     database.drop()
 
 

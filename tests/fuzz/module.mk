@@ -28,6 +28,20 @@ tests_fuzz_fuzz_pgoutput_LDADD = $(tests_fuzz_replay_pgoutput_LDADD)
 tests_fuzz_fuzz_pgoutput_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 endif
 
+check_PROGRAMS += %D%/replay_stream
+UNIT_TESTS += %D%/replay_stream
+tests_fuzz_replay_stream_SOURCES = %D%/fuzz_stream.c %D%/standalone.c
+tests_fuzz_replay_stream_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/src -DWM_CORPUS='"%D%/corpus/stream"'
+tests_fuzz_replay_stream_LDADD = libwm-source.a libwm-journal.a libwm-model.a libwm-base.a $(ZLIB_LIBS) $(PTHREAD_LIBS)
+
+if FUZZING
+EXTRA_PROGRAMS += %D%/fuzz_stream
+tests_fuzz_fuzz_stream_SOURCES = %D%/fuzz_stream.c
+tests_fuzz_fuzz_stream_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/src
+tests_fuzz_fuzz_stream_LDADD = $(tests_fuzz_replay_stream_LDADD)
+tests_fuzz_fuzz_stream_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+endif
+
 check_PROGRAMS += %D%/replay_journal
 UNIT_TESTS += %D%/replay_journal
 tests_fuzz_replay_journal_SOURCES = %D%/fuzz_journal.c %D%/standalone.c
@@ -53,4 +67,17 @@ EXTRA_PROGRAMS += %D%/fuzz_http
 tests_fuzz_fuzz_http_SOURCES = %D%/fuzz_http.c
 tests_fuzz_fuzz_http_LDADD = $(tests_fuzz_replay_http_LDADD)
 tests_fuzz_fuzz_http_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+endif
+
+check_PROGRAMS += %D%/replay_answer
+UNIT_TESTS += %D%/replay_answer
+tests_fuzz_replay_answer_SOURCES = %D%/fuzz_answer.c %D%/standalone.c
+tests_fuzz_replay_answer_CPPFLAGS = $(AM_CPPFLAGS) -DWM_CORPUS='"%D%/corpus/answer"'
+tests_fuzz_replay_answer_LDADD = libwm-http.a libwm-base.a $(CURL_LIBS) $(PTHREAD_LIBS)
+
+if FUZZING
+EXTRA_PROGRAMS += %D%/fuzz_answer
+tests_fuzz_fuzz_answer_SOURCES = %D%/fuzz_answer.c
+tests_fuzz_fuzz_answer_LDADD = $(tests_fuzz_replay_answer_LDADD)
+tests_fuzz_fuzz_answer_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 endif

@@ -13,9 +13,9 @@ SLOT = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'walmill_sho
 
 
 class Pair:
-    """A primary that tells logical streams only what its standby has, and that standby."""
+    """A primary that tells logical streams only what its standby has (waits), and that standby."""
 
-    def __init__(self):
+    def __init__(self, waits=True):
         self.primary = Cluster().start()
         self.database = self.primary.create_database()
         self.database.execute(TABLE)
@@ -25,7 +25,8 @@ class Pair:
                                primary_slot_name="standby",
                                primary_conninfo=f"host={self.primary.folder} user=postgres dbname=postgres")
         (self.standby.data / "standby.signal").touch()
-        self.primary.settings["synchronized_standby_slots"] = "standby"
+        if waits:
+            self.primary.settings["synchronized_standby_slots"] = "standby"
         self.primary.start()
         self.database.execute("SELECT pg_create_physical_replication_slot('standby', true)")
         self.standby.start()
@@ -51,10 +52,10 @@ class Pair:
 
 
 @pytest.fixture
-def pair(pg_version):
+def pair(request, pg_version):
     if pg_version < 17:
         pytest.skip(f"PostgreSQL {pg_version} has no failover slots")
-    made = Pair()
+    made = Pair(getattr(request, "param", True))
     yield made
     made.destroy()
 
@@ -97,6 +98,52 @@ def test_trap_16_a_promoted_standby_has_the_slot(pair, daemon):
     pair.copy.execute(CHANGES)
     d.same("t")
     d.sigterm()
+
+
+@pytest.mark.parametrize("pair", [False], indirect=True)
+@pytest.mark.parametrize("killed", [False, True], ids=["running", "started again"])
+def test_trap_16_a_standby_that_lacks_what_a_target_has(pair, other_pg, daemon, killed):
+    """Nothing was acknowledged beyond what the standby has: only walmill itself knows that it has more."""
+    away = other_pg.create_database()
+    d = daemon("- {name: a, table: public.t, target: lite}\n- {name: b, table: public.t, target: dw}",
+               sources={"shop": f"uri: {pair.uri}"}, settings="journal: off",
+               targets={"lite": "type: sqlite\npath: lite.db", "dw": f"type: postgres\nuri: {away.uri}"}).start()
+    try:
+        d.source_db = pair.database
+        d.same("t")
+        pair.wait_synced()
+        away.close()
+        other_pg.stop()
+        pair.database.execute("INSERT INTO t (id, v) VALUES (5000, 'everywhere')")
+        lsn = pair.database.lsn()
+        wait_until(lambda: pair.copy.value("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", lsn), "the standby has it")
+        pair.copy.close()
+        pair.standby.stop()
+        pair.database.execute("INSERT INTO t (id, v) VALUES (5001, 'not at the standby')")
+        wait_until(lambda: d.rows("SELECT count(*) FROM t WHERE id = 5001", "lite") == [(1,)], "the other target has it")
+        if killed:
+            d.sigkill()
+        pair.database.close()
+        pair.primary.stop("immediate")
+        pair.standby.start()
+        assert pair.copy.value("SELECT pg_promote()")
+        pair.copy.execute("INSERT INTO t (id, v) VALUES (5002, 'after it')")
+        if killed:
+            # The journal is gone, and what the source was told is behind both: the target's own record speaks.
+            other_pg.start()
+            d.start()
+            wait_until(lambda: d.target("lite")["state"] == "failed", "the target is given up")
+            wait_until(lambda: d.rows("SELECT count(*) FROM t WHERE id = 5002", "dw") == [(1,)], "the other goes on")
+            assert d.rows("SELECT count(*) FROM t WHERE id = 5001", "dw") == [(0,)]
+            assert "went over to timeline 2 at" in d.target("lite")["last_error"]
+        else:
+            d.wait_exit(3, 60)
+        assert "went over to timeline 2 at" in d.log() and "seed anew" in d.log()
+    finally:
+        d.destroy()
+        if other_pg.server is None:
+            other_pg.start()
+        away.drop()
 
 
 def test_where_the_server_can_slots_are_for_failover(db, daemon, pg_version):

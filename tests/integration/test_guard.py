@@ -3,7 +3,6 @@
 
 import os
 import shutil
-import signal
 
 import psycopg2
 import psycopg2.extras
@@ -97,14 +96,7 @@ def test_slot_dropped_while_it_runs(db, daemon):
     db.execute(TABLE)
     d = daemon("- table: public.t").start()
     d.same("t")
-    # So that it cannot connect again before the slot is gone.
-    d.process.send_signal(signal.SIGSTOP)
-    try:
-        db.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'walmill_shop'")
-        wait_until(lambda: not db.slot()["active"], "the slot is free")
-        db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
-    finally:
-        d.process.send_signal(signal.SIGCONT)
+    d.lose_slot()
     d.wait_exit(3, 60)
     assert "walmill_shop" in d.log() and "teardown" in d.log()
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: PostgreSQL
 """`on_slot_lost: seed`: a slot that is gone or invalidated is replaced and all is seeded again, but not for ever."""
 
-import signal
-
 import pytest
 from walmill_testing import Cluster, run_walmill, wait_until
 
@@ -35,18 +33,6 @@ def same(d):
         assert not d.differences(table, target)
 
 
-def drop_slot(d, db):
-    """While walmill runs: it must not connect again before the slot is gone."""
-    d.process.send_signal(signal.SIGSTOP)
-    try:
-        db.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'walmill_shop'")
-        wait_until(lambda: not db.slot()["active"], "the slot is free")
-        db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
-        db.execute(UNSEEN)
-    finally:
-        d.process.send_signal(signal.SIGCONT)
-
-
 def seeded_again(d, times=1):
     wait_until(lambda: d.log().count(" slot_replaced:") == times, "the seed has ended, and it is said", 60)
 
@@ -74,7 +60,7 @@ def test_dropped_while_it_runs(db, seeding):
     d = seeding()
     pid = d.process.pid
     for times in (1, 2):
-        drop_slot(d, db)
+        d.lose_slot(UNSEEN)
         seeded_again(d, times)
         same(d)
     assert d.process.pid == pid and d.process.poll() is None
@@ -119,10 +105,10 @@ def test_trap_12_lost_again_before_the_seed_has_ended(db, other_pg, daemon):
         d.same("t")
         database.close()
         other_pg.stop()
-        drop_slot(d, db)
+        d.lose_slot(UNSEEN)
         wait_until(lambda: db.slot() and d.ready(), "the new slot", 60)
         # The target is away, so that the seed cannot end.
-        drop_slot(d, db)
+        d.lose_slot(UNSEEN)
         d.wait_exit(3, 60)
         assert "was lost again before the seed" in d.log() and "teardown" in d.log()
         assert db.slot() is None

@@ -5,7 +5,7 @@ import io
 import sqlite3
 
 import pytest
-from walmill_testing import Cluster, Daemon, wait_until
+from walmill_testing import Cluster, Daemon, Proxy, wait_until
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text)"
 
@@ -54,6 +54,35 @@ def test_trap_06_seed_beside_updates_that_leave_large_values_out(db, start, late
     wait_until(lambda: (daemon.rule("t") or {}).get("state") == "streaming", "it is seeded", 60)
     daemon.same("t")
     assert daemon.rows("SELECT count(*) FROM t WHERE doc IS NULL OR length(doc) <> 3000") == [(0,)]
+
+
+def test_trap_05_row_that_moves_on_while_it_is_read_again(pg, db, dw, daemon):
+    """
+    A change that leaves a large value out is older than the seed's snapshot, and the row has another key again when it
+    is read. The change that says so is younger than the snapshot, and leaves the value out, too.
+    """
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, doc text); ALTER TABLE t ALTER doc SET STORAGE EXTERNAL; "
+               "INSERT INTO t SELECT i, repeat('a', 3000) FROM generate_series(1, 9) i")
+    dw.execute("CREATE TABLE t (id int PRIMARY KEY, doc text)")
+    dw.execute("CREATE FUNCTION stuck() RETURNS trigger LANGUAGE plpgsql AS "
+               "'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END'")
+    dw.execute("CREATE TRIGGER stuck BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stuck()")
+    with Proxy(pg.socket) as proxy:
+        d = daemon("- {table: public.t, batch: {rows: 1}}", targets={"dw": f"type: postgres\nuri: {proxy.uri(dw.name)}"})
+        proxy.refuse()
+        d.launch()
+        d.wait_log("target_retry")
+        d.sigkill()         # the slot's own snapshot goes with it
+        db.execute("UPDATE t SET id = 20 WHERE id = 2")
+        dw.execute("SELECT pg_advisory_lock(1)")
+        proxy.heal()
+        d.launch()
+        wait_until(lambda: dw.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"), "it seeds")
+        db.execute("INSERT INTO t VALUES (100, 'after the snapshot')")
+        db.execute("UPDATE t SET id = 200 WHERE id = 20")
+        dw.execute("SELECT pg_advisory_unlock(1)")
+        d.same("t")
+        d.sigterm()
 
 
 def test_trap_07_seed_by_several_connections_sees_one_moment(db, daemon):

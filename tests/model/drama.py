@@ -14,7 +14,8 @@ SETTINGS = ("", "", "journal: off", "journal: off", "journal: {max_bytes: 1MiB}"
 
 
 def header(seed):
-    return {"seed": seed, "settings": random.Random(f"{seed}/settings").choice(SETTINGS)}
+    chance = random.Random(f"{seed}/settings")
+    return {"seed": seed, "settings": chance.choice(SETTINGS), "streaming": chance.random() < 0.5}
 
 
 class Drama:

@@ -12,6 +12,7 @@ import psycopg2
 from rulebook import expected, to_yaml
 from tables import NAMES
 from walmill_testing import Daemon, cannot_decode, wait_until
+from walmill_testing.postgres import server_version
 
 CONNECTIONS = 3
 SCHEMA = """
@@ -44,9 +45,14 @@ class Undecodable(Exception):
 class Stage:
     """A context: databases, connections, the daemon."""
 
-    def __init__(self, pg, settings):
+    def __init__(self, pg, settings, streaming=False):
         self.pg = pg
         self.settings = settings
+        self.source = "discover: 200ms" + "\nstreaming: true" * streaming
+        self.parameters = dict(DATABASE)
+        # Everything, where the server can be told so; else what is larger than the memory that it has.
+        if streaming and server_version() >= 17:
+            self.parameters["debug_logical_replication_streaming"] = "immediate"
         self.rules = []
         self.version = 0
         self.paused = set()         # as we asked
@@ -57,12 +63,12 @@ class Stage:
     def __enter__(self):
         self.db = self.pg.create_database()
         self.dw = self.pg.create_database()
-        for name, value in DATABASE.items():
+        for name, value in self.parameters.items():
             self.db.execute(f"ALTER DATABASE {self.db.name} SET {name} = '{value}'")
         self.db.execute(SCHEMA)
         self.clients = [self.db.connect() for _ in range(CONNECTIONS)]
         self.runner = concurrent.futures.ThreadPoolExecutor(1)
-        self.daemon = Daemon({"shop": f"uri: {self.db.uri}\ndiscover: 200ms"},
+        self.daemon = Daemon({"shop": f"uri: {self.db.uri}\n{self.source}"},
                              {"lite": "type: sqlite\npath: lite.db", "dw": f"type: postgres\nuri: {self.dw.uri}"},
                              to_yaml([], 0), self.settings)
         self.daemon.source_db = self.db

@@ -44,7 +44,7 @@ class Found:
 
 def run(pg, head, play):
     """What goes wrong while play(stage) runs, or None."""
-    with Stage(pg, head["settings"]) as stage:
+    with Stage(pg, head["settings"], head.get("streaming", False)) as stage:
         try:
             play(stage)
         except Failure as failure:

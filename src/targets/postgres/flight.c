@@ -171,7 +171,7 @@ wm_flight_land(
 		return wm_pg_fail(f->pg, NULL, err, "%s", what);
 	WM_FAULT(postgres_sent);
 	while (!ended) {
-		WM_AUTO(wm_pg_clearp) PGresult *res = PQgetResult(conn);
+		WM_AUTO(wm_pg_clearp) PGresult *res = wm_pg_result(f->pg);
 
 		/* One NULL stands between the results of two statements; two mean that no more will come. */
 		if (res == NULL && (gap || PQstatus(conn) == CONNECTION_BAD))

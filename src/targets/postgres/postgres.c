@@ -29,6 +29,13 @@ static const struct wm_option options[] = {
 	    .offset = offsetof(struct wm_postgres, schema),
 	    .help =
 		"where views without a schema go; default: the first schema of the role's search_path" },
+	{ .name = "silence",
+	    .kind = WM_OPT_DURATION,
+	    .offset = offsetof(struct wm_postgres, silence),
+	    .fallback = "60s",
+	    .min = 1000 * 1000,
+	    .max = INT64_MAX,
+	    .help = "how long a statement may take until the server is asked whether it works at it" },
 	{ .name = NULL },
 };
 
@@ -114,6 +121,7 @@ open_session(struct wm_target *base, struct wm_error *err)
 	st = wm_pg_connect(t->uri, WM_PG_SQL, "walmill", &t->pg, err);
 	if (st != WM_OK)
 		return st;
+	wm_pg_set_silence(t->pg, t->silence);
 	if (wm_pg_version(t->pg) < OLDEST_VERSION)
 		return wm_fail(err, WM_FATAL,
 		    "%s runs PostgreSQL %d; a target must be version %d or later",

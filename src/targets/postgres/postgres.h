@@ -42,6 +42,7 @@ struct wm_postgres_view {
 struct wm_postgres {
 	struct wm_target base;
 	char *uri, *schema; /* options */
+	int64_t silence;    /* an option, microseconds */
 
 	struct wm_pg *pg; /* NULL while closed; all below is of this connection */
 	char *home; /* where views without a schema and the bookmarks go */

@@ -30,6 +30,7 @@ def environment(reports, **extra):
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
         env[name] = ":".join(filter(None, [os.environ.get(name), f"log_path={reports}/sanitizer",
                                            "print_stacktrace=1" if name == "UBSAN_OPTIONS" else ""]))
+    env["no_proxy"] = "127.0.0.1,localhost"
     env.update(extra)
     return env
 
@@ -155,6 +156,20 @@ class Daemon:
     def restart(self):
         self.sigterm()
         return self.start()
+
+    def lose_slot(self, then=None):
+        """Its slot is dropped while it runs; it must not connect again before the slot is gone."""
+        db = self.source_db
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            db.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
+                       "WHERE slot_name = 'walmill_shop'")
+            wait_until(lambda: not db.slot()["active"], "the slot is free")
+            db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
+            if then is not None:
+                db.execute(then)
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def check_sanitizers(self):
         found = sanitizer_reports(self.folder)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
 """Throw-away PostgreSQL clusters: a temporary folder, a Unix socket, nothing of the system's."""
 
+import contextlib
 import os
 import pathlib
 import pwd
@@ -99,6 +100,14 @@ class Cluster:
                                            stdout=log, stderr=log)
         wait_until(self._answers, f"PostgreSQL in {self.folder} answers", 60)
         return self
+
+    def freeze(self, frozen=True):
+        """Stops every process with SIGSTOP, the one that would start new ones first, or lets them go on."""
+        children = pathlib.Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read_text(encoding="ascii")
+        for pid in [self.server.pid, *map(int, children.split())]:
+            # One may have ended meanwhile.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def _answers(self):
         if self.server.poll() is not None:

@@ -46,9 +46,20 @@ static struct wm_rule_status rules[] = {
 	    .truncates = 4, .dead_letters = 5, .rereads = 6 },
 	{ .name = quoted, .source = shop, .target = warehouse, .table = table, .view = orders, .state = "streaming" },
 };
+static struct wm_alert_status alerts[] = {
+	{ .kind = "rule_stopped", .type = "rule", .object = quoted, .text = lost, .active = true,
+	    .since = 1700000000123456 },
+	{ .kind = "journal_full", .type = "source", .object = shop, .text = lost },
+};
+static struct wm_receiver_status receivers[] = {
+	{ .to = shop, .sent = 3, .failed = 1, .last_error = lost },
+	{ .to = orders, .sent = 10 },
+	{ .to = shop, .sent = 4, .failed = 5 },
+};
 static const struct wm_snapshot snapshot = {
 	.uptime_s = 12.3, .nsources = 1, .ntargets = 1, .nrules = 2, .sources = &source, .targets = &target,
 	.rules = rules, .latency_p50 = 0.004, .latency_p99 = 0.1,
+	.alerts = { 2, 3, alerts, receivers },
 };
 
 static const cJSON *
@@ -130,6 +141,20 @@ status_has_every_field_of_the_interface(void **state)
 	assert_int_equal(number_of(o, "retries"), 4);
 	assert_string_equal(text_of(o, "last_error"), "connection lost");
 
+	assert_int_equal(cJSON_GetArraySize(get(json, "alerts")), 1);
+	o = cJSON_GetArrayItem(get(json, "alerts"), 0);
+	assert_string_equal(text_of(o, "kind"), "rule_stopped");
+	assert_string_equal(text_of(o, "type"), "rule");
+	assert_string_equal(text_of(o, "object"), quoted);
+	assert_string_equal(text_of(o, "since"), "2023-11-14T22:13:20Z");
+	assert_string_equal(text_of(o, "reason"), "connection lost");
+	assert_int_equal(cJSON_GetArraySize(get(json, "alert_receivers")), 3);
+	o = cJSON_GetArrayItem(get(json, "alert_receivers"), 0);
+	assert_string_equal(text_of(o, "to"), "shop");
+	assert_int_equal(number_of(o, "sent"), 3);
+	assert_int_equal(number_of(o, "failed"), 1);
+	assert_string_equal(text_of(o, "last_error"), "connection lost");
+
 	assert_int_equal(cJSON_GetArraySize(get(json, "rules")), 2);
 	o = cJSON_GetArrayItem(get(json, "rules"), 0);
 	assert_string_equal(text_of(o, "name"), "orders");
@@ -186,6 +211,11 @@ metrics_have_values_and_states(void **state)
 	assert_contains(&b, "walmill_rule_dead_letters{rule=\"orders\",source=\"shop\",target=\"warehouse\","
 	    "table=\"public.orders\",view=\"orders\"} 5\n");
 	assert_contains(&b, "walmill_rule_inserts_total{rule=\"we\\\"ird\\\\na\\nme\",");
+	assert_contains(&b, "walmill_alert_active{kind=\"rule_stopped\",object=\"we\\\"ird\\\\na\\nme\"} 1\n"
+			    "walmill_alert_active{kind=\"journal_full\",object=\"shop\"} 0\n");
+	/* Two receivers at one host are one series. */
+	assert_contains(&b, "walmill_alerts_sent_total{to=\"shop\"} 7\nwalmill_alerts_sent_total{to=\"orders\"} 10\n#");
+	assert_contains(&b, "walmill_alerts_failed_total{to=\"shop\"} 6\n");
 }
 
 /* Prometheus refuses a page on which a family's lines stand apart, or lack HELP and TYPE. */

@@ -5,6 +5,7 @@
 #include "walmill/config.h"
 
 #include "expect.h"
+#include "walmill/clock.h"
 
 /* The least that is a configuration; texts are put before and behind it. */
 #define SOURCES "sources: {shop: {uri: postgresql://h/shop}}\n"
@@ -143,6 +144,9 @@ every_key(void **state WM_UNUSED)
 	assert_int_equal(c->nalerts, 2);
 	assert_string_equal(c->alerts[0].smtp, "smtp://mail:587");
 	assert_null(c->alerts[1].smtp);
+	assert_int_equal(c->alerts[1].repeat, 6 * 3600 * WM_SEC);
+	assert_int_equal(c->alerts[1].interval, 60 * WM_SEC);
+	assert_int_equal(c->alerts[1].retrying, 300 * WM_SEC);
 	assert_int_equal(c->log_format, WM_LOG_JSON);
 	assert_int_equal(c->log_level, WM_LOG_DEBUG);
 	wm_config_free(c);
@@ -309,6 +313,22 @@ mistakes_in_the_rest(void **state WM_UNUSED)
 	    "w.yaml:7:10: \"to\" in alert must be mailto:ADDRESS or https://...\n"
 	    "w.yaml:7:33: \"smtp\" in alert must be smtp://HOST:PORT or smtps://HOST:PORT\n"
 	    "w.yaml:8:5: alert must be a map of options, not a text\n");
+	refused(WHOLE "alerts:\n"
+	    "  - {to: 'mailto:ops@example.com, b@c', smtp: 'smtp://h'}\n"
+	    "  - {to: 'mailto:ops', smtp: 'smtp://h', user: u, header: X-Key, from: 'a b@c'}\n"
+	    "  - {to: 'https://h', smtp: 'smtp://h', header: 'X-Key: a'}\n"
+	    "  - {to: 'https://h', repeat: 5}\n"
+	    "  - {to: 'https://h', secret_key: \"a\\r\\nb\"}\n",
+	    "w.yaml:5:10: \"to\" in alert must be mailto:NAME@HOST, several with commas between\n"
+	    "w.yaml:6:10: \"to\" in alert must be mailto:NAME@HOST, several with commas between\n"
+	    "w.yaml:6:72: \"from\" in alert must be an address, NAME@HOST\n"
+	    "w.yaml:6:48: \"user\" and \"password\" in alert go together\n"
+	    "w.yaml:6:59: \"secret_key\" and \"header\" in alert are for https receivers\n"
+	    "w.yaml:7:29: \"smtp\" in alert is for mailto: receivers\n"
+	    "w.yaml:7:49: \"header\" in alert must be the name of an HTTP header\n"
+	    "w.yaml:7:49: \"header\" in alert needs the \"secret_key\" that it is to carry\n"
+	    "w.yaml:8:31: \"repeat\" in alert must be a duration such as 100ms, 5s, 10min, 2h or 1d, not \"5\"\n"
+	    "w.yaml:9:35: \"secret_key\" in alert must be one line\n");
 	refused(WHOLE "alerts: x\n", "w.yaml:4:9: alerts must be a list, such as \"- to: https://...\"\n");
 }
 

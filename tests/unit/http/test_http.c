@@ -9,8 +9,11 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +35,29 @@ struct server {
 };
 
 static struct server server;
+
+/* ---- a resolver that hangs ---- */
+
+#define HANGING "hanging.invalid"
+
+static sem_t go_on;
+static atomic_int resolving;
+
+/* libcurl's threads call this one. */
+int
+getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+	if (node != NULL && strcmp(node, HANGING) == 0) {
+		atomic_fetch_add(&resolving, 1);
+		sem_wait(&go_on);
+		atomic_fetch_sub(&resolving, 1);
+		return EAI_NONAME;
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	return real(node, service, hints, ret);
+}
 
 /* ---- the server ---- */
 
@@ -467,6 +493,49 @@ a_stop_ends_a_request(void **state)
 	wm_http_destroy(c);
 }
 
+static void *
+cancel_while_resolving(void *arg)
+{
+	while (atomic_load(&resolving) == 0)
+		usleep(1000);
+	atomic_store((atomic_bool *)arg, true);
+	return NULL;
+}
+
+static void
+a_resolver_that_hangs_is_not_waited_for(void **state)
+{
+	atomic_bool cancel = false;
+	struct wm_http *c = client(&cancel);
+	wm_usec began = wm_clock_mono();
+	struct wm_http_request r = { .method = "GET", .url = "http://" HANGING "/", .max_response = 1000,
+		.timeout = 300 * WM_MSEC };
+	struct wm_http_response a;
+	struct wm_error err;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(wm_http_send(c, &r, &a, &err), WM_RETRY);
+	assert_string_equal(err.code, "curl:28");
+	assert_false(a.maybe_sent);
+	wm_http_response_free(&a);
+	sem_post(&go_on);
+	while (atomic_load(&resolving) > 0)
+		usleep(1000);
+	assert_int_equal(pthread_create(&thread, NULL, cancel_while_resolving, &cancel), 0);
+	r.timeout = 0;
+	r.connect_timeout = 60 * WM_SEC;
+	assert_int_equal(wm_http_send(c, &r, &a, &err), WM_RETRY);
+	assert_string_equal(err.code, WM_HTTP_CANCELLED);
+	wm_http_response_free(&a);
+	pthread_join(thread, NULL);
+	wm_http_destroy(c);
+	assert_true(wm_clock_mono() - began < 10 * WM_SEC);
+	sem_post(&go_on);
+	while (atomic_load(&resolving) > 0)
+		usleep(1000);
+}
+
 static void
 reach(void **state)
 {
@@ -517,9 +586,13 @@ main(void)
 		cmocka_unit_test(failures),
 		cmocka_unit_test(nothing_there),
 		cmocka_unit_test(a_stop_ends_a_request),
+		cmocka_unit_test(a_resolver_that_hangs_is_not_waited_for),
 		cmocka_unit_test(reach),
 		cmocka_unit_test(addresses),
 	};
 
+	/* Whatever proxy the environment has is not for this host. */
+	setenv("no_proxy", "*", 1);
+	sem_init(&go_on, 0, 0);
 	return cmocka_run_group_tests(tests, start, stop);
 }

@@ -2,3 +2,10 @@ check_PROGRAMS += %D%/test_pgoutput
 UNIT_TESTS += %D%/test_pgoutput
 tests_unit_source_test_pgoutput_SOURCES = %D%/test_pgoutput.c
 tests_unit_source_test_pgoutput_LDADD = libwm-source.a libwm-model.a libwm-base.a $(CMOCKA_LIBS) $(PTHREAD_LIBS)
+
+check_PROGRAMS += %D%/test_stream
+UNIT_TESTS += %D%/test_stream
+tests_unit_source_test_stream_SOURCES = %D%/test_stream.c
+tests_unit_source_test_stream_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/src
+tests_unit_source_test_stream_LDADD = libwm-source.a libwm-journal.a libwm-model.a libwm-base.a $(CMOCKA_LIBS) \
+	$(ZLIB_LIBS) $(PTHREAD_LIBS)
