@@ -10,7 +10,8 @@
 #include "walmill/strutil.h"
 
 static const struct peer *const peers[] = { &sqlite_peer, &postgres_peer };
-static const struct test_case *const lists[] = { life_cases, write_cases, update_cases, shape_cases, type_cases };
+static const struct test_case *const lists[] = { life_cases, write_cases, fresh_cases, update_cases,
+	shape_cases, type_cases };
 
 struct run {
 	const struct peer	*peer;
