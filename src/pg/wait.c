@@ -220,9 +220,14 @@ discard_results(struct wm_pg *c)
 	PGresult *res;
 
 	while (PQstatus(c->pq) == CONNECTION_OK && (res = wm_pg_result(c)) != NULL) {
-		if (PQresultStatus(res) == PGRES_COPY_OUT)
-			discard_rows(c);
+		ExecStatusType status = PQresultStatus(res);
+
 		PQclear(res);
+		if (status == PGRES_COPY_OUT)
+			discard_rows(c);
+		/* Rows that were not sent to their end: libpq would ask for them for ever. */
+		if (status == PGRES_COPY_IN && PQputCopyEnd(c->pq, "broken off") != 1)
+			return;
 	}
 }
 
