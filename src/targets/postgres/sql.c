@@ -39,24 +39,6 @@ add_unnest(struct wm_buf *b, unsigned n)
 	wm_buf_addc(b, ')');
 }
 
-/*
- * (SELECT unnest($1::text[]) AS c0, ...) AS u.  In FROM, where a function's rows are put aside before the first one is
- * used, unnest costs the server up to a third more.
- */
-static void
-add_rows(struct wm_buf *b, const struct wm_view *view, bool keys_only, bool masked)
-{
-	unsigned n = keys_only ? view->nkeys : view->ncolumns;
-
-	wm_buf_adds(b, "(SELECT ");
-	for (unsigned i = 0; i < n; i++)
-		wm_buf_addf(b, "%sunnest($%u::text[]) AS c%u", i > 0 ? ", " : "", i + 1,
-		    keys_only ? view->keys[i] : i);
-	if (masked)
-		wm_buf_addf(b, ", unnest($%u::text[]) AS m", n + 1);
-	wm_buf_adds(b, ") AS u");
-}
-
 /* c0, c1, ... */
 static void
 add_names(struct wm_buf *b, const struct wm_view *view)
@@ -125,7 +107,10 @@ wm_sql_upsert(struct wm_buf *b, const struct wm_sql_table *t)
 	for (unsigned i = 0; i < view->ncolumns; i++)
 		wm_buf_addf(b, "%su.c%u::%s", i > 0 ? ", " : "", i, t->casts[i]);
 	wm_buf_adds(b, " FROM ");
-	add_rows(b, view, false, false);
+	add_unnest(b, view->ncolumns);
+	wm_buf_adds(b, " AS u(");
+	add_names(b, view);
+	wm_buf_addc(b, ')');
 	add_on_conflict(b, view);
 }
 
@@ -141,8 +126,11 @@ void
 wm_sql_delete(struct wm_buf *b, const struct wm_sql_table *t)
 {
 	wm_buf_addf(b, "DELETE FROM %s AS t USING ", t->name);
-	add_rows(b, t->view, true, false);
-	wm_buf_adds(b, " WHERE ");
+	add_unnest(b, t->view->nkeys);
+	wm_buf_adds(b, " AS u(");
+	for (unsigned i = 0; i < t->view->nkeys; i++)
+		wm_buf_addf(b, "%sc%u", i > 0 ? ", " : "", t->view->keys[i]);
+	wm_buf_adds(b, ") WHERE ");
 	add_key_match(b, t, 'c');
 }
 
@@ -163,8 +151,10 @@ wm_sql_update(struct wm_buf *b, const struct wm_sql_table *t)
 		sep = ", ";
 	}
 	wm_buf_adds(b, " FROM ");
-	add_rows(b, view, false, true);
-	wm_buf_adds(b, " WHERE ");
+	add_unnest(b, view->ncolumns + 1);
+	wm_buf_adds(b, " AS u(");
+	add_names(b, view);
+	wm_buf_adds(b, ", m) WHERE ");
 	add_key_match(b, t, 'c');
 }
 

@@ -40,7 +40,7 @@ upsert_takes_a_parameter_for_each_column(void **state WM_UNUSED)
 	assert_sql(wm_sql_upsert, &table,
 	    "INSERT INTO \"s\".\"t\" (\"a\", \"k\", \"b\"\"c\")"
 	    " SELECT u.c0::integer, u.c1::bpchar, u.c2::jsonb"
-	    " FROM (SELECT unnest($1::text[]) AS c0, unnest($2::text[]) AS c1, unnest($3::text[]) AS c2) AS u"
+	    " FROM unnest($1::text[], $2::text[], $3::text[]) AS u(c0, c1, c2)"
 	    " ON CONFLICT (\"k\") DO UPDATE SET \"a\" = EXCLUDED.\"a\", \"b\"\"c\" = EXCLUDED.\"b\"\"c\"");
 }
 
@@ -58,7 +58,7 @@ upsert_of_a_key_alone_leaves_the_row_that_is_there(void **state WM_UNUSED)
 	};
 
 	assert_sql(wm_sql_upsert, &key_table,
-	    "INSERT INTO t (\"k\") SELECT u.c0::uuid FROM (SELECT unnest($1::text[]) AS c0) AS u"
+	    "INSERT INTO t (\"k\") SELECT u.c0::uuid FROM unnest($1::text[]) AS u(c0)"
 	    " ON CONFLICT (\"k\") DO NOTHING");
 }
 
@@ -72,7 +72,7 @@ static void
 delete_takes_the_key_alone(void **state WM_UNUSED)
 {
 	assert_sql(wm_sql_delete, &table,
-	    "DELETE FROM \"s\".\"t\" AS t USING (SELECT unnest($1::text[]) AS c1) AS u"
+	    "DELETE FROM \"s\".\"t\" AS t USING unnest($1::text[]) AS u(c1)"
 	    " WHERE t.\"k\" = u.c1::bpchar");
 }
 
@@ -83,8 +83,7 @@ update_keeps_what_the_mask_leaves_out(void **state WM_UNUSED)
 	    "UPDATE \"s\".\"t\" AS t SET"
 	    " \"a\" = CASE WHEN substr(u.m, 1, 1) = '1' THEN u.c0::integer ELSE t.\"a\" END,"
 	    " \"b\"\"c\" = CASE WHEN substr(u.m, 3, 1) = '1' THEN u.c2::jsonb ELSE t.\"b\"\"c\" END"
-	    " FROM (SELECT unnest($1::text[]) AS c0, unnest($2::text[]) AS c1, unnest($3::text[]) AS c2,"
-	    " unnest($4::text[]) AS m) AS u"
+	    " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS u(c0, c1, c2, m)"
 	    " WHERE t.\"k\" = u.c1::bpchar");
 }
 
