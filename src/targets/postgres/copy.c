@@ -143,7 +143,7 @@ run(struct wm_postgres *t, const char *sql, const struct wm_view_batch *batch, s
 		return st;
 	if (!send_rows(t, batch))
 		return could_not(t, NULL, err);
-	WM_FAULT(postgres_sent);
+	WM_FAULT(postgres_copied);
 	return take_results(t, &wants, err);
 }
 
