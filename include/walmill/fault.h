@@ -81,6 +81,7 @@
 	X(postgres_begun, "postgres: a transaction has begun") \
 	X(postgres_shaped, "postgres: a view's table is made or altered, not committed") \
 	X(postgres_sent, "postgres: statements, perhaps a COMMIT, are sent, their answers are awaited") \
+	X(postgres_copied, "postgres: rows are sent by COPY, the answer is awaited") \
 	X(postgres_written, "postgres: rows are written, not committed") \
 	X(postgres_commit_before, "postgres: bookmarks and COMMIT are to be sent") \
 	X(postgres_committed, "postgres: rows and bookmarks are committed") \

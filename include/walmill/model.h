@@ -140,6 +140,8 @@ struct wm_row {
 	struct wm_value		*old_key;
 	struct wm_position	 at;
 	wm_usec			 commit_time;
+	/* WM_ROW_UPSERT of a row that the view should not have: a hint, for a target that inserts faster than it replaces. */
+	bool			 fresh;
 };
 
 /* Rows of one view, at most one per key (coalesced), in any order; truncate comes first. */

@@ -178,6 +178,32 @@ wm_pg_copy_row(struct wm_pg *c, char **ret)
 	return n;
 }
 
+/* Waits until all that libpq holds has been sent. */
+static bool
+send_all(struct wm_pg *c)
+{
+	int unsent;
+
+	while ((unsent = PQflush(c->pq)) > 0)
+		if (!take_bytes(c))
+			return false;
+	c->looks = 0;
+	return unsent == 0;
+}
+
+/* Otherwise libpq would wait for a server that takes nothing, and nobody look after it. */
+bool
+wm_pg_copy_put(struct wm_pg *c, const char *data, size_t len)
+{
+	return PQsetnonblocking(c->pq, 1) == 0 && PQputCopyData(c->pq, data, (int)len) == 1 && send_all(c);
+}
+
+bool
+wm_pg_copy_end(struct wm_pg *c)
+{
+	return PQputCopyEnd(c->pq, NULL) == 1 && send_all(c) && PQsetnonblocking(c->pq, 0) == 0;
+}
+
 /* Of a table that was not read to its end. */
 static void
 discard_rows(struct wm_pg *c)
@@ -194,9 +220,14 @@ discard_results(struct wm_pg *c)
 	PGresult *res;
 
 	while (PQstatus(c->pq) == CONNECTION_OK && (res = wm_pg_result(c)) != NULL) {
-		if (PQresultStatus(res) == PGRES_COPY_OUT)
-			discard_rows(c);
+		ExecStatusType status = PQresultStatus(res);
+
 		PQclear(res);
+		if (status == PGRES_COPY_OUT)
+			discard_rows(c);
+		/* Rows that were not sent to their end: libpq would ask for them for ever. */
+		if (status == PGRES_COPY_IN && PQputCopyEnd(c->pq, "broken off") != 1)
+			return;
 	}
 }
 

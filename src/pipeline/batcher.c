@@ -153,8 +153,12 @@ row_bytes(const struct wm_view *view, const struct wm_row *row)
 static void
 merge(const struct wm_view *view, struct wm_row *old, const struct wm_row *row)
 {
+	/* What took the place of a row that was deleted may find it at the target. */
+	bool fresh = old->fresh && row->op != WM_ROW_DELETE;
+
 	if (row->op != WM_ROW_UPDATE || old->op == WM_ROW_DELETE) {
 		*old = *row;
+		old->fresh = fresh;
 		return;
 	}
 	for (unsigned i = 0; i < view->ncolumns; i++)

@@ -23,6 +23,7 @@ append_row(struct wm_work *w, const char *op, const struct wm_value *source)
 			return WM_PLAN_REREAD;
 		row->values[i] = (struct wm_value){ .kind = WM_VALUE_NULL };
 	}
+	row->fresh = wm_work_is_fresh(w);
 	return WM_PLAN_ROWS;
 }
 

@@ -175,6 +175,7 @@ write_row(struct wm_work *w, const struct wm_value *source, struct wm_value *old
 			return WM_PLAN_BAD;
 		w->rows.row[w->rows.n++] = upsert;
 	}
+	row->fresh = (w->change->kind == WM_EVENT_INSERT || w->change->kind == WM_EVENT_SEED) && wm_work_is_fresh(w);
 	return WM_PLAN_ROWS;
 }
 

@@ -218,6 +218,14 @@ wm_work_add_row(struct wm_work *w, enum wm_row_op op, const struct wm_value *val
 	return row;
 }
 
+/* A seed that begins again may find rows of before; the stream, while a seed is under way, those of the seed. */
+bool
+wm_work_is_fresh(const struct wm_work *w)
+{
+	return w->change->kind == WM_EVENT_SEED ? (w->flags & WM_PLAN_RESEED) == 0 :
+						  (w->flags & WM_PLAN_WHOLE) == 0;
+}
+
 /* What is known of the source's row. */
 static const struct wm_value *
 known_row(struct wm_work *w, bool gone)

@@ -55,6 +55,8 @@ bool wm_work_passes_checks(struct wm_work *w);
 bool wm_work_value(struct wm_work *w, unsigned i, const struct wm_value *row, struct wm_value *ret);
 /* The outcome's next row, all its values value (or not set when that is NULL).  NULL: memory is out. */
 struct wm_row *wm_work_add_row(struct wm_work *w, enum wm_row_op op, const struct wm_value *value);
+/* Whether the view should be without a row that the change brings. */
+bool wm_work_is_fresh(const struct wm_work *w);
 
 /* Makes the outcome's row of what can be made of the change, the rest unchanged.  False: memory is out. */
 bool wm_work_salvage(struct wm_work *w);

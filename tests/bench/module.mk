@@ -27,3 +27,13 @@ bench-journal:
 	@echo 'bench-journal: liblmdb-dev was not there when configure ran' >&2; exit 1
 endif
 .PHONY: bench-journal
+
+# The ways to write rows to PostgreSQL: docs/adr/0005-postgres-write-path.md. BENCH='200000 3' for rows and rounds.
+EXTRA_PROGRAMS += %D%/write_paths
+tests_bench_write_paths_SOURCES = %D%/write_paths.c
+tests_bench_write_paths_LDADD = libwm-base.a $(PQ_LIBS) $(PTHREAD_LIBS)
+
+bench-write: %D%/write_paths$(EXEEXT)
+	@$(srcdir)/tests/with-postgres -c shared_buffers=256MB -c max_wal_size=4GB -c autovacuum=off \
+		sh -c 'exec %D%/write_paths "$$WM_TEST_PG_URI" $(BENCH)'
+.PHONY: bench-write

@@ -195,6 +195,14 @@ part_of(struct fixture *f, const struct wm_batch *batch, size_t from, size_t to)
 	return part;
 }
 
+void
+set_fresh(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->b.nviews; i++)
+		for (size_t j = 0; j < batch->b.views[i].nrows; j++)
+			batch->b.views[i].rows[j].fresh = batch->b.views[i].rows[j].op == WM_ROW_UPSERT;
+}
+
 /* ---- calls ---- */
 
 void
@@ -248,4 +256,30 @@ write_and_commit(struct fixture *f, const struct batch *batch)
 {
 	write_batch(f, batch);
 	commit(f);
+}
+
+unsigned
+write_splitting(struct fixture *f, const struct wm_batch *batch)
+{
+	size_t bad = 0, n = batch->nrows;
+	enum wm_status status = f->target->ops->write(f->target, batch, &bad, &error);
+	struct wm_batch part;
+	unsigned refused;
+
+	if (status == WM_OK)
+		return 0;
+	assert_int_equal(status, WM_REJECT);
+	if (n == 1)
+		return 1;
+	if (bad == WM_BAD_UNKNOWN) {
+		part = part_of(f, batch, 0, n / 2);
+		refused = write_splitting(f, &part);
+		part = part_of(f, batch, n / 2, n);
+		return refused + write_splitting(f, &part);
+	}
+	assert_in_range(bad, 0, n - 1);
+	part = part_of(f, batch, 0, bad);
+	refused = part.nrows > 0 ? write_splitting(f, &part) : 0;
+	part = part_of(f, batch, bad + 1, n);
+	return refused + 1 + (part.nrows > 0 ? write_splitting(f, &part) : 0);
 }

@@ -2,7 +2,7 @@
 /*
  * cases_types.c - a value of every class of types comes back as it was, whole and partial.
  *
- * One table a type, written by upsert, then again as a partial update and as part of a key.
+ * One table a type, written by upsert, as one of many new rows, then again as a partial update and as part of a key.
  * What a target shows differently (a boolean as 1) is the peer's to say.
  */
 #include "conformance.h"
@@ -106,8 +106,9 @@ check_type(struct fixture *f, const char *type)
 {
 	const struct wm_view *view = make_view(
 	    f, "t", COLUMNS(KEY("id", "integer"), COLUMN("v", type), COLUMN("rest", "text")));
-	struct batch whole = make_batch(f), partial = make_batch(f), nulls = make_batch(f);
+	struct batch whole = make_batch(f), many = make_batch(f), partial = make_batch(f), nulls = make_batch(f);
 	const char *wanted, *got;
+	char filler[24];
 
 	f->peer->sql(f, "DROP TABLE IF EXISTS t");
 	ensure(f, view);
@@ -117,6 +118,19 @@ check_type(struct fixture *f, const char *type)
 	got = f->peer->query(f, "SELECT id, v, rest FROM t ORDER BY id");
 	if (strcmp(got, wanted) != 0)
 		fail_msg("%s, written whole:\n%s\nshould be\n%s", type, got, wanted);
+	add_view(&many, view);
+	add_truncate(&many);
+	(void)fill(f, type, &many, false);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(filler, sizeof(filler), "%d", -1 - i);
+		add_upsert(&many, VALUES(filler, NULL, "new"));
+	}
+	set_fresh(&many);
+	write_and_commit(f, &many);
+	got = f->peer->query(f, "SELECT id, v, rest FROM t WHERE id >= 0 ORDER BY id");
+	if (strcmp(got, wanted) != 0)
+		fail_msg("%s, written as new:\n%s\nshould be\n%s", type, got, wanted);
+	f->peer->sql(f, "DELETE FROM t WHERE id < 0");
 	add_view(&nulls, view);
 	for (size_t i = 0; i < whole.b.nrows; i++) {
 		char id[24];

@@ -241,33 +241,6 @@ picky_view(struct fixture *f)
 	return view;
 }
 
-/* As the pipeline does: halves the batch until the row is found; returns how many were refused. */
-static unsigned
-write_splitting(struct fixture *f, const struct wm_batch *batch)
-{
-	size_t bad = 0, n = batch->nrows;
-	enum wm_status status = OPS->write(T, batch, &bad, &error);
-	struct wm_batch part;
-	unsigned refused;
-
-	if (status == WM_OK)
-		return 0;
-	assert_int_equal(status, WM_REJECT);
-	if (n == 1)
-		return 1;
-	if (bad == WM_BAD_UNKNOWN) {
-		part = part_of(f, batch, 0, n / 2);
-		refused = write_splitting(f, &part);
-		part = part_of(f, batch, n / 2, n);
-		return refused + write_splitting(f, &part);
-	}
-	assert_in_range(bad, 0, n - 1);
-	part = part_of(f, batch, 0, bad);
-	refused = part.nrows > 0 ? write_splitting(f, &part) : 0;
-	part = part_of(f, batch, bad + 1, n);
-	return refused + 1 + (part.nrows > 0 ? write_splitting(f, &part) : 0);
-}
-
 static void
 a_refused_row_is_named_and_the_batch_without_effect(struct fixture *f)
 {

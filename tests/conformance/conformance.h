@@ -70,7 +70,8 @@ struct test_case {
 	unsigned	 can;		/* and for a peer that cannot */
 	unsigned	 without;	/* caps of targets that it is not for */
 };
-extern const struct test_case durable_cases[], life_cases[], write_cases[], update_cases[], shape_cases[], type_cases[];
+extern const struct test_case durable_cases[], life_cases[], write_cases[], fresh_cases[], update_cases[], shape_cases[],
+    type_cases[];
 
 /* ---- building (build.c) ---- */
 
@@ -101,6 +102,10 @@ void add_truncate(struct batch *batch);
 void add_upsert(struct batch *batch, const char *const *values);
 void add_update(struct batch *batch, const char *const *values, const char *const *old_key);
 void add_delete(struct batch *batch, const char *const *key);
+/* All upserts are held to be of new rows. */
+void set_fresh(struct batch *batch);
+/* With how many of them a target may go another way. */
+enum { MANY = 600 };
 /* Rows from to up to, not including it, counted over all views, as a batch of their own. */
 struct wm_batch part_of(struct fixture *f, const struct wm_batch *batch, size_t from, size_t to);
 
@@ -115,6 +120,8 @@ void ensure(struct fixture *f, const struct wm_view *view);
 void write_batch(struct fixture *f, const struct batch *batch);
 void commit(struct fixture *f);
 void write_and_commit(struct fixture *f, const struct batch *batch);
+/* As the pipeline does with what is refused: in parts, until the rows are found; returns how many were refused. */
+unsigned write_splitting(struct fixture *f, const struct wm_batch *batch);
 #define assert_rows(f, sql, wanted) assert_string_equal((f)->peer->query(f, sql), wanted)
 
 #endif

@@ -10,7 +10,7 @@
 #include "walmill/strutil.h"
 
 static const struct peer *const peers[] = { &sqlite_peer, &postgres_peer, &zoho_peer };
-static const struct test_case *const lists[] = { life_cases, durable_cases, write_cases,
+static const struct test_case *const lists[] = { life_cases, durable_cases, write_cases, fresh_cases,
 	update_cases, shape_cases, type_cases };
 
 struct run {

@@ -2,6 +2,7 @@ check_PROGRAMS += %D%/test_conformance
 tests_conformance_test_conformance_SOURCES = \
 	%D%/build.c \
 	%D%/cases_durable.c \
+	%D%/cases_fresh.c \
 	%D%/cases_life.c \
 	%D%/cases_shape.c \
 	%D%/cases_types.c \

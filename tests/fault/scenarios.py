@@ -203,6 +203,22 @@ def new_table(s, point):
     yield
 
 
+def many_rows(s, point):
+    """A seed and a stream in batches that are large enough for the faster ways of a target."""
+    s.db.execute("CREATE TABLE many (id int PRIMARY KEY, v text); INSERT INTO many SELECT i, 'v' FROM generate_series(1, 2000) i")
+    s.d.write_rules("- {name: many, table: public.many, target: target}", "20-many.yaml")
+    s.tables.append("many")
+    s.launch(point)
+    yield
+    s.up()
+    s.wait()
+    yield
+    for turn in range(1, 4):
+        s.db.execute("INSERT INTO many SELECT i, 'w' FROM generate_series(2000 * %s + 1, 2000 * %s) i", turn, turn + 1)
+        s.wait()
+        yield
+
+
 def gap(s, point):
     """Somebody takes a table out of the publication, and changes it before walmill puts it back."""
     s.start()

@@ -85,6 +85,7 @@ PLAN = {
     "postgres_bookmarks_made": [(on.first_start, 1)],
     "postgres_begun": [(on.first_start, 1)],
     "postgres_shaped": [(on.first_start, 1), (on.new_table, 1)],
+    "postgres_copied": [(on.many_rows, 1), (on.many_rows, 3)],
     "postgres_sent": [(on.first_start, 4), (on.stream, 1), (on.stream, 2), (on.stream, 3), (on.stream, 4)],
     "postgres_written": [(on.first_start, 2), (on.stream, 1), (on.stream, 5), (on.letters, 1)],
     "postgres_commit_before": [(on.first_start, 3), (on.stream, 1), (on.stream, 4), (on.gap, 2)],

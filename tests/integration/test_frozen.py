@@ -37,6 +37,34 @@ def test_trap_17_a_target_that_is_frozen(db, other_pg, target, daemon):
     d.sigterm()
 
 
+@pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "working"])
+def test_a_target_that_takes_no_more_of_many_rows(db, other_pg, target, daemon, frozen):
+    """What waits to be sent is waited for as answers are."""
+    db.execute(TABLE)
+    d = daemon("- table: public.t", targets={"dw": f"type: postgres\nuri: {target.uri}\nsilence: 1s"}).start()
+    d.same("t")
+    with other_pg.admin() as admin:
+        other = target.connect(autocommit=False)
+        other.cursor().execute("INSERT INTO t VALUES (500, 'not committed')")
+        db.execute("INSERT INTO t SELECT i, repeat(md5(i::text), 40) FROM generate_series(499, 20000) i")
+        wait_until(lambda: admin.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%COPY%%' AND wait_event = 'transactionid'"),
+                   "the row that is there is met", 60)
+        if frozen:
+            other_pg.freeze()
+        try:
+            if frozen:
+                wait_until(lambda: gave_up(d, "the server takes no new connection either"), "the silence is noticed", 60)
+            else:
+                d.wait_log("has waited for 2 s", 30)
+        finally:
+            other_pg.freeze(False)
+        other.rollback()
+        other.close()
+    d.same("t")
+    assert frozen or d.target("dw")["retries"] == 0
+    d.sigterm()
+
+
 def test_trap_17_a_target_behind_a_firewall_that_forgot_it(db, other_pg, target, daemon):
     db.execute(TABLE)
     with Proxy(other_pg.socket) as proxy:

@@ -3,6 +3,9 @@ noinst_LIBRARIES += libwm-target-postgres.a
 
 libwm_target_postgres_a_SOURCES = \
 	%D%/bookmarks.c \
+	%D%/copy.c \
+	%D%/copytext.c \
+	%D%/copytext.h \
 	%D%/ensure.c \
 	%D%/flight.c \
 	%D%/flight.h \

@@ -36,6 +36,8 @@ struct wm_postgres_view {
 	struct wm_postgres_view *next;
 	uint64_t fingerprint; /* of the view's name, columns and types */
 	char *empty; /* TRUNCATE or DELETE */
+	char *copy; /* NULL: not possible */
+	unsigned doubt, waits; /* COPY found rows there: how many batches go without it, and how many are left */
 	struct wm_postgres_stmt stmts[WM_POSTGRES_NKINDS];
 };
 
@@ -71,6 +73,16 @@ void wm_postgres_views_forget(struct wm_postgres *t);
 /* bookmarks.c: adds an error, once a connection, when the bookmarks could not be kept. */
 enum wm_status wm_postgres_bookmarks_check(
     struct wm_postgres *t, struct wm_diags *findings, struct wm_error *err) WM_MUST_CHECK;
+
+/* copy.c */
+/* Whether the view's new rows are worth a COPY of their own. */
+bool wm_postgres_may_copy(struct wm_postgres_view *v, const struct wm_view_batch *batch);
+/* Whether the row is one of these. */
+bool wm_postgres_copies(const struct wm_row *row);
+/* before and after are statements that go along, with their semicolons. */
+enum wm_status wm_postgres_copy(struct wm_postgres *t, struct wm_postgres_view *v,
+    const struct wm_view_batch *batch, const char *before, const char *after,
+    struct wm_error *err) WM_MUST_CHECK;
 
 /* The operations of the contract that have a file of their own. */
 enum wm_status wm_postgres_ensure(

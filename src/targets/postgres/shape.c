@@ -26,6 +26,7 @@ enum field {
 	F_WRITABLE,
 	F_ROW_SECURITY,
 	F_TRUNCATABLE,
+	F_COPYABLE,
 	F_HAS_KEY,
 	F_OTHER_KEY,
 	F_NAME,
@@ -35,6 +36,7 @@ enum field {
 	F_NOT_NULL,
 	F_DEFAULT,
 	F_GENERATED,
+	F_OWN_CAST,
 };
 
 /* One row a column; one row in all when there is no table or no schema. */
@@ -51,9 +53,16 @@ static const char query_head[] =
     "  AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.confrelid = c.oid AND f.contype = 'f'"
     "   AND f.conrelid <> c.oid)"
     "  AND NOT EXISTS (SELECT FROM pg_trigger d WHERE d.tgrelid = c.oid AND d.tginitdeferred),"
+    /* Rules are for INSERT alone; so are triggers of a statement that may update. */
+    " c.relkind IN ('r', 'p') AND NOT row_security_active(c.oid)"
+    "  AND NOT EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid)"
+    "  AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal),"
     " x.has_key, x.other_key,"
     " a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, -1), a.atttypid < 16384,"
-    " a.attnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a'"
+    " a.attnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a',"
+    /* INSERT gets such a value by an operator's function, COPY by the type's own. */
+    " EXISTS (SELECT FROM pg_type y JOIN pg_cast f ON f.casttarget IN (y.oid, y.typbasetype, y.typelem)"
+    "  WHERE y.oid = a.atttypid AND y.oid >= 16384 AND f.castsource = 'text'::regtype AND f.castmethod = 'f')"
     " FROM (SELECT ";
 static const char query_join[] =
     ") w LEFT JOIN pg_namespace n ON n.nspname = w.s"
@@ -162,6 +171,7 @@ read_result(struct wm_shape *shape, struct wm_error *err)
 	shape->writable = truth(res, 0, F_WRITABLE);
 	shape->row_security = truth(res, 0, F_ROW_SECURITY);
 	shape->truncatable = truth(res, 0, F_TRUNCATABLE);
+	shape->copyable = truth(res, 0, F_COPYABLE);
 	shape->has_key = truth(res, 0, F_HAS_KEY);
 	shape->has_other_key = truth(res, 0, F_OTHER_KEY);
 	shape->columns = calloc((size_t)rows, sizeof(*shape->columns));
@@ -176,6 +186,7 @@ read_result(struct wm_shape *shape, struct wm_error *err)
 			.not_null = truth(res, i, F_NOT_NULL),
 			.has_default = truth(res, i, F_DEFAULT),
 			.generated = truth(res, i, F_GENERATED),
+			.own_cast = truth(res, i, F_OWN_CAST),
 		};
 	return WM_OK;
 }

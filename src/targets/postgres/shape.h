@@ -19,6 +19,7 @@ struct wm_shape_column { /* strings borrowed from the shape's result */
 	const char *cast; /* without */
 	bool builtin;
 	bool not_null, has_default;
+	bool own_cast; /* of text to the type, by a function */
 	bool generated; /* GENERATED ALWAYS, as expression or as identity */
 };
 
@@ -32,6 +33,7 @@ struct wm_shape {
 	bool owned, writable;
 	bool row_security;
 	bool truncatable;
+	bool copyable; /* COPY stores what INSERT would, and fires what it fires */
 	bool has_key; /* a unique index on exactly the view's key */
 	bool has_other_key; /* a unique index on something else */
 	unsigned ncolumns;

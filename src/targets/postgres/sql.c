@@ -115,6 +115,14 @@ wm_sql_upsert(struct wm_buf *b, const struct wm_sql_table *t)
 }
 
 void
+wm_sql_copy(struct wm_buf *b, const struct wm_sql_table *t)
+{
+	wm_buf_addf(b, "COPY %s (", t->name);
+	add_column_list(b, t->view);
+	wm_buf_adds(b, ") FROM STDIN");
+}
+
+void
 wm_sql_delete(struct wm_buf *b, const struct wm_sql_table *t)
 {
 	wm_buf_addf(b, "DELETE FROM %s AS t USING ", t->name);

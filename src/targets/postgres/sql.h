@@ -28,6 +28,8 @@ void wm_sql_update(struct wm_buf *b, const struct wm_sql_table *t);
  * statement, so that chains and swaps come out right.  A row at a new key is replaced.
  */
 void wm_sql_move(struct wm_buf *b, const struct wm_sql_table *t);
+/* COPY takes rows in its text form instead. */
+void wm_sql_copy(struct wm_buf *b, const struct wm_sql_table *t);
 /* "a", "b" */
 void wm_sql_key_list(struct wm_buf *b, const struct wm_view *view);
 

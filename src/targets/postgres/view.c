@@ -40,6 +40,7 @@ view_free(struct wm_postgres_view *v)
 	for (int kind = 0; kind < WM_POSTGRES_NKINDS; kind++)
 		free(v->stmts[kind].sql);
 	free(v->empty);
+	free(v->copy);
 	free(v);
 }
 
@@ -62,7 +63,7 @@ same_statements(const struct wm_postgres_view *a, const struct wm_postgres_view 
 	for (int kind = 0; kind < WM_POSTGRES_NKINDS; kind++)
 		if (!same_text(a->stmts[kind].sql, b->stmts[kind].sql))
 			return false;
-	return same_text(a->empty, b->empty);
+	return same_text(a->empty, b->empty) && same_text(a->copy, b->copy);
 }
 
 static struct wm_postgres_view *
@@ -109,8 +110,30 @@ build_statement(struct wm_postgres *t, struct wm_postgres_view *v, enum wm_postg
 	return stmt->sql != NULL;
 }
 
+static bool
+may_copy(const struct wm_shape *shape, const struct wm_view *view)
+{
+	for (unsigned i = 0; i < view->ncolumns; i++) {
+		const struct wm_shape_column *c = wm_shape_column(shape, view->columns[i].name);
+
+		if (c->generated || c->own_cast)
+			return false;
+	}
+	return shape->copyable;
+}
+
+static char *
+copy_statement(const struct wm_sql_table *table)
+{
+	struct wm_buf sql;
+
+	wm_buf_init(&sql, SQL_MAX);
+	wm_sql_copy(&sql, table);
+	return wm_buf_steal(&sql);
+}
+
 static struct wm_postgres_view *
-view_new(struct wm_postgres *t, const struct wm_sql_table *table, bool truncatable)
+view_new(struct wm_postgres *t, const struct wm_sql_table *table, const struct wm_shape *shape)
 {
 	WM_AUTO(view_freep) struct wm_postgres_view *v = calloc(1, sizeof(*v));
 	struct wm_postgres_view *done;
@@ -118,8 +141,10 @@ view_new(struct wm_postgres *t, const struct wm_sql_table *table, bool truncatab
 	if (v == NULL)
 		return NULL;
 	v->fingerprint = fingerprint(table->view);
-	v->empty = wm_asprintf(truncatable ? "TRUNCATE %s" : "DELETE FROM %s", table->name);
+	v->empty = wm_asprintf(shape->truncatable ? "TRUNCATE %s" : "DELETE FROM %s", table->name);
 	if (v->empty == NULL)
+		return NULL;
+	if (may_copy(shape, table->view) && (v->copy = copy_statement(table)) == NULL)
 		return NULL;
 	for (int kind = 0; kind < WM_POSTGRES_NKINDS; kind++)
 		if (!build_statement(t, v, (enum wm_postgres_kind)kind, table))
@@ -141,7 +166,7 @@ wm_postgres_view_keep(struct wm_postgres *t, const struct wm_view *view,
 		return wm_oom(err, "a view's statements");
 	for (unsigned i = 0; i < view->ncolumns; i++)
 		casts[i] = wm_shape_column(shape, view->columns[i].name)->cast;
-	v = view_new(t, &table, shape->truncatable);
+	v = view_new(t, &table, shape);
 	if (v == NULL)
 		return wm_oom(err, "a view's statements");
 	old = lookup(t, v->fingerprint);

@@ -5,6 +5,9 @@
  * One trip: BEGIN or SAVEPOINT, for each view the truncate, then the statement of each kind of
  * row (sliced, so that no more than SLICE_BYTES wait in memory).  A failure undoes the batch
  * alone.  Rows of a kind go in one array parameter per column.
+ *
+ * Many rows that should be new go by COPY (copy.c), behind the others.  When the server refuses
+ * anything of such a batch, all of it goes by the statements: what they say counts.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -21,11 +24,16 @@ enum {
 	KEEP_BYTES = 1 << 20, /* parameter buffers above are given back */
 };
 
+struct part { /* of a batch, by view */
+	struct wm_postgres_view *view;
+	bool copy; /* its new rows go by COPY */
+};
+
 struct writer {
 	struct wm_postgres *t;
 	struct wm_flight *flight;
 	const struct wm_view_batch *batch; /* the view at hand */
-	struct wm_postgres_view *view;
+	const struct part *part;
 	size_t base; /* index of its first row over all views */
 	size_t rows, bytes; /* in the slice at hand */
 	size_t last; /* the slice's last row */
@@ -197,7 +205,7 @@ add_row(struct writer *w, enum wm_postgres_kind kind, const struct wm_row *row)
 static enum wm_status
 send_kind(struct writer *w, enum wm_postgres_kind kind, struct wm_error *err)
 {
-	struct wm_postgres_stmt *stmt = &w->view->stmts[kind];
+	struct wm_postgres_stmt *stmt = &w->part->view->stmts[kind];
 	/* Moves happen at the same time, so all of them in one statement. */
 	size_t limit = kind == WM_POSTGRES_MOVE ? ROW_BYTES_MAX : SLICE_BYTES;
 	enum wm_status st = make_room(w->t, stmt->nparams, err);
@@ -207,7 +215,7 @@ send_kind(struct writer *w, enum wm_postgres_kind kind, struct wm_error *err)
 		const struct wm_row *row = &w->batch->rows[i];
 		size_t bytes;
 
-		if (kind_of(row) != kind || stmt->sql == NULL)
+		if (kind_of(row) != kind || stmt->sql == NULL || (w->part->copy && wm_postgres_copies(row)))
 			continue;
 		bytes = row_bytes(w->batch->view, row);
 		if (w->rows > 0 && w->bytes + bytes > limit) {
@@ -233,7 +241,7 @@ send_view(struct writer *w, struct wm_error *err)
 	if (w->mask == NULL)
 		return wm_oom(err, "a row's mask");
 	if (w->batch->truncate)
-		st = wm_flight_send_text(w->flight, w->view->empty, w->batch->view->name, err);
+		st = wm_flight_send_text(w->flight, w->part->view->empty, w->batch->view->name, err);
 	for (int kind = 0; kind < WM_POSTGRES_NKINDS && st == WM_OK; kind++)
 		st = send_kind(w, (enum wm_postgres_kind)kind, err);
 	free(w->mask);
@@ -263,7 +271,7 @@ explain(struct wm_error *err)
 }
 
 static enum wm_status
-failed(struct writer *w, bool fresh, struct wm_error *err)
+failed(struct wm_postgres *t, bool fresh, struct wm_error *err)
 {
 	struct wm_error undo_err;
 	enum wm_status st = err->status;
@@ -275,34 +283,94 @@ failed(struct writer *w, bool fresh, struct wm_error *err)
 	if (st != WM_REJECT)
 		return st;
 	if (fresh) {
-		w->t->in_transaction = false;
-		st = wm_pg_exec(w->t->pg, "ROLLBACK", "could not undo a batch", &undo_err);
+		t->in_transaction = false;
+		st = wm_pg_exec(t->pg, "ROLLBACK", "could not undo a batch", &undo_err);
 	} else {
-		st = wm_postgres_undo(w->t, &undo_err);
+		st = wm_postgres_undo(t, &undo_err);
 	}
 	if (st != WM_OK)
 		return wm_fail_code(err, WM_RETRY, undo_err.code, "%s", undo_err.text);
 	return WM_REJECT;
 }
 
+/* What does not go by COPY. */
 static enum wm_status
-send_batch(struct writer *w, const struct wm_batch *batch, bool fresh,
-    struct wm_postgres_view **views, struct wm_error *err)
+send_batch(struct writer *w, const struct wm_batch *batch, const struct part *parts, bool fresh,
+    bool copying, struct wm_error *err)
 {
 	enum wm_status st = wm_flight_start(w->flight, w->t->pg, err);
 
-	if (st == WM_OK)
-		st = wm_flight_send_text(
-		    w->flight, fresh ? WM_POSTGRES_BEGIN : "SAVEPOINT walmill", NULL, err);
+	if (st == WM_OK && fresh)
+		st = wm_flight_send_text(w->flight, WM_POSTGRES_BEGIN, NULL, err);
+	if (st == WM_OK && (!fresh || copying))
+		st = wm_flight_send_text(w->flight, "SAVEPOINT walmill", NULL, err);
 	for (size_t i = 0; i < batch->nviews && st == WM_OK; i++) {
 		w->batch = &batch->views[i];
-		w->view = views[i];
+		w->part = &parts[i];
 		st = send_view(w, err);
 		w->base += w->batch->nrows;
 	}
-	if (st == WM_OK && !fresh)
+	if (st == WM_OK && !fresh && !copying)
 		st = wm_flight_send_text(w->flight, "RELEASE SAVEPOINT walmill", NULL, err);
 	return st;
+}
+
+static enum wm_status
+fly_batch(struct wm_postgres *t, const struct wm_batch *batch, const struct part *parts, bool fresh,
+    bool copying, struct wm_flight_tag *ret_bad, struct wm_error *err)
+{
+	WM_AUTO(wm_flight_free) struct wm_flight flight = { 0 };
+	struct writer w = { .t = t, .flight = &flight };
+	enum wm_status st;
+
+	t->in_transaction = true;
+	st = send_batch(&w, batch, parts, fresh, copying, err);
+	give_back_room(t);
+	return st == WM_OK ? wm_flight_land(&flight, "could not write", ret_bad, err) : st;
+}
+
+/* Whether anything of the batch does not go by COPY. */
+static bool
+has_more(const struct wm_batch *batch, const struct part *parts)
+{
+	for (size_t i = 0; i < batch->nviews; i++) {
+		if (batch->views[i].truncate)
+			return true;
+		for (size_t j = 0; j < batch->views[i].nrows; j++)
+			if (!parts[i].copy || !wm_postgres_copies(&batch->views[i].rows[j]))
+				return true;
+	}
+	return false;
+}
+
+/* *ret_written false: something was refused and undone. */
+static enum wm_status
+copy_batch(struct wm_postgres *t, const struct wm_batch *batch, const struct part *parts, size_t ncopies,
+    bool *ret_written, struct wm_error *err)
+{
+	bool fresh = !t->in_transaction;
+	const char *before = fresh ? WM_POSTGRES_BEGIN "; SAVEPOINT walmill; " : "SAVEPOINT walmill; ";
+	struct wm_flight_tag bad;
+	enum wm_status st = WM_OK;
+
+	if (has_more(batch, parts)) {
+		st = fly_batch(t, batch, parts, fresh, true, &bad, err);
+		before = "";
+	}
+	t->in_transaction = true;
+	for (size_t i = 0; i < batch->nviews && st == WM_OK; i++) {
+		if (!parts[i].copy)
+			continue;
+		st = wm_postgres_copy(t, parts[i].view, &batch->views[i], before,
+		    --ncopies == 0 ? "; RELEASE SAVEPOINT walmill" : "", err);
+		if (st == WM_RETRY)
+			return wm_error_prefix(err, "view \"%s\"", batch->views[i].view->name);
+		before = "";
+	}
+	*ret_written = st == WM_OK;
+	if (st != WM_REJECT && st != WM_FATAL)
+		return st;
+	return wm_postgres_undo(t, err) == WM_OK ? WM_OK : (err->status = WM_RETRY);
 }
 
 /* Its table is gone or was altered, or a privilege on it was taken away: no concern of the other views. */
@@ -315,42 +383,54 @@ view_at_fault(const struct wm_batch *batch, const char *name)
 	return WM_BAD_UNKNOWN;
 }
 
-enum wm_status
-wm_postgres_write(
-    struct wm_target *base, const struct wm_batch *batch, size_t *ret_bad, struct wm_error *err)
+static enum wm_status
+fly_alone(struct wm_postgres *t, const struct wm_batch *batch, const struct part *parts, size_t *ret_bad,
+    struct wm_error *err)
 {
-	struct wm_postgres *t = (struct wm_postgres *)base;
-	WM_AUTO(wm_freep)
-	struct wm_postgres_view **views =
-	    calloc(batch->nviews + 1, sizeof(struct wm_postgres_view *));
-	WM_AUTO(wm_flight_free) struct wm_flight flight = { 0 };
-	struct writer w = { .t = t, .flight = &flight };
 	struct wm_flight_tag bad = { .row = WM_BAD_UNKNOWN };
 	struct wm_error local = { 0 };
 	bool fresh = !t->in_transaction;
-	enum wm_status st;
+	enum wm_status st = fly_batch(t, batch, parts, fresh, false, &bad, &local);
 
-	if (views == NULL)
-		return wm_oom(err, "a batch's views");
-	st = check_batch(batch, ret_bad, err);
-	for (size_t i = 0; i < batch->nviews && st == WM_OK; i++)
-		st = wm_postgres_view_find(t, batch->views[i].view, &views[i], err);
-	if (st != WM_OK)
-		return st;
-	t->in_transaction = true;
-	st = send_batch(&w, batch, fresh, views, &local);
-	give_back_room(t);
-	if (st == WM_OK)
-		st = wm_flight_land(&flight, "could not write", &bad, &local);
-	WM_FAULT(postgres_written);
 	if (st == WM_OK)
 		return WM_OK;
 	if (bad.view != NULL)
 		wm_error_prefix(&local, "view \"%s\"", bad.view);
-	st = failed(&w, fresh, &local);
+	st = failed(t, fresh, &local);
 	if (st == WM_REJECT)
 		*ret_bad = bad.row;
 	else if (st == WM_FATAL && strncmp(local.code, "42", 2) == 0)
 		*ret_bad = view_at_fault(batch, bad.view);
 	return wm_fail_code(err, st, local.code, "%s", local.text);
+}
+
+enum wm_status
+wm_postgres_write(
+    struct wm_target *base, const struct wm_batch *batch, size_t *ret_bad, struct wm_error *err)
+{
+	struct wm_postgres *t = (struct wm_postgres *)base;
+	WM_AUTO(wm_freep) struct part *parts = calloc(batch->nviews + 1, sizeof(*parts));
+	size_t ncopies = 0;
+	bool written = false;
+	enum wm_status st;
+
+	if (parts == NULL)
+		return wm_oom(err, "a batch's views");
+	st = check_batch(batch, ret_bad, err);
+	for (size_t i = 0; i < batch->nviews && st == WM_OK; i++)
+		st = wm_postgres_view_find(t, batch->views[i].view, &parts[i].view, err);
+	if (st != WM_OK)
+		return st;
+	for (size_t i = 0; i < batch->nviews; i++) {
+		parts[i].copy = wm_postgres_may_copy(parts[i].view, &batch->views[i]);
+		ncopies += parts[i].copy;
+	}
+	if (ncopies > 0)
+		st = copy_batch(t, batch, parts, ncopies, &written, err);
+	for (size_t i = 0; i < batch->nviews; i++)
+		parts[i].copy = false;
+	if (st == WM_OK && !written)
+		st = fly_alone(t, batch, parts, ret_bad, err);
+	WM_FAULT(postgres_written);
+	return st;
 }

@@ -124,6 +124,44 @@ a_delete_takes_all_places(void **state)
 }
 
 static void
+add_fresh(struct batcher *batcher)
+{
+	struct wm_value *values = wm_arena_alloc(batcher_arena(batcher), 3 * sizeof(*values));
+	struct wm_row row = { .op = WM_ROW_UPSERT, .values = values, .fresh = true };
+
+	assert_non_null(values);
+	values[0] = values[1] = values[2] = value("1");
+	assert_int_equal(batcher_add(batcher, &view, &row, NULL), WM_OK);
+}
+
+static void
+a_new_row_stays_new_until_it_is_deleted(void **state)
+{
+	add_fresh(*state);
+	assert_int_equal(add(*state, WM_ROW_UPDATE, "1", "a", NULL, NULL), WM_OK);
+	assert_true(only_row(*state)->fresh);
+	assert_int_equal(add(*state, WM_ROW_UPSERT, "1", "b", "c", NULL), WM_OK);
+	assert_true(only_row(*state)->fresh);
+	assert_value(&only_row(*state)->values[2], "c");
+	assert_int_equal(add(*state, WM_ROW_DELETE, "1", NULL, NULL, NULL), WM_OK);
+	assert_false(only_row(*state)->fresh);
+	add_fresh(*state);
+	assert_false(only_row(*state)->fresh);
+}
+
+static void
+a_row_behind_a_delete_is_not_new(void **state)
+{
+	assert_int_equal(add(*state, WM_ROW_DELETE, "1", NULL, NULL, NULL), WM_OK);
+	add_fresh(*state);
+	assert_int_equal(only_row(*state)->op, WM_ROW_UPSERT);
+	assert_false(only_row(*state)->fresh);
+	assert_int_equal(batcher_truncate(*state, &view, NULL), WM_OK);
+	add_fresh(*state);
+	assert_true(only_row(*state)->fresh);
+}
+
+static void
 a_truncate_forgets_the_rows_before(void **state)
 {
 	assert_int_equal(add(*state, WM_ROW_UPSERT, "1", "a", "b", NULL), WM_OK);
@@ -205,6 +243,8 @@ main(void)
 		TEST(a_partial_update_fills_the_upsert),
 		TEST(partial_updates_add_up),
 		TEST(a_delete_takes_all_places),
+		TEST(a_new_row_stays_new_until_it_is_deleted),
+		TEST(a_row_behind_a_delete_is_not_new),
 		TEST(a_truncate_forgets_the_rows_before),
 		TEST(a_partial_key_change_waits_for_nothing),
 		TEST(what_cannot_be_merged_with_a_key_change_is_written_first),

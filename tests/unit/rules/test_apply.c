@@ -494,6 +494,37 @@ a_change_of_another_shape_is_no_row(void **state)
 	fx_close(&fx);
 }
 
+static bool
+is_fresh(struct fixture *fx, enum wm_event_kind kind, const char *const *before, unsigned flags)
+{
+	enum wm_outcome outcome = fx_apply(fx, kind, before, false, ROW("1", "a"), flags);
+
+	assert_int_equal(outcome, WM_PLAN_ROWS);
+	return fx->rows.row[fx->rows.n - 1].fresh;
+}
+
+static void
+what_the_view_should_not_have_is_fresh(void **state)
+{
+	static const char *const rules[] = { "table: t", "table: t, mode: append" };
+
+	(void)state;
+	for (int append = 0; append < 2; append++) {
+		struct fixture fx = { 0 };
+
+		fx_open(&fx, rules[append], "public.t d id!^:integer a:text");
+		assert_true(is_fresh(&fx, WM_EVENT_INSERT, NULL, 0));
+		assert_true(is_fresh(&fx, WM_EVENT_SEED, NULL, 0));
+		/* A seed that begins again; a stream whose rows may be in the seed. */
+		assert_false(is_fresh(&fx, WM_EVENT_SEED, NULL, WM_PLAN_RESEED));
+		assert_false(is_fresh(&fx, WM_EVENT_INSERT, NULL, WM_PLAN_WHOLE));
+		/* An update is a row of its own in a log only. */
+		assert_int_equal(is_fresh(&fx, WM_EVENT_UPDATE, NULL, 0), append);
+		assert_int_equal(is_fresh(&fx, WM_EVENT_UPDATE, ROW("2", NULL), 0), append);
+		fx_close(&fx);
+	}
+}
+
 int
 main(void)
 {
@@ -519,6 +550,7 @@ main(void)
 		cmocka_unit_test(expressions_that_fail_are_left_out_of_refused_rows),
 		cmocka_unit_test(the_source_key_is_known_unless_it_is_dressed),
 		cmocka_unit_test(a_change_of_another_shape_is_no_row),
+		cmocka_unit_test(what_the_view_should_not_have_is_fresh),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

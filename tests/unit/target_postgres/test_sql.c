@@ -63,6 +63,12 @@ upsert_of_a_key_alone_leaves_the_row_that_is_there(void **state WM_UNUSED)
 }
 
 static void
+copy_names_the_columns(void **state WM_UNUSED)
+{
+	assert_sql(wm_sql_copy, &table, "COPY \"s\".\"t\" (\"a\", \"k\", \"b\"\"c\") FROM STDIN");
+}
+
+static void
 delete_takes_the_key_alone(void **state WM_UNUSED)
 {
 	assert_sql(wm_sql_delete, &table,
@@ -102,6 +108,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(upsert_takes_a_parameter_for_each_column),
 		cmocka_unit_test(upsert_of_a_key_alone_leaves_the_row_that_is_there),
+		cmocka_unit_test(copy_names_the_columns),
 		cmocka_unit_test(delete_takes_the_key_alone),
 		cmocka_unit_test(update_keeps_what_the_mask_leaves_out),
 		cmocka_unit_test(move_deletes_by_the_old_key_before_it_inserts),
