@@ -96,31 +96,6 @@ trouble_means_retry(struct fixture *f)
 	assert_rows(f, "SELECT count(*), count(DISTINCT name) FROM t", "500|1");
 }
 
-/* As the pipeline does: what is not refused goes through, whatever of it has been written before. */
-static unsigned
-write_splitting(struct fixture *f, const struct wm_batch *batch)
-{
-	size_t bad = 0, cut;
-	struct wm_batch part;
-	unsigned refused = 0;
-
-	switch (OPS->write(T, batch, &bad, &error)) {
-	case WM_OK:
-		return 0;
-	case WM_REJECT:
-		break;
-	default:
-		fail_msg("%s", error.text);
-	}
-	if (batch->nrows == 1)
-		return 1;
-	cut = bad == WM_BAD_UNKNOWN || bad == 0 ? batch->nrows / 2 : bad;
-	part = part_of(f, batch, 0, cut);
-	refused = write_splitting(f, &part);
-	part = part_of(f, batch, cut, batch->nrows);
-	return refused + write_splitting(f, &part);
-}
-
 static void
 what_is_not_refused_goes_through(struct fixture *f)
 {

@@ -211,12 +211,12 @@ new_rows_that_are_refused(struct fixture *f)
 }
 
 const struct test_case fresh_cases[] = {
-	{ "new rows in any number", new_rows_in_any_number, 0 },
-	{ "values with marks of their own", values_with_marks_of_their_own, 0 },
-	{ "a row larger than any buffer", a_row_larger_than_any_buffer, 0 },
-	{ "rows that are there nevertheless", rows_that_are_there_nevertheless, 0 },
-	{ "new rows beside all others", new_rows_beside_all_others, 0 },
-	{ "new rows beside partial updates", new_rows_beside_partial_updates, WM_TARGET_PARTIAL },
-	{ "new rows that are refused", new_rows_that_are_refused, WM_TARGET_TRANSACTIONAL },
-	{ NULL, NULL, 0 },
+	{ "new rows in any number", new_rows_in_any_number, 0, 0, 0 },
+	{ "values with marks of their own", values_with_marks_of_their_own, 0, 0, 0 },
+	{ "a row larger than any buffer", a_row_larger_than_any_buffer, 0, CAN_LARGE_TEXT, 0 },
+	{ "rows that are there nevertheless", rows_that_are_there_nevertheless, 0, 0, 0 },
+	{ "new rows beside all others", new_rows_beside_all_others, 0, 0, 0 },
+	{ "new rows beside partial updates", new_rows_beside_partial_updates, WM_TARGET_PARTIAL, 0, 0 },
+	{ "new rows that are refused", new_rows_that_are_refused, WM_TARGET_TRANSACTIONAL, CAN_SQL, 0 },
+	{ .name = NULL },
 };

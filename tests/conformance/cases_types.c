@@ -239,6 +239,6 @@ const struct test_case type_cases[] = {
 	{ "values of every type", values_of_every_type, WM_TARGET_PARTIAL, 0, 0 },
 	{ "keys of many types", keys_of_many_types, 0, CAN_SQL, 0 },
 	{ "computed values", computed_values, 0, 0, 0 },
-	{ "a large text", a_large_text, WM_TARGET_PARTIAL, 0, 0 },
+	{ "a large text", a_large_text, WM_TARGET_PARTIAL, CAN_LARGE_TEXT, 0 },
 	{ .name = NULL },
 };

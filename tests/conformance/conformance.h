@@ -27,6 +27,7 @@ enum peer_can {
 	CAN_SQL = 1,		/* another program runs SQL at the target */
 	CAN_EMPTY_TEXT = 2,	/* an empty text is no null */
 	CAN_RETYPE = 4,		/* a column's type follows the source's */
+	CAN_LARGE_TEXT = 8,	/* a value of megabytes */
 };
 
 struct peer {

@@ -205,7 +205,7 @@ shown(struct fixture *f, const char *type, const char *text)
 
 const struct peer sqlite_peer = {
 	.name = "sqlite",
-	.can = CAN_SQL | CAN_EMPTY_TEXT | CAN_RETYPE,
+	.can = CAN_SQL | CAN_EMPTY_TEXT | CAN_RETYPE | CAN_LARGE_TEXT,
 	.ops = &wm_target_sqlite_ops,
 	.unavailable = unavailable,
 	.set_up = set_up,
