@@ -9,6 +9,7 @@
 
 #include "walmill/target.h"
 
+extern const struct wm_target_ops wm_target_null_ops;
 extern const struct wm_target_ops wm_target_postgres_ops;
 extern const struct wm_target_ops wm_target_sqlite_ops;
 extern const struct wm_target_ops wm_target_zoho_analytics_ops;

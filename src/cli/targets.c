@@ -8,5 +8,6 @@ const struct wm_target_ops *const wm_targets[] = {
 	&wm_target_sqlite_ops,
 	&wm_target_postgres_ops,
 	&wm_target_zoho_analytics_ops,
+	&wm_target_null_ops,
 	NULL,
 };

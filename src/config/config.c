@@ -171,8 +171,11 @@ check_target(const struct wm_pair *pair, struct wm_diags *diags)
 		wm_diags_at(diags, WM_ERROR, &pair->value->mark,
 		    "target \"%s\" lacks \"type\" (its kind, such as sqlite or postgres)", pair->key);
 	else if (type->kind != WM_NODE_SCALAR || wm_node_is_null(type))
-		wm_diags_at(diags, WM_ERROR, &type->mark, "\"type\" in target \"%s\" must be a word, such as sqlite",
-		    pair->key);
+		wm_diags_at(diags, WM_ERROR, &type->mark,
+		    "\"type\" in target \"%s\" must be a word, such as sqlite%s", pair->key,
+		    type->kind == WM_NODE_SCALAR ?
+			"; the target that keeps nothing is \"null\", in quotes" :
+			"");
 }
 
 static void

@@ -255,7 +255,7 @@ mistakes_in_targets(void **state WM_UNUSED)
 	    RULES,
 	    "w.yaml:3:3: target name \"a/b\" must be made of letters, digits, \"_\", \".\" and \"-\"\n"
 	    "w.yaml:4:9: target \"none\" lacks \"type\" (its kind, such as sqlite or postgres)\n"
-	    "w.yaml:5:10: \"type\" in target \"null\" must be a word, such as sqlite\n"
+	    "w.yaml:5:10: \"type\" in target \"null\" must be a word, such as sqlite; the target that keeps nothing is \"null\", in quotes\n"
 	    "w.yaml:6:16: \"type\" in target \"list\" must be a word, such as sqlite\n"
 	    "w.yaml:7:9: target \"text\" must be a map of options, such as {type: sqlite, path: FILE}\n");
 }
