@@ -74,6 +74,7 @@ struct syncer {				/* guarded, or the thread's own; a durable journal's thread; 
 	pthread_t	 thread;
 	bool		 runs;
 	bool		 stop;		/* guarded */
+	bool		 idle;		/* guarded: it waits for something to do, not for its next round */
 	pthread_cond_t	 work;
 	int		 fd;		/* the file at work, or -1 */
 	uint64_t	 fd_number;

@@ -154,7 +154,8 @@ link_segment(struct wm_journal *j, struct segment *s)
 	s->number = j->last->number + 1;
 	atomic_store_explicit(&j->last->next, s, memory_order_release);
 	j->last = s;
-	pthread_cond_signal(&j->sync.work);
+	if (j->sync.idle)
+		pthread_cond_signal(&j->sync.work);
 }
 
 /* Whether everything that the source was, or may be, told about is at the targets; the lock is held. */
@@ -286,7 +287,7 @@ wm_journal_publish(struct wm_journal *j)
 	atomic_store_explicit(&j->last->published, j->last->used, memory_order_release);
 	pthread_mutex_lock(&j->lock);
 	j->sync.published = atomic_load(&j->complete);
-	if (j->folder != NULL)
+	if (j->sync.idle)
 		pthread_cond_signal(&j->sync.work);
 	if (j->sleepers > 0)
 		pthread_cond_broadcast(&j->more);

@@ -152,8 +152,10 @@ syncer_main(void *arg)
 		wm_lsn complete;
 		enum wm_status st;
 
+		y->idle = true;
 		while (!y->stop && (y->failed || !dirty(j)))
 			pthread_cond_wait(&y->work, &j->lock);
+		y->idle = false;
 		if (y->failed || !dirty(j))
 			break;
 		began = wm_clock_mono();

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "stream.h"
@@ -23,6 +24,10 @@
 #define FEEDBACK_IDLE (10 * WM_SEC)
 #define PROGRESS_ASK (50 * WM_MSEC)	/* while somebody waits for a position */
 #define FAREWELL (2 * WM_SEC)		/* for the server's answer to our end of copy */
+#define DENSE (WM_MSEC / 10)		/* until the next message, when they come without end */
+#define DENSE_MIN 64			/* so many in a row, until they are let gather */
+#define NAP (WM_MSEC / 4)
+#define LARGE (8U << 10)		/* bytes in one go: they gather by themselves */
 
 struct session {
 	const struct wm_receiver *r;
@@ -40,6 +45,8 @@ struct session {
 	wm_usec		 heard_at;	/* last byte from the server */
 	wm_usec		 asked_at;	/* last request for a sign of life */
 	wm_usec		 busy_every, idle_every;
+	unsigned	 dense;		/* wake-ups in a row that had not to be waited for */
+	size_t		 drained;	/* bytes since the last wake-up */
 	char		 notice[256];	/* the server's word that it leaves out changes; "" none */
 };
 
@@ -353,6 +360,7 @@ drain(struct session *s, bool *ret_full, struct wm_error *err)
 		st = next_message(s, &found, err);
 		if (st != WM_OK || !found)
 			break;
+		s->drained += (size_t)s->pending_len;
 		st = take_message(s, s->pending, s->pending_len, ret_full, err);
 		if (*ret_full)
 			break;
@@ -371,6 +379,22 @@ swallow(int fd)
 	/* Only to make it unreadable; EAGAIN means that it already is. */
 	while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
 		;
+}
+
+/*
+ * The server sends what it decodes message by message.  While they come without end, a poll, a read and a reader's
+ * wake-up for each would take more of the machine than all else that is done for them, and more than the server has
+ * left to decode with; so they gather for a moment.  A lone transaction never waits.
+ */
+static void
+let_gather(struct session *s, wm_usec waited)
+{
+	const struct timespec nap = { .tv_nsec = NAP * 1000 };
+
+	s->dense = waited < DENSE ? s->dense + 1 : 0;
+	if (s->dense >= DENSE_MIN && s->drained < LARGE)
+		(void)nanosleep(&nap, NULL);
+	s->drained = 0;
 }
 
 /* Sleeps until there is something to do. */
@@ -397,6 +421,7 @@ wait_for_work(struct session *s, bool full, wm_usec until, struct wm_error *err)
 		swallow(fds[2].fd);
 	/* A reset shows as POLLERR even while we do not ask for input. */
 	if ((fds[0].revents & (POLLIN | POLLERR | POLLHUP)) != 0 && (!full || (fds[0].revents & (POLLERR | POLLHUP)))) {
+		let_gather(s, wm_clock_mono() - now);
 		if (!wm_pg_consume(s->c))
 			return wm_pg_fail(s->c, NULL, err, "lost the connection");
 		s->heard_at = wm_clock_mono();

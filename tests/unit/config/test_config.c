@@ -247,12 +247,11 @@ static void
 mistakes_in_targets(void **state WM_UNUSED)
 {
 	refused(SOURCES "targets:\n"
-	    "  a/b: {type: sqlite}\n"
-	    "  none: {path: x}\n"
-	    "  null: {type: }\n"
-	    "  list: {type: [a]}\n"
-	    "  text: sqlite\n"
-	    RULES,
+			"  a/b: {type: sqlite}\n"
+			"  none: {path: x}\n"
+			"  null: {type: }\n"
+			"  list: {type: [a]}\n"
+			"  text: sqlite\n" RULES,
 	    "w.yaml:3:3: target name \"a/b\" must be made of letters, digits, \"_\", \".\" and \"-\"\n"
 	    "w.yaml:4:9: target \"none\" lacks \"type\" (its kind, such as sqlite or postgres)\n"
 	    "w.yaml:5:10: \"type\" in target \"null\" must be a word, such as sqlite; the target that keeps nothing is \"null\", in quotes\n"
