@@ -12,6 +12,8 @@
 #include "receipts.h"
 #include "walmill/fault.h"
 
+#define STEADY_WITHIN (3 * WM_MSEC / 2)	/* from one commit to the next, in a stream that does not end */
+
 bool
 apply_wants(struct worker *w, const struct unit *u)
 {
@@ -147,6 +149,15 @@ note_latency(struct worker *w)
 	w->nwaiting = 0;
 }
 
+static void
+note_commit(struct worker *w)
+{
+	wm_usec now = wm_clock_mono();
+
+	w->steady = now - w->committed_at < STEADY_WITHIN ? w->steady + 1 : 0;
+	w->committed_at = now;
+}
+
 void
 report_position(struct worker *w)
 {
@@ -190,6 +201,7 @@ apply_commit(struct worker *w, struct wm_error *err)
 		WM_FAULT(apply_done);
 		end_widening(w, true);
 		note_latency(w);
+		note_commit(w);
 	}
 	w->uncommitted = false;
 	w->gather_since = 0;

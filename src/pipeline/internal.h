@@ -437,6 +437,8 @@ struct worker {
 	wm_lsn			 retry_from;	/* letters are tried again once the target is here; 0 not known yet */
 	wm_usec			 retry_at;	/* mono: when to look for letters that are to be tried again */
 	wm_usec			 gather_since;	/* of the oldest change not yet committed; 0 none */
+	wm_usec			 committed_at;	/* mono: of the last commit */
+	unsigned		 steady;	/* commits in a row, each soon after the one before */
 	size_t			 unreleased;	/* journal bytes read since the last release */
 
 	/* shared */

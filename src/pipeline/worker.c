@@ -17,6 +17,8 @@
 
 #define MEMORY_WAIT (20 * WM_MSEC)	/* for the rest of a transaction, before its first part is written */
 #define IDLE_WAIT (500 * WM_MSEC)
+#define STEADY_MIN 64			/* commits in quick succession, until they are let gather */
+#define STEADY_EVERY WM_MSEC
 #define STREAM_SLICE (100 * WM_MSEC)	/* between two batches of a late seed */
 #define FAILED_WAIT (60 * WM_SEC)
 #define RELEASE_BYTES (4U << 20)
@@ -211,6 +213,22 @@ may_gather(struct worker *w)
 	return true;
 }
 
+/*
+ * A commit has its price at every target, and in a stream that does not end it would be paid for the few transactions
+ * that the last one left time for.  So they gather for a moment; after a pause of the stream none waits.
+ */
+static bool
+steady_gathers(struct worker *w)
+{
+	wm_usec left = w->committed_at + STEADY_EVERY - wm_clock_mono();
+	struct timespec nap = { .tv_nsec = left * 1000 };
+
+	if (!w->pending || w->steady < STEADY_MIN || left <= 0)
+		return false;
+	(void)nanosleep(&nap, NULL);
+	return true;
+}
+
 /* Nothing to read now. */
 static enum wm_status
 idle(struct worker *w, struct wm_error *err)
@@ -229,7 +247,7 @@ idle(struct worker *w, struct wm_error *err)
 		/* Its rest may need the room that its beginning takes; where writes have a price only then. */
 		return w->target->ops->pace == NULL || journal_full(w) ? apply_flush(w, err) : WM_OK;
 	}
-	if (may_gather(w))
+	if (may_gather(w) || steady_gathers(w))
 		return WM_OK;
 	st = apply_commit(w, err);
 	if (st != WM_OK)
