@@ -104,6 +104,12 @@ struct wm_target_ops {
 	/* Commits; n may be 0.  After WM_OK data and bookmarks survive a power loss. */
 	enum wm_status (*commit)(struct wm_target *t, const struct wm_bookmark *bookmarks, size_t n,
 	    struct wm_error *err);
+	/*
+	 * The same without a wait for the disk: readers see it, and a power loss may take it back, and every commit behind
+	 * it, until commit has stored a bookmark, in whatever session.  NULL: each commit is to wait.
+	 */
+	enum wm_status (*commit_soon)(struct wm_target *t, const struct wm_bookmark *bookmarks, size_t n,
+	    struct wm_error *err);
 	void (*rollback)(struct wm_target *t);
 	void (*close)(struct wm_target *t);	/* copes with a half-open instance and with being called twice */
 	/*

@@ -166,13 +166,16 @@ report_position(struct worker *w)
 	for (const struct hold *h = w->holds; h != NULL; h = h->next)
 		if (h->end_lsn < lsn)
 			lsn = h->end_lsn;
-	wm_journal_commit(w->reader, lsn);
+	if (w->soft_since == 0) {
+		wm_journal_commit(w->reader, lsn);
+		atomic_store(&w->lasting_lsn, atomic_load(&w->end_lsn));
+	}
 	wm_journal_mark(w->reader);
 	w->unreleased = 0;
 }
 
-enum wm_status
-apply_commit(struct worker *w, struct wm_error *err)
+static enum wm_status
+commit_now(struct worker *w, bool soon, struct wm_error *err)
 {
 	wm_lsn commit = atomic_load(&w->commit_lsn), end = atomic_load(&w->end_lsn);
 	bool held = w->holds != NULL;	/* advance_holds may end the last one */
@@ -185,12 +188,12 @@ apply_commit(struct worker *w, struct wm_error *err)
 	if (w->boundary_end > end)
 		end = w->boundary_end;
 	advance_holds(w);
-	if (w->uncommitted || w->bookmarks) {
+	if (w->uncommitted || w->bookmarks || (!soon && w->soft_since != 0)) {
 		st = letters_before_commit(w->delivery.letters, err);
 		receipts_before_commit(w->delivery.receipts);
 		WM_FAULT(apply_before);
 		if (st == WM_OK)
-			st = bookmarks_commit_all(w, commit, end, err);
+			st = bookmarks_commit_all(w, commit, end, soon, err);
 		WM_FAULT(apply_committed);
 		if (st == WM_OK)
 			receipts_after_commit(w->delivery.receipts);
@@ -199,6 +202,8 @@ apply_commit(struct worker *w, struct wm_error *err)
 		if (st != WM_OK)
 			return st;
 		WM_FAULT(apply_done);
+		if (soon && w->soft_since == 0)
+			w->soft_since = wm_clock_mono();
 		end_widening(w, true);
 		note_latency(w);
 		note_commit(w);
@@ -214,6 +219,36 @@ apply_commit(struct worker *w, struct wm_error *err)
 		worker_show_rules(w);
 	}
 	return WM_OK;
+}
+
+enum wm_status
+apply_commit(struct worker *w, struct wm_error *err)
+{
+	return commit_now(w, false, err);
+}
+
+/* Whether somebody waits for what the next commit brings, or the last one brought. */
+static bool
+is_awaited(const struct worker *w)
+{
+	wm_lsn awaited = atomic_load(&w->awaited), end = atomic_load(&w->end_lsn);
+
+	return awaited > atomic_load(&w->lasting_lsn) && awaited <= (w->boundary_end > end ? w->boundary_end : end);
+}
+
+/*
+ * Changes come again from the journal, should the target lose them.  What else a commit stands for (a unit's progress, a
+ * rule that is in step, a dead letter that is void) would not.
+ */
+enum wm_status
+apply_commit_soon(struct worker *w, struct wm_error *err)
+{
+	bool soon = w->target->ops->commit_soon != NULL && !w->bookmarks && w->holds == NULL &&
+	    atomic_load(&w->settled) && atomic_load(&w->recorded) &&
+	    !letters_any_settled(w->delivery.letters) && !is_awaited(w) &&
+	    (w->soft_since == 0 || wm_clock_mono() < w->soft_since + APPLY_SOFT_MAX);
+
+	return commit_now(w, soon, err);
 }
 
 /* ---- changes ---- */
@@ -449,9 +484,11 @@ commit(struct worker *w, const struct wm_message *m, struct wm_error *err)
 	w->boundary_end = m->end_lsn;
 	if (!w->skip && (w->pending || w->uncommitted) && w->nwaiting < LATENCY_SAMPLES)
 		w->waiting[w->nwaiting++] = w->commit_time;
-	if (w->uncommitted || m->end_lsn <= w->commit_upto)
+	if (m->end_lsn <= w->commit_upto)
 		return apply_commit(w, err);
-	return w->pending && wm_clock_mono() >= apply_due(w) ? apply_commit(w, err) : WM_OK;
+	if (w->uncommitted)
+		return apply_commit_soon(w, err);
+	return w->pending && wm_clock_mono() >= apply_due(w) ? apply_commit_soon(w, err) : WM_OK;
 }
 
 enum wm_status

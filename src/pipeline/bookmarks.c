@@ -449,7 +449,8 @@ check_checkpoint(struct worker *w, const cJSON *o, const struct wm_source_record
 	w->has_checkpoint = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "streams"));
 	atomic_store(&w->commit_lsn, get_lsn(o, "commit_lsn"));
 	atomic_store(&w->end_lsn, end > passed ? end : passed);
-	atomic_store(&w->stored_lsn, end);
+	/* What an earlier session committed soon may still be lost. */
+	atomic_store(&w->stored_lsn, w->target->ops->commit_soon == NULL ? end : reached.stored);
 	return WM_OK;
 }
 
@@ -549,7 +550,7 @@ settle_units(struct worker *w)
 }
 
 enum wm_status
-bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, struct wm_error *err)
+bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, struct wm_error *err)
 {
 	const char *source = w->source->config->name;
 	WM_AUTO(list_free) struct list l = { 0 };
@@ -575,9 +576,14 @@ bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, struct wm_erro
 		list_units(w, &l);
 	if (l.oom)
 		return wm_oom(err, "bookmarks");
-	st = bookmarks_commit(w, w->target, l.items, l.n, err);
+	st = soon ? w->target->ops->commit_soon(w->target, l.items, l.n, err) :
+	    bookmarks_commit(w, w->target, l.items, l.n, err);
 	if (st != WM_OK)
 		return st;
+	w->written_end = end;
+	if (soon)
+		return WM_OK;
+	w->soft_since = 0;
 	if (w->bookmarks) {
 		settle_units(w);
 		atomic_store(&w->gaps_done, w->tables_version);

@@ -438,14 +438,17 @@ struct worker {
 	wm_usec			 retry_at;	/* mono: when to look for letters that are to be tried again */
 	wm_usec			 gather_since;	/* of the oldest change not yet committed; 0 none */
 	wm_usec			 committed_at;	/* mono: of the last commit */
+	wm_lsn			 written_end;	/* of the last checkpoint that the target committed, soon or not */
+	wm_usec			 soft_since;	/* mono: of the oldest commit that a power loss of the target may take back; 0 none */
 	unsigned		 steady;	/* commits in a row, each soon after the one before */
 	size_t			 unreleased;	/* journal bytes read since the last release */
 
 	/* shared */
 	atomic_int		 state;		/* enum worker_state */
 	atomic_uint_fast64_t	 commit_lsn, end_lsn;	/* applied */
+	atomic_uint_fast64_t	 lasting_lsn;	/* up to here the target cannot lose it any more */
 	atomic_uint_fast64_t	 awaited;	/* somebody waits until the target has come here */
-	atomic_uint_fast64_t	 stored_lsn;	/* end of what the target's own checkpoint covers */
+	atomic_uint_fast64_t	 stored_lsn;	/* end of what the target's own checkpoint covers for sure */
 	atomic_uint_fast64_t	 gaps_done;	/* tables_version whose gaps the target's bookmarks reflect */
 	atomic_uint_fast64_t	 rows_written, batches, retries;
 	atomic_int_fast64_t	 behind_since;	/* commit time of the transaction at work, wall; 0 in step */
@@ -607,8 +610,11 @@ bool apply_wants(struct worker *w, const struct unit *u);
 enum wm_status apply_message(struct worker *w, const struct wm_message *m, struct wm_error *err);
 /* Writes what is pending, within the open transaction. */
 enum wm_status apply_flush(struct worker *w, struct wm_error *err);
-/* Commits at the last boundary, with bookmarks; only outside a source transaction. */
+/* Commits at the last boundary, with bookmarks; only outside a source transaction.  All is durable then. */
 enum wm_status apply_commit(struct worker *w, struct wm_error *err);
+/* The same without a wait for the target's disk, where that may be: the journal keeps what is committed so for a while. */
+enum wm_status apply_commit_soon(struct worker *w, struct wm_error *err);
+#define APPLY_SOFT_MAX WM_SEC	/* until what was committed soon is made to last */
 /* When what is pending is to be committed (wm_clock_mono). */
 wm_usec apply_due(struct worker *w);
 /* How far the source may be told: the slowest of the stream and the rules that hold. */
@@ -678,7 +684,7 @@ bool bookmark_apply(struct worker *w, struct unit *u);
 /* Commits the target's transaction with these bookmarks (or stores them for a target that keeps none). */
 enum wm_status bookmarks_commit(struct worker *w, struct wm_target *t, const struct wm_bookmark *list, size_t n,
     struct wm_error *err);
-/* Commits with the checkpoint at commit, end and every other bookmark that is due. */
-enum wm_status bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, struct wm_error *err);
+/* Commits with the checkpoint at commit, end and every other bookmark that is due; soon: with the checkpoint alone. */
+enum wm_status bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, struct wm_error *err);
 
 #endif

@@ -433,6 +433,12 @@ letters_before_commit(struct letters *l, struct wm_error *err)
 	return wm_state_dead_letters_supersede(l->state, list, HASH_COUNT(l->settled), err);
 }
 
+bool
+letters_any_settled(const struct letters *l)
+{
+	return l->settled != NULL;
+}
+
 enum wm_status
 letters_remove(struct letters *l, struct wm_error *err)
 {

@@ -49,6 +49,8 @@ enum wm_status letters_before_commit(struct letters *l, struct wm_error *err);
  * fail, the same rows are read and judged again.
  */
 enum wm_status letters_remove(struct letters *l, struct wm_error *err);
+/* Whether there are any for letters_remove. */
+bool letters_any_settled(const struct letters *l);
 /* The transaction is gone. */
 void letters_forget(struct letters *l);
 

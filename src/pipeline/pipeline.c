@@ -512,7 +512,7 @@ have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *er
 				continue;
 			if (worker_failed(w, err))
 				return WM_FATAL;
-			if (atomic_load(&w->end_lsn) < positions[i]) {
+			if (atomic_load(&w->lasting_lsn) < positions[i]) {
 				await_position(w, positions[i]);
 				return wm_fail(err, WM_RETRY,
 				    "target \"%s\" is at " WM_LSN_FMT

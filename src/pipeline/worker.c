@@ -229,6 +229,14 @@ steady_gathers(struct worker *w)
 	return true;
 }
 
+static wm_usec
+idle_wait(const struct worker *w)
+{
+	wm_usec left = w->soft_since + APPLY_SOFT_MAX - wm_clock_mono();
+
+	return w->soft_since == 0 || left > IDLE_WAIT ? IDLE_WAIT : left > 0 ? left : 0;
+}
+
 /* Nothing to read now. */
 static enum wm_status
 idle(struct worker *w, struct wm_error *err)
@@ -239,17 +247,17 @@ idle(struct worker *w, struct wm_error *err)
 	if (w->in_transaction || w->await_restart) {
 		if (wm_journal_wait(w->reader, MEMORY_WAIT) || w->await_restart)
 			return WM_OK;
-		if (may_advance(w) && journal_full(w)) {
-			/* There is room for its rest once what came before it is committed. */
+		if ((may_advance(w) || w->soft_since != 0) && journal_full(w)) {
+			/* There is room for its rest once what came before it is committed, and lasts. */
 			part_from_open(w);
-			return WM_OK;
+			return w->soft_since != 0 ? apply_commit(w, err) : WM_OK;
 		}
 		/* Its rest may need the room that its beginning takes; where writes have a price only then. */
 		return w->target->ops->pace == NULL || journal_full(w) ? apply_flush(w, err) : WM_OK;
 	}
 	if (may_gather(w) || steady_gathers(w))
 		return WM_OK;
-	st = apply_commit(w, err);
+	st = w->p->once ? apply_commit(w, err) : apply_commit_soon(w, err);
 	if (st != WM_OK)
 		return st;
 	receipts_idle(w->delivery.receipts);
@@ -261,7 +269,7 @@ idle(struct worker *w, struct wm_error *err)
 	if (w->seeds)
 		w->stream_until = 0;		/* nothing is kept waiting by the next batch */
 	else
-		(void)wm_journal_wait(w->reader, IDLE_WAIT);
+		(void)wm_journal_wait(w->reader, idle_wait(w));
 	return WM_OK;
 }
 
@@ -384,9 +392,9 @@ close_units(struct worker *w)
 
 /* Where this session begins to read.  Rules that had failed try again at each start: that needs their changes again. */
 static void
-take_position(struct worker *w)
+take_position(struct worker *w, bool lost)
 {
-	bool again = w->first_session || w->await_restart;
+	bool again = w->first_session || w->await_restart || lost;
 
 	for (struct hold *h = w->holds; h != NULL; h = h->next)
 		if (h->why == HOLD_FAILED)
@@ -401,12 +409,36 @@ first_seed(struct worker *w, struct wm_error *err)
 	enum wm_status st;
 
 	w->bookmarks = true;
-	st = bookmarks_commit_all(w, atomic_load(&w->commit_lsn), atomic_load(&w->end_lsn), err);
+	st = bookmarks_commit_all(w, atomic_load(&w->commit_lsn), atomic_load(&w->end_lsn), false, err);
 	if (st == WM_OK)
 		st = seed_bulk(w, err);
 	if (st != WM_OK)
 		return st;
 	w->has_checkpoint = true;
+	return apply_commit(w, err);
+}
+
+/* Whether the target has lost what it had committed. */
+static bool
+is_behind(const struct worker *w)
+{
+	wm_lsn end = atomic_load(&w->end_lsn);
+
+	if (end >= w->written_end)
+		return false;
+	wm_log(WM_LOG_WARNING, "target_behind",
+	    "target \"%s\" stands at " WM_LSN_FMT " and has lost what it had taken up to " WM_LSN_FMT
+	    ": the changes between the two come again",
+	    w->model->name, WM_LSN_ARGS(end), WM_LSN_ARGS(w->written_end));
+	return true;
+}
+
+/* What we go on from is to last: an earlier session may have committed it soon. */
+static enum wm_status
+make_last(struct worker *w, struct wm_error *err)
+{
+	if (w->target->ops->commit_soon != NULL)
+		w->soft_since = wm_clock_mono();
 	return apply_commit(w, err);
 }
 
@@ -424,7 +456,7 @@ session(struct worker *w, struct wm_error *err)
 	if (st != WM_OK)
 		return st;
 	w->retry_from = 0;
-	take_position(w);
+	take_position(w, is_behind(w));
 	apply_rollback(w);
 	st = units_refresh(w, err);
 	if (st == WM_OK && !w->has_checkpoint)
@@ -434,7 +466,9 @@ session(struct worker *w, struct wm_error *err)
 	if (st != WM_OK)
 		return st;
 	w->first_session = false;
-	report_position(w);
+	st = make_last(w, err);
+	if (st != WM_OK)
+		return st;
 	worker_set_error(w, WORKER_OK, NULL);
 	return follow(w, err);
 }

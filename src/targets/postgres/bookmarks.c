@@ -186,7 +186,7 @@ send_bookmarks(struct wm_flight *f, const struct wm_buf *sql, const struct wm_bo
 
 static enum wm_status
 send_commit(struct wm_postgres *t, struct wm_flight *f, const struct wm_bookmark *bookmarks,
-    size_t n, struct wm_error *err)
+    size_t n, bool soon, struct wm_error *err)
 {
 	WM_AUTO(wm_buf_free) struct wm_buf set;
 	WM_AUTO(wm_buf_free) struct wm_buf unset;
@@ -213,12 +213,13 @@ send_commit(struct wm_postgres *t, struct wm_flight *f, const struct wm_bookmark
 		st = send_bookmarks(f, &set, bookmarks, n, true, err);
 	if (st == WM_OK)
 		st = send_bookmarks(f, &unset, bookmarks, n, false, err);
+	if (st == WM_OK && !soon)
+		st = wm_flight_send_text(f, WM_POSTGRES_DURABLY, NULL, err);
 	return st == WM_OK ? wm_flight_send_text(f, "COMMIT", NULL, err) : st;
 }
 
-enum wm_status
-wm_postgres_commit(
-    struct wm_target *base, const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err)
+static enum wm_status
+commit(struct wm_target *base, const struct wm_bookmark *bookmarks, size_t n, bool soon, struct wm_error *err)
 {
 	struct wm_postgres *t = (struct wm_postgres *)base;
 	WM_AUTO(wm_flight_free) struct wm_flight flight = { 0 };
@@ -234,7 +235,7 @@ wm_postgres_commit(
 		    "the transaction at %s has failed or the connection is gone",
 		    wm_pg_where(t->pg));
 	WM_FAULT(postgres_commit_before);
-	st = send_commit(t, &flight, bookmarks, n, &local);
+	st = send_commit(t, &flight, bookmarks, n, soon, &local);
 	if (st == WM_OK)
 		st = wm_flight_land(&flight, "could not commit", &bad, &local);
 	WM_FAULT(postgres_committed);
@@ -250,4 +251,16 @@ wm_postgres_commit(
 		    "drop it or make it NOT DEFERRABLE",
 		    local.text);
 	return wm_fail_code(err, st, local.code, "%s", local.text);
+}
+
+enum wm_status
+wm_postgres_commit(struct wm_target *t, const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err)
+{
+	return commit(t, bookmarks, n, false, err);
+}
+
+enum wm_status
+wm_postgres_commit_soon(struct wm_target *t, const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err)
+{
+	return commit(t, bookmarks, n, true, err);
 }

@@ -41,11 +41,13 @@ static const struct wm_option options[] = {
 
 /*
  * A waiting lock must not hold a view for ever, a session that has nothing to do must not be
- * cut off, and what the pipeline takes for stored must survive a power loss.
+ * cut off, and what the pipeline takes for stored must survive a power loss: a commit that has to wait for the disk says
+ * so itself (WM_POSTGRES_DURABLY).
  */
 static const char session[] =
     "SELECT set_config('lock_timeout', '30s', false) WHERE current_setting('lock_timeout') = '0';"
-    " SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off';"
+    " SELECT set_config('walmill.synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'local'), false);"
+    " SELECT set_config('synchronous_commit', 'off', false);"
     " SELECT set_config('idle_session_timeout', '0', false)"
     "  WHERE current_setting('server_version_num')::int >= 140000";
 
@@ -158,6 +160,7 @@ const struct wm_target_ops wm_target_postgres_ops = {
 	.ensure = wm_postgres_ensure,
 	.write = wm_postgres_write,
 	.commit = wm_postgres_commit,
+	.commit_soon = wm_postgres_commit_soon,
 	.rollback = rollback,
 	.close = close_session,
 	.preflight = wm_postgres_preflight,

@@ -15,6 +15,9 @@
 #include "walmill/target.h"
 
 #define WM_POSTGRES_BEGIN "BEGIN ISOLATION LEVEL READ COMMITTED"
+/* In the transaction: as the server is set, but never without a wait for its own disk. */
+#define WM_POSTGRES_DURABLY \
+	"SELECT pg_catalog.set_config('synchronous_commit', pg_catalog.current_setting('walmill.synchronous_commit'), true)"
 
 enum wm_postgres_kind { /* in the order in which a batch's statements run */
 	WM_POSTGRES_MOVE, /* before anything else: old keys mean rows as they were before the batch */
@@ -93,6 +96,8 @@ enum wm_status wm_postgres_write(
     struct wm_target *base, const struct wm_batch *batch, size_t *ret_bad, struct wm_error *err);
 enum wm_status wm_postgres_load(struct wm_target *base, const char *source, wm_bookmark_fn *fn,
     void *arg, struct wm_error *err);
+enum wm_status wm_postgres_commit_soon(
+    struct wm_target *t, const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err);
 enum wm_status wm_postgres_commit(
     struct wm_target *base, const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err);
 

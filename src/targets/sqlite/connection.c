@@ -21,9 +21,12 @@
 #include "walmill/fault.h"
 #include "walmill/strutil.h"
 
-/* SQLite's WAL file shrinks back to this after a large transaction. */
+/*
+ * SQLite's WAL file shrinks back to this after a large transaction.  It is synced before it is copied into the file; a
+ * commit that has to last syncs it itself (wm_sqlite_sync).
+ */
 #define SETTINGS \
-	"PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF; PRAGMA journal_size_limit=67108864;"
+	"PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=OFF; PRAGMA journal_size_limit=67108864;"
 
 static enum wm_status
 classify(int rc)
@@ -306,6 +309,18 @@ wm_sqlite_rollback(struct wm_sqlite *s)
 {
 	if (s->db != NULL && !sqlite3_get_autocommit(s->db))
 		(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+enum wm_status
+wm_sqlite_sync(struct wm_sqlite *s, struct wm_error *err)
+{
+	sqlite3_file *wal = NULL;
+	int rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+
+	/* Without methods it is not open: nothing was written. */
+	if (rc == SQLITE_OK && !s->unmade && wal != NULL && wal->pMethods != NULL)
+		rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+	return rc == SQLITE_OK ? WM_OK : wm_sqlite_fail(s, rc, err, "could not sync the WAL file");
 }
 
 enum wm_status

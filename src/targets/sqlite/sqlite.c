@@ -147,9 +147,17 @@ commit(struct wm_sqlite *s, const struct wm_bookmark *bookmarks, size_t n, struc
 }
 
 static enum wm_status
-target_commit(struct wm_target *t, const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err)
+target_commit_soon(struct wm_target *t, const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err)
 {
 	return settle(of(t), not_reject(commit(of(t), bookmarks, n, err), err));
+}
+
+static enum wm_status
+target_commit(struct wm_target *t, const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err)
+{
+	enum wm_status status = target_commit_soon(t, bookmarks, n, err);
+
+	return status == WM_OK ? wm_sqlite_sync(of(t), err) : status;
 }
 
 /* ---- preflight ---- */
@@ -210,6 +218,7 @@ const struct wm_target_ops wm_target_sqlite_ops = {
 	.ensure = target_ensure,
 	.write = target_write,
 	.commit = target_commit,
+	.commit_soon = target_commit_soon,
 	.rollback = target_rollback,
 	.close = target_close,
 	.preflight = target_preflight,

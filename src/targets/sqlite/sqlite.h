@@ -47,6 +47,8 @@ enum wm_status wm_sqlite_prepare(struct wm_sqlite *s, const struct wm_buf *sql, 
 void wm_sqlite_finalizep(sqlite3_stmt **stmt);	/* for WM_AUTO */
 enum wm_status wm_sqlite_begin(struct wm_sqlite *s, struct wm_error *err);
 void wm_sqlite_rollback(struct wm_sqlite *s);
+/* All that was committed survives a power loss. */
+enum wm_status wm_sqlite_sync(struct wm_sqlite *s, struct wm_error *err);
 enum wm_status wm_sqlite_savepoint(struct wm_sqlite *s, struct wm_error *err);
 /* Ends the savepoint: after WM_REJECT what it guarded is undone.  Returns status, or why this failed. */
 enum wm_status wm_sqlite_release(struct wm_sqlite *s, enum wm_status status, struct wm_error *err);

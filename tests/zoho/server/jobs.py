@@ -37,6 +37,7 @@ class Job:
     key: str = None
     waiting: collections.deque = dataclasses.field(default_factory=collections.deque)
     batches: int = 0
+    fed_at: float = None        # when the last one came
     closed: bool = False
     staged: object = None       # the rows that TRUNCATEADD has not shown yet
 

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Peak of the resident set: a large transaction, many tables, a target that was away, a large value."""
+
+from .common import ROW, ROWS, Line, Stage, peak_mib, resident_mib, say, wait_until
+
+
+def peak(stage, work, source, load, goal, settings="", source_options="", away=False):
+    target = stage.second.create_database()
+    rules = "- {name: all, table: public.*}"
+    walmill = stage.walmill(source, f"{{type: postgres, uri: '{target.uri}'}}", rules, settings, source_options).start()
+    walmill.wait()
+    if away:
+        walmill.run("pause", "all")
+    load()
+    if away:
+        walmill.wait()
+        walmill.run("resume", "all")
+        wait_until(lambda: '"streaming", "rows_seeded"' in walmill.run("status", "--json").replace('"state": ', "") or
+                   '"state": "streaming", "rows' in walmill.run("status", "--json") or in_step(walmill), "the rule is in step", 3600)
+    walmill.wait()
+    found, after = peak_mib(walmill.process.pid), resident_mib(walmill.process.pid)
+    walmill.stop()
+    say(f"memory: {work}: peak {found:.0f} MiB, afterwards {after:.0f} MiB")
+    return Line(f"peak memory, {work}", found, "MiB", goal=goal, figures={"afterwards_mib": after})
+
+
+def in_step(walmill):
+    import json
+    return all(rule["state"] == "streaming" for rule in json.loads(walmill.run("status", "--json"))["rules"])
+
+
+def run(options):
+    with Stage() as stage:
+        for streaming in ("", ", streaming: true"):
+            source = stage.first.create_database()
+            source.execute(f"CREATE TABLE item ({ROW})")
+            yield peak(stage, f"a transaction of {options.huge:,} rows{streaming}", source,
+                       lambda at=source: at.execute(f"INSERT INTO item {ROWS}", 1, options.huge), "<= 96 MiB", source_options=streaming)
+        source = stage.first.create_database()
+        for i in range(options.tables):
+            source.execute(f"CREATE TABLE t{i} ({ROW}); INSERT INTO t{i} VALUES (1, 1, 'v', 1, now())")
+        yield peak(stage, f"{options.tables:,} tables", source,
+                   lambda: [source.execute(f"UPDATE t{i} SET n = 2") for i in range(options.tables)], "<= 96 MiB")
+        source = stage.first.create_database()
+        source.execute("CREATE TABLE item (id bigint PRIMARY KEY, v text)")
+        yield peak(stage, f"a target away during {options.away} MiB of changes", source,
+                   lambda: [source.execute("INSERT INTO item SELECT i, repeat(md5(i::text), 32) FROM generate_series(%s::bigint, %s) i",
+                                           k * 10240 + 1, k * 10240 + 10240) for k in range(options.away // 10)], "<= 96 MiB", away=True)
+        source = stage.first.create_database()
+        source.execute("CREATE TABLE item (id bigint PRIMARY KEY, v text)")
+        yield peak(stage, f"one value of {options.value} MB", source,
+                   lambda: source.execute(f"INSERT INTO item SELECT 1, repeat('x', {options.value}000000)"),
+                   f"<= {3 * options.value} MB")
