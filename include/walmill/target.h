@@ -66,6 +66,8 @@ struct wm_fact {		/* a number that a target has to tell, for status and metrics 
 
 enum wm_stage {			/* of a view that a seed fills anew, unseen until it is whole */
 	WM_STAGE_BEGIN,
+	WM_STAGE_READY,
+	WM_STAGE_DROP,
 	WM_STAGE_END,
 };
 
@@ -114,9 +116,11 @@ struct wm_target_ops {
 	    struct wm_error *err);
 	/*
 	 * BEGIN: upserts of the view, which has been ensured, are put aside from now on, unseen by readers; other rows
-	 * are passed over.  END: they take the place of all rows of the view, in one step.  close gives them up, and so
-	 * does WM_RETRY from write or END: the seed begins again.  WM_REJECT from BEGIN: not for this view, it is
-	 * emptied first and then filled, as where this is NULL.
+	 * are passed over.  READY: asked before the first of them, where several views are staged at a time; WM_RETRY
+	 * with code "later": other views have to end first, ask again, without a lock that those need.  DROP: they are
+	 * given up, for the rule stops.  END: they take the place of all rows of the view, in one step.  close gives them
+	 * up, and so does WM_RETRY from write or END: the seed begins again.  WM_REJECT from BEGIN: not for this view,
+	 * it is emptied first and then filled, as where this is NULL.
 	 */
 	enum wm_status (*stage)(struct wm_target *t, const struct wm_view *view, enum wm_stage what,
 	    struct wm_error *err);
@@ -139,6 +143,11 @@ struct wm_target_ops {
 struct wm_target_host {
 	bool			(*rest)(void *arg, wm_usec usec);
 	void			*arg;
+	/*
+	 * What a call waits for that is not its own to end (somebody else's jobs, say): log, status and alerts tell, as of
+	 * a target that is tried again.  NULL: it goes on.
+	 */
+	void			(*waits)(void *arg, const char *text);
 	const atomic_bool	*stop;
 	const char		*folder;	/* for files of the target's own, which others may not read */
 	/* A small text of the target's own (the key of a job, say), durable when it returns; NULL removes it. */
@@ -168,6 +177,8 @@ enum wm_status wm_target_create(const struct wm_target_ops *ops, const char *nam
     struct wm_error *err);
 /* Sleeps as the host says; false: the instance is to stop. */
 bool wm_target_rest(struct wm_target *t, wm_usec usec);
+/* Tells the host what is waited for, or NULL. */
+void wm_target_waits(struct wm_target *t, const char *text);
 void wm_target_destroy(struct wm_target *t);		/* closes; NULL is a no-op */
 /*
  * What a target URI of `sync --target` or `init --target` names: fills the option of a new

@@ -25,6 +25,21 @@ host_rest(void *arg, wm_usec usec)
 	return !worker_stopping(w);
 }
 
+static void
+host_waits(void *arg, const char *text)
+{
+	struct worker *w = arg;
+	struct wm_error why;
+
+	if (text == NULL) {
+		worker_set_error(w, WORKER_OK, NULL);
+		return;
+	}
+	wm_fail(&why, WM_RETRY, "%s", text);
+	wm_log(WM_LOG_WARNING, "target_waits", "%s", text);
+	worker_set_error(w, WORKER_RETRYING, &why);
+}
+
 static enum wm_status
 host_keep(void *arg, const char *name, const char *text, struct wm_error *err)
 {
@@ -62,6 +77,6 @@ host_kept(void *arg, wm_bookmark_fn *fn, void *fn_arg, struct wm_error *err)
 struct wm_target_host
 worker_host(struct worker *w)
 {
-	return (struct wm_target_host){ .rest = host_rest, .arg = w, .stop = &w->stop,
+	return (struct wm_target_host){ .rest = host_rest, .arg = w, .waits = host_waits, .stop = &w->stop,
 		.folder = w->p->setup->config->state, .keep = host_keep, .kept = host_kept };
 }

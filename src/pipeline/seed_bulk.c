@@ -47,6 +47,8 @@ run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 		    t->unit->schema, t->unit->name);
 	}
 	if (st == WM_OK)
+		st = seeder_stage_ready(s, err);
+	if (st == WM_OK)
 		st = wm_catalog_leaves(s->sql, t->unit->oid, &leaves, err);
 	if (st == WM_OK && t->leaf == SIZE_MAX) {
 		st = seeder_number_rows(s, err);
@@ -122,6 +124,9 @@ seeder_work(struct seeder *s, struct wm_error *err)
 			continue;
 		st = run_task(s, &t, err);
 		altered = seeder_was_altered(t.unit, st, err);
+		/* What is put aside goes by what was read before: from the beginning again, in another session. */
+		if (altered && t.unit->staged)
+			return err->status = WM_RETRY;
 		if (st == WM_REJECT || altered) {
 			/* The read was broken off in the middle. */
 			st = altered ? WM_OK : seeder_fail_unit(s, err);

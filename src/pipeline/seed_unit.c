@@ -12,6 +12,7 @@
 #include "walmill/strutil.h"
 
 #define ROWS_PER_BLOCK 80		/* where the catalog has no estimate yet */
+#define READY_STEP (200 * WM_MSEC)
 
 /* The row's bytes are libpq's for the length of the call only. */
 static bool
@@ -338,6 +339,19 @@ seeder_stage_begin(struct seeder *s, struct wm_error *err)
 }
 
 enum wm_status
+seeder_stage_ready(struct seeder *s, struct wm_error *err)
+{
+	enum wm_status st = WM_OK;
+
+	while (s->unit->staged && (st = stage(s, WM_STAGE_READY, err)) == WM_RETRY && strcmp(err->code, "later") == 0) {
+		if (worker_stopping(s->w) || (s->broken != NULL && atomic_load(s->broken)))
+			break;
+		worker_rest(s->w, wm_clock_mono() + READY_STEP);
+	}
+	return st;
+}
+
+enum wm_status
 seeder_stage_end(struct seeder *s, struct wm_error *err)
 {
 	struct unit *u = s->unit;
@@ -467,6 +481,17 @@ seeder_leaf(struct seeder *s, const struct wm_leaves *leaves, size_t i, struct w
 	return st;
 }
 
+/* The target gives up what it has of a unit; what it cannot do now it does when it is opened again. */
+static void
+drop_stage(struct seeder *s)
+{
+	struct wm_error why;
+
+	if (s->unit->staged && stage(s, WM_STAGE_DROP, &why) != WM_OK)
+		wm_log(WM_LOG_WARNING, "target_retry", "%s", why.text);
+	s->unit->staged = false;
+}
+
 /* A rule that stops takes its unit out; the others go on. */
 enum wm_status
 seeder_fail_unit(struct seeder *s, struct wm_error *err)
@@ -477,6 +502,7 @@ seeder_fail_unit(struct seeder *s, struct wm_error *err)
 	pthread_mutex_lock(&s->unit->lock);
 	unit_fail(s->unit, s->written > 0);
 	pthread_mutex_unlock(&s->unit->lock);
+	drop_stage(s);
 	batcher_reset(s->batcher);
 	return WM_OK;
 }

@@ -56,3 +56,77 @@ def test_stopped_while_many_views_are_seeded(db, zoho, follow):
     zoho.set(import_seconds=0)
     daemon.start()
     check_same(db, zoho, daemon)
+
+
+def test_eight_targets_have_five_jobs_at_most(db, zoho, follow):
+    """Of one organisation, by its id and by its name; no job ends until the test lets the clock go on."""
+    make_tables(db, 1000)
+    daemon = follow("\n".join(f"- {{table: public.{name}, target: z{i}}}" for i, name in enumerate(TABLES)), 8,
+                    start=False, import_max="10KiB")
+    zoho.freeze()
+    daemon.start()
+    wait_until(lambda: daemon.target("z0")["facts"].get("jobs_waiting") == 3, "three wait for their turn", 60)
+    assert daemon.target("z7")["facts"]["jobs_open"] == 5
+    assert len(zoho.calls("import_job")) == 5
+    zoho.thaw()
+    check_same(db, zoho, daemon)
+    assert not [call for call in zoho.calls() if call["code"] is not None]
+    assert daemon.target("z0")["facts"]["jobs_open"] == 0
+
+
+def test_jobs_of_others_are_waited_for(db, zoho, follow):
+    make_tables(db, 1000)
+    zoho.fault("import_job", "error", code=8134, times=0)
+    daemon = follow("- table: public.t0", import_max="10KiB")
+    wait_until(lambda: "taken by others" in (daemon.target("zoho")["last_error"] or ""), "status says what it waits for")
+    assert daemon.target("zoho")["state"] == "retrying"
+    zoho.wait_calls("import_job", 3)
+    zoho.heal()
+    daemon.wait()
+    assert not differences(db.main, "t0", ZohoView(zoho))
+    assert daemon.target("zoho")["state"] == "ok" and daemon.target("zoho")["last_error"] is None
+    assert daemon.log().count("target_waits") == 1 and "target_retry" not in daemon.log()
+
+
+@pytest.fixture
+def lost(db, zoho, follow):
+    """A daemon for eight views, whose slot is lost while it is down; rows change meanwhile."""
+    make_tables(db, 3000)
+    rules = "\n".join(f"- {{table: public.{name}, seed: {{workers: 8}}, batch: {{rows: 50}}}}" for name in TABLES)
+    daemon = follow(rules, job_max="20KiB")
+    daemon.sources["shop"] = f"uri: {db.uri}\non_slot_lost: seed"
+    daemon.write_config()
+    daemon.restart()
+    check_same(db, zoho, daemon)
+    daemon.sigterm()
+    db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
+    for name in TABLES:
+        db.execute(f"DELETE FROM {name} WHERE id % 3 = 0; UPDATE {name} SET v = 'unseen' WHERE id % 7 = 0")
+    return daemon
+
+
+def test_eight_views_are_filled_anew_with_five_jobs_at_most(db, zoho, lost):
+    """Batch imports are open for as long as their views are read: none may wait for one that waits for it."""
+    before = len(zoho.calls())
+    lost.start()
+    check_same(db, zoho, lost)
+    calls = zoho.calls(since=before)
+    assert {call["table"] for call in calls if call["name"] == "batch"} == set(TABLES)
+    assert not [call for call in calls if call["code"] is not None or call["name"] in ("delete_row", "import")]
+    assert [job["code"] for job in zoho.jobs()] == [1004] * 8
+
+
+def test_a_rule_that_stops_leaves_no_job_behind(db, zoho, lost):
+    """More of them than there are places: the others must not wait for these."""
+    for name in TABLES[:6]:
+        db.execute(f"ALTER TABLE {name} ADD x float8; UPDATE {name} SET x = 'NaN' WHERE id = 2999")
+    rules = "\n".join(f"- {{table: public.{name}, seed: {{workers: 8}}, batch: {{rows: 50}}, on_error: stop}}"
+                      for name in TABLES)
+    lost.write_rules(rules)
+    lost.start()
+    wait_until(lambda: all(lost.rule(name)["state"] == ("failed" if name in TABLES[:6] else "streaming")
+                           for name in TABLES), "all have ended in one way or the other", 60)
+    for name in TABLES[6:]:
+        assert not differences(db.main, name, ZohoView(zoho))
+    wait_until(lambda: not [job for job in zoho.jobs() if job["code"] in (1001, 1002)], "no job is open")
+    assert 8134 not in [call["code"] for call in zoho.calls()]

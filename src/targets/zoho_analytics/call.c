@@ -13,6 +13,7 @@
 #define BUSY_FIRST (500 * WM_MSEC)
 #define BUSY_MAX (10 * WM_SEC)
 #define RATE_TRIES 5
+#define NO_PLACE 8134		/* five import jobs are open in the organisation */
 
 enum wm_status
 wm_zoho_rest(struct wm_zoho *z, wm_usec usec, struct wm_error *err)
@@ -151,7 +152,7 @@ note_units(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_z
 /* What has been tried for the call. */
 struct tries {
 	unsigned	 busy, rate;
-	bool		 token;
+	bool		 token, told;	/* told: that others are waited for */
 	wm_usec		 pause;
 	char		 text[WM_ZOHO_TOKEN_MAX];	/* the token */
 };
@@ -165,9 +166,48 @@ keep_token(struct wm_zoho_account *a)
 	pthread_mutex_unlock(&a->token_lock);
 }
 
+static enum wm_status
+rest_longer(struct wm_zoho *z, struct tries *t, struct wm_error *err)
+{
+	enum wm_status st = wm_zoho_rest(z, t->pause, err);
+
+	t->pause = t->pause * 2 < BUSY_MAX ? t->pause * 2 : BUSY_MAX;
+	return st;
+}
+
+static void
+tell(struct wm_zoho *z, const struct wm_zoho_call *call, struct tries *t)
+{
+	char since[32];
+	WM_AUTO(wm_freep) char *text = t->told ? NULL :
+	    wm_asprintf("target \"%s\": %s: all import jobs of the organisation are taken by others since %s "
+			"(zoho:8134); it goes on by itself when one of them has ended",
+		z->base.name, call->what, wm_clock_format(wm_clock_wall(), since, sizeof(since)));
+
+	if (text != NULL)
+		wm_target_waits(&z->base, text);
+	t->told = true;
+}
+
+/*
+ * Places for jobs that others have taken are waited for, as long as it takes: nothing has begun that could be lost.
+ * Not with batch imports open: somebody may wait for their places, too.
+ */
+static bool
+wait_for_others(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_zoho_answer *a, struct tries *t,
+    enum wm_status *st, struct wm_error *err)
+{
+	if (a->code != NO_PLACE || wm_zoho_stages_open(z))
+		return false;
+	tell(z, call, t);
+	*st = rest_longer(z, t, err);
+	return true;
+}
+
 /* Whether the same call may go through now; none of these failures has had an effect. */
 static bool
-again(struct wm_zoho *z, const struct wm_zoho_answer *a, struct tries *t, enum wm_status *st, struct wm_error *err)
+again(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_zoho_answer *a, struct tries *t,
+    enum wm_status *st, struct wm_error *err)
 {
 	char refused[WM_ZOHO_TOKEN_MAX];
 
@@ -186,10 +226,11 @@ again(struct wm_zoho *z, const struct wm_zoho_answer *a, struct tries *t, enum w
 	case WM_ZOHO_RATE:
 		return t->rate++ < RATE_TRIES;		/* the turn is waited for anew */
 	case WM_ZOHO_BUSY:
+		if (wait_for_others(z, call, a, t, st, err))
+			return true;
 		if (t->busy++ >= BUSY_TRIES)
 			return false;
-		*st = wm_zoho_rest(z, t->pause, err);
-		t->pause = t->pause * 2 < BUSY_MAX ? t->pause * 2 : BUSY_MAX;
+		*st = rest_longer(z, t, err);
 		return true;
 	default:
 		return false;
@@ -211,7 +252,9 @@ wm_zoho_call(struct wm_zoho *z, const struct wm_zoho_call *call, struct wm_zoho_
 		if (st != WM_OK)
 			break;
 		note_units(z, call, &answer);
-		if (!again(z, &answer, &t, &st, err)) {
+		if (!again(z, call, &answer, &t, &st, err)) {
+			if (t.told)
+				wm_target_waits(&z->base, NULL);
 			*ret = answer;
 			return WM_OK;
 		}

@@ -14,6 +14,7 @@ libwm_target_zoho_a_SOURCES = \
 	%D%/csv.h \
 	%D%/ensure.c \
 	%D%/import.c \
+	%D%/jobs.c \
 	%D%/metadata.c \
 	%D%/probe.c \
 	%D%/quota.c \

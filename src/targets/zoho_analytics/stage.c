@@ -27,12 +27,27 @@ struct wm_zoho_stage {
 	double			 units;
 	unsigned		 batches;
 	char			*key, *job;	/* NULL: none was sent */
+	bool			 place, waits;	/* it has a place among the organisation's jobs; or waits for one */
 	struct wm_zoho_stage	*next;
 };
 
+/* With an import that is still open the place goes on being taken. */
 static void
-stage_free(struct wm_zoho_stage *stage)
+give_place(struct wm_zoho *z, struct wm_zoho_stage *stage, bool open)
 {
+	if (stage->waits)
+		wm_zoho_job_waits(z, false);
+	if (stage->place && open)
+		wm_zoho_job_leave(z, true, stage->job);
+	else if (stage->place)
+		wm_zoho_job_end(z, true);
+	stage->place = stage->waits = false;
+}
+
+static void
+stage_free(struct wm_zoho *z, struct wm_zoho_stage *stage)
+{
+	give_place(z, stage, stage->job != NULL);
 	wm_zoho_load_free(&stage->load);
 	free(stage->view);
 	free(stage->key);
@@ -47,7 +62,7 @@ wm_zoho_stages_free(struct wm_zoho *z)
 		struct wm_zoho_stage *stage = z->stages;
 
 		z->stages = stage->next;
-		stage_free(stage);
+		stage_free(z, stage);
 	}
 }
 
@@ -59,6 +74,16 @@ wm_zoho_stage_of(const struct wm_zoho *z, const struct wm_view *view)
 	while (stage != NULL && strcmp(stage->view, view->name) != 0)
 		stage = stage->next;
 	return stage;
+}
+
+bool
+wm_zoho_stages_open(const struct wm_zoho *z)
+{
+	const struct wm_zoho_stage *stage = z->stages;
+
+	while (stage != NULL && stage->key == NULL)
+		stage = stage->next;
+	return stage != NULL;
 }
 
 enum wm_status
@@ -85,6 +110,22 @@ wm_zoho_stage_begin(struct wm_zoho *z, const struct wm_view *view, struct wm_err
 	stage->next = z->stages;
 	z->stages = stage;
 	return WM_OK;
+}
+
+enum wm_status
+wm_zoho_stage_ready(struct wm_zoho *z, struct wm_zoho_stage *stage, struct wm_error *err)
+{
+	if (stage->place)
+		return WM_OK;
+	stage->place = wm_zoho_job_try(z, true);
+	if (stage->waits == stage->place) {
+		stage->waits = !stage->place;
+		wm_zoho_job_waits(z, stage->waits);
+	}
+	if (stage->place)
+		return WM_OK;
+	return wm_fail_code(err, WM_RETRY, "later",
+	    "target \"%s\": view \"%s\" waits for import jobs of other views to end", z->base.name, stage->view);
 }
 
 /* ---- keys that are kept ---- */
@@ -171,7 +212,10 @@ send_batch(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, bool last, struc
 		return lost(s, "a value cannot be sent in a batch", err);
 	if (stage->batches >= BATCHES_MAX)
 		return lost(s, "it has more rows than a batch import takes", err);
-	st = wm_zoho_call(z, &call, &a, err);
+	st = stage->place ? WM_OK : wm_zoho_job_begin(z, true, err);
+	stage->place |= st == WM_OK;
+	if (st == WM_OK)
+		st = wm_zoho_call(z, &call, &a, err);
 	if (st == WM_OK && a.trouble != WM_ZOHO_FINE) {
 		st = wm_zoho_sink_fail(s, &a, call.what, err);
 		return st == WM_RETRY ? st : lost(s, a.message, err);
@@ -241,9 +285,21 @@ end_job(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_error *er
 		st = wm_zoho_import_wait(&all, stage->job, stage->units, err);
 	if (st == WM_REJECT)
 		s->to->no_stage = true;
+	if (all.ended)
+		give_place(s->z, stage, false);
 	WM_FAULT(zoho_job_ended);
 	/* With any other failure nobody knows whether it has ended. */
 	return st == WM_OK || st == WM_REJECT ? (forget(s->z, stage->view, NULL) == WM_OK ? st : WM_RETRY) : st;
+}
+
+static void
+take_out(struct wm_zoho *z, const struct wm_zoho_stage *stage)
+{
+	for (struct wm_zoho_stage **link = &z->stages; *link != NULL; link = &(*link)->next)
+		if (*link == stage) {
+			*link = stage->next;
+			break;
+		}
 }
 
 /* Something is kept back until the end, unless the view has no rows, or so few that no batch was sent. */
@@ -254,6 +310,8 @@ wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm
 	enum wm_status st;
 
 	stage->load.s = s;
+	if (stage->key == NULL)
+		give_place(z, stage, false);
 	if (stage->key != NULL)
 		st = end_job(stage, s, err);
 	else if (stage->load.n > 0)
@@ -262,12 +320,8 @@ wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm
 		st = wm_zoho_rows_empty(s, err);
 	if (st == WM_REJECT)
 		s->to->no_stage = true;
-	for (struct wm_zoho_stage **link = &z->stages; *link != NULL; link = &(*link)->next)
-		if (*link == stage) {
-			*link = stage->next;
-			break;
-		}
-	stage_free(stage);
+	take_out(z, stage);
+	stage_free(z, stage);
 	return st;
 }
 
@@ -278,6 +332,7 @@ struct left {
 };
 
 struct leftover {
+	const char	*view;		/* of this one only; NULL: of all */
 	struct left	*list;
 	size_t		 n;
 	bool		 oom;
@@ -299,7 +354,7 @@ take(void *arg, const char *name, const char *text)
 	struct leftover *l = arg;
 	struct left *list;
 
-	if (strncmp(name, JOB, strlen(JOB)) != 0)
+	if (strncmp(name, JOB, strlen(JOB)) != 0 || (l->view != NULL && strcmp(name + strlen(JOB), l->view) != 0))
 		return;
 	list = reallocarray(l->list, l->n + 1, sizeof(*list));
 	if (list == NULL) {
@@ -342,11 +397,11 @@ abandon(struct wm_zoho *z, const struct left *left, struct wm_error *err)
 	return st == WM_OK ? forget(z, left->view, err) : st;
 }
 
-enum wm_status
-wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err)
+static enum wm_status
+abandon_left(struct wm_zoho *z, const char *view, struct wm_error *err)
 {
 	const struct wm_target_host *host = z->base.host;
-	WM_AUTO(leftover_free) struct leftover l = { 0 };
+	WM_AUTO(leftover_free) struct leftover l = { .view = view };
 	enum wm_status st;
 
 	if (host == NULL || host->kept == NULL)
@@ -357,4 +412,20 @@ wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err)
 	for (size_t i = 0; st == WM_OK && i < l.n; i++)
 		st = abandon(z, &l.list[i], err);
 	return st;
+}
+
+enum wm_status
+wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err)
+{
+	return abandon_left(z, NULL, err);
+}
+
+enum wm_status
+wm_zoho_stage_drop(struct wm_zoho *z, struct wm_zoho_stage *stage, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *view = strdup(stage->view);
+
+	take_out(z, stage);
+	stage_free(z, stage);
+	return view == NULL ? wm_oom(err, "a view") : abandon_left(z, view, err);
 }

@@ -164,6 +164,10 @@ target_stage(struct wm_target *t, const struct wm_view *view, enum wm_stage what
 		return wm_fail(err, WM_RETRY,
 		    "target \"%s\": what was put aside for view \"%s\" is lost", t->name,
 		    view->name);
+	if (what == WM_STAGE_READY)
+		return wm_zoho_stage_ready(of(t), stage, err);
+	if (what == WM_STAGE_DROP)
+		return wm_zoho_stage_drop(of(t), stage, err);
 	st = wm_zoho_sink_open(&s, of(t), view, err);
 	return st == WM_OK ? wm_zoho_stage_end(stage, &s, err) : st;
 }
@@ -195,11 +199,14 @@ target_facts(const struct wm_target *t, struct wm_fact *ret, size_t max)
 	const struct wm_zoho *z = (const struct wm_zoho *)t;
 	struct wm_zoho_account *a = wm_zoho_account_of(z);
 	wm_usec wall = wm_clock_wall();
+	unsigned jobs = 0, waiting = 0;
 	size_t n = 0;
 
 	if (a == NULL)
 		return 0;
 	pthread_mutex_lock(&a->lock);
+	if (a->jobs != NULL)
+		wm_zoho_jobs_count(a->jobs, &jobs, &waiting);
 	{
 		const struct wm_fact all[] = {
 			{ "units_spent", a->quota.spent, "API units spent since the start", true },
@@ -211,6 +218,8 @@ target_facts(const struct wm_target *t, struct wm_fact *ret, size_t max)
 			    "seconds until today's API units are used up; -1: not today", false },
 			{ "flush_interval_s", (double)wm_zoho_quota_interval(&a->quota, z->flush_interval,
 			    z->flush_interval_max, wall) / WM_SEC, "seconds that changes gather", false },
+			{ "jobs_open", jobs, "import jobs of the organisation that walmill has open", false },
+			{ "jobs_waiting", waiting, "imports that wait until it has fewer", false },
 			{ "values_empty", (double)atomic_load(&a->converted.empty), "empty texts that became null", true },
 			{ "values_unfit", (double)atomic_load(&a->converted.unfit),
 			    "values that Zoho has nothing for, and that became null", true },

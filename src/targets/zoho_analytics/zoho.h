@@ -51,6 +51,7 @@ struct wm_zoho_account {
 	struct wm_zoho_quota		 quota;
 	wm_usec				 plan_read;	/* mono: when the plan was last asked for; 0 never */
 	char				*org, *workspace;	/* ids; NULL: not looked up yet */
+	struct wm_zoho_jobs		*jobs;	/* of the organisation; set with its id */
 	struct wm_zoho_view		*views;	/* entries stay; id and columns change under `writing`, too */
 	struct wm_zoho_converted	 converted;
 };
@@ -182,6 +183,21 @@ enum wm_status wm_zoho_sink_cell(const struct wm_zoho_sink *s, unsigned column, 
 enum wm_status wm_zoho_sink_fail(struct wm_zoho_sink *s, const struct wm_zoho_answer *a, const char *what,
     struct wm_error *err);
 
+/* ---- jobs.c: places for import jobs, so many for an organisation ---- */
+
+/* By the organisation's id, for all accounts in it.  NULL: memory out. */
+struct wm_zoho_jobs *wm_zoho_jobs_of(const char *api_url, const char *org);
+void wm_zoho_jobs_count(struct wm_zoho_jobs *j, unsigned *ret_open, unsigned *ret_waiting);
+/* Takes a place, if there is one: for a job, or for a batch import, which keeps it until it ends. */
+bool wm_zoho_job_try(struct wm_zoho *z, bool batch);
+/* Waits for one. */
+enum wm_status wm_zoho_job_begin(struct wm_zoho *z, bool batch, struct wm_error *err);
+void wm_zoho_job_end(struct wm_zoho *z, bool batch);
+/* Nobody waits for the job any more: its place is free when Zoho says that it has ended. */
+void wm_zoho_job_leave(struct wm_zoho *z, bool batch, const char *id);
+/* What status shows of those that wait. */
+void wm_zoho_job_waits(struct wm_zoho *z, bool waits);
+
 /* ---- import.c ---- */
 
 /* Rows on their way, as one file. */
@@ -191,6 +207,7 @@ struct wm_zoho_load {
 	size_t			*rows;		/* index of the row of each line behind the header; NULL: nobody asks */
 	size_t			 n;
 	bool			 replace;	/* in place of everything that is there */
+	bool			 ended;		/* its job has; of none: nothing goes on at Zoho */
 };
 
 void wm_zoho_load_free(struct wm_zoho_load *l);
@@ -200,6 +217,10 @@ enum wm_status wm_zoho_import_row(struct wm_zoho_load *l, const struct wm_row *r
 enum wm_status wm_zoho_import_send(struct wm_zoho_load *l, struct wm_error *err);
 /* Until the job has ended, and has stored l->n rows. */
 enum wm_status wm_zoho_import_wait(struct wm_zoho_load *l, const char *job, double units, struct wm_error *err);
+/* What Zoho says of a job; which is what wm_zoho_job_runs is asked about. */
+enum wm_status wm_zoho_job_look(struct wm_zoho *z, const char *workspace, const char *job, struct wm_zoho_answer *ret,
+    struct wm_error *err);
+bool wm_zoho_job_runs(const struct wm_zoho_answer *a);
 /* CONFIG of an import, or of the first batch of one; malloc'd, NULL: memory out. */
 char *wm_zoho_import_config(const struct wm_zoho_load *l, char comment_char, bool first_batch);
 
@@ -211,7 +232,13 @@ enum wm_status wm_zoho_import(struct wm_zoho_sink *s, const struct wm_row *rows,
 
 struct wm_zoho_stage;
 
+/* Whether this instance has batch imports open. */
+bool wm_zoho_stages_open(const struct wm_zoho *z);
 enum wm_status wm_zoho_stage_begin(struct wm_zoho *z, const struct wm_view *view, struct wm_error *err);
+/* WM_RETRY, code "later": it has no place among the organisation's jobs yet. */
+enum wm_status wm_zoho_stage_ready(struct wm_zoho *z, struct wm_zoho_stage *stage, struct wm_error *err);
+/* What was put aside for the view is given up, and its batch import ended. */
+enum wm_status wm_zoho_stage_drop(struct wm_zoho *z, struct wm_zoho_stage *stage, struct wm_error *err);
 /* NULL: rows of the view are written as usual. */
 struct wm_zoho_stage *wm_zoho_stage_of(const struct wm_zoho *z, const struct wm_view *view);
 enum wm_status wm_zoho_stage_add(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, const struct wm_row *rows,
