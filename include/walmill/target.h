@@ -134,6 +134,12 @@ struct wm_target_ops {
 	 * opened, from any thread.  NULL: none.
 	 */
 	size_t (*facts)(const struct wm_target *t, struct wm_fact *ret, size_t max);
+	/*
+	 * The other side, or somebody who says so, calls POST /v1/callback/TOKEN of the HTTP API: true when an instance
+	 * of this type has given that token out and waits.  It is no more than a hint to look now.  From any thread.
+	 * NULL: none is given out.
+	 */
+	bool (*callback)(const char *token);
 };
 
 /*

@@ -82,34 +82,34 @@ get_token(struct wm_zoho *z, const char *refused, char *ret, struct wm_error *er
 
 /* The address, and what of CONFIG goes into it: all of it with GET, which has no body. */
 static char *
-make_url(const struct wm_zoho *z, const struct wm_zoho_call *call)
+make_url(const struct wm_zoho *z, const struct wm_zoho_call *call, const char *config)
 {
 	WM_AUTO(wm_buf_free) struct wm_buf form;
-	bool in_url = call->config != NULL && (strcmp(call->method, "GET") == 0 || z->config_in_url);
+	bool in_url = config != NULL && (strcmp(call->method, "GET") == 0 || z->config_in_url);
 
 	wm_buf_init(&form, 4 * WM_ZOHO_CONFIG_MAX);
 	if (in_url)
-		wm_http_add_form(&form, "CONFIG", call->config);
+		wm_http_add_form(&form, "CONFIG", config);
 	if (form.failed)
 		return NULL;
 	return wm_asprintf("%s/restapi/v2%s%s%s", wm_zoho_api_url(z), call->path, in_url ? "?" : "", form.data);
 }
 
 static enum wm_status
-send_once(struct wm_zoho *z, const struct wm_zoho_call *call, const char *token, struct wm_zoho_answer *ret,
-    struct wm_error *err)
+send_once(struct wm_zoho *z, const struct wm_zoho_call *call, const char *config, const char *token,
+    struct wm_zoho_answer *ret, struct wm_error *err)
 {
-	WM_AUTO(wm_freep) char *url = make_url(z, call);
+	WM_AUTO(wm_freep) char *url = make_url(z, call, config);
 	WM_AUTO(wm_freep) char *authorization = wm_asprintf("Authorization: Zoho-oauthtoken %s", token);
 	WM_AUTO(wm_freep) char *org =
 	    wm_asprintf("ZANALYTICS-ORGID: %s", z->account->org != NULL ? z->account->org : "");
 	WM_AUTO(wm_buf_free) struct wm_buf form;
 	WM_AUTO(wm_http_response_free) struct wm_http_response response = { 0 };
 	const char *const headers[] = { authorization, call->no_org ? NULL : org, NULL };
-	bool in_body = call->config != NULL && strcmp(call->method, "GET") != 0 && !z->config_in_url;
+	bool in_body = config != NULL && strcmp(call->method, "GET") != 0 && !z->config_in_url;
 	const struct wm_http_part parts[] = {
 		{ .name = "FILE", .filename = "rows.csv", .type = "text/csv", .data = call->csv, .len = call->csv_len },
-		{ .name = "CONFIG", .data = call->config, .len = call->config != NULL ? strlen(call->config) : 0 },
+		{ .name = "CONFIG", .data = config, .len = config != NULL ? strlen(config) : 0 },
 	};
 	struct wm_http_request request = { .method = call->method, .url = url, .headers = headers,
 		.timeout = call->timeout != 0 ? call->timeout : z->timeout, .max_response = ANSWER_MAX };
@@ -120,7 +120,7 @@ send_once(struct wm_zoho *z, const struct wm_zoho_call *call, const char *token,
 		request.parts = parts;
 		request.nparts = in_body ? 2 : 1;
 	} else if (in_body) {
-		wm_http_add_form(&form, "CONFIG", call->config);
+		wm_http_add_form(&form, "CONFIG", config);
 		request.type = "application/x-www-form-urlencoded";
 		request.body = form.data;
 		request.len = form.len;
@@ -153,6 +153,7 @@ note_units(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_z
 struct tries {
 	unsigned	 busy, rate;
 	bool		 token, told;	/* told: that others are waited for */
+	bool		 plain;		/* without an address to call back */
 	wm_usec		 pause;
 	char		 text[WM_ZOHO_TOKEN_MAX];	/* the token */
 };
@@ -211,6 +212,8 @@ again(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_zoho_a
 {
 	char refused[WM_ZOHO_TOKEN_MAX];
 
+	if (call->callback != NULL && !t->plain && wm_zoho_callback_refused(z, a))
+		return t->plain = true;
 	switch (a->trouble) {
 	case WM_ZOHO_TOKEN:
 		memcpy(refused, t->text, sizeof(refused));
@@ -240,6 +243,8 @@ again(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_zoho_a
 enum wm_status
 wm_zoho_call(struct wm_zoho *z, const struct wm_zoho_call *call, struct wm_zoho_answer *ret, struct wm_error *err)
 {
+	WM_AUTO(wm_freep) char *with = call->callback == NULL ? NULL :
+	    wm_zoho_callback_config(z, call->callback, call->config);
 	struct tries t = { .pause = BUSY_FIRST };
 	enum wm_status st = get_token(z, NULL, t.text, err);
 
@@ -248,7 +253,7 @@ wm_zoho_call(struct wm_zoho *z, const struct wm_zoho_call *call, struct wm_zoho_
 
 		st = wait_for_turn(z, call, err);
 		if (st == WM_OK)
-			st = send_once(z, call, t.text, &answer, err);
+			st = send_once(z, call, with != NULL && !t.plain ? with : call->config, t.text, &answer, err);
 		if (st != WM_OK)
 			break;
 		note_units(z, call, &answer);

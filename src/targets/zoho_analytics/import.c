@@ -218,17 +218,18 @@ enum wm_status
 wm_zoho_import_wait(struct wm_zoho_load *l, const char *job, double units, struct wm_error *err)
 {
 	struct wm_zoho *z = l->s->z;
-	wm_usec until = wm_clock_mono() + JOB_MAX, pause = JOB_FIRST_LOOK;
+	bool called = l->callback != NULL && wm_zoho_callback_works(z);
+	wm_usec until = wm_clock_mono() + JOB_MAX, pause = called ? z->poll_interval : JOB_FIRST_LOOK;
 
 	while (wm_clock_mono() < until) {
-		bool runs = false;
-		enum wm_status st = wm_zoho_rest(z, pause, err);
+		bool runs = false, said = false;
+		enum wm_status st = wm_zoho_callback_rest(z, l->callback, pause, &said, err);
 
 		if (st == WM_OK)
 			st = look_at_job(l, job, units, &runs, err);
 		if (st != WM_OK || !runs)
 			return st;
-		pause = pause * 2 < z->poll_interval ? pause * 2 : z->poll_interval;
+		pause = said ? JOB_FIRST_LOOK : pause * 2 < z->poll_interval ? pause * 2 : z->poll_interval;
 	}
 	return wm_fail(err, WM_RETRY,
 	    "target \"%s\": view \"%s\": import job %s has not ended in two hours; its rows are sent "
@@ -286,20 +287,24 @@ wm_zoho_import_send(struct wm_zoho_load *l, struct wm_error *err)
 	WM_AUTO(wm_freep) char *config = wm_zoho_import_config(l, wm_zoho_csv_comment(&l->csv), false);
 	WM_AUTO(wm_freep) char *path = wm_asprintf("%s/workspaces/%s/views/%s/data", job ? "/bulk" : "",
 	    z->account->workspace, s->to->id);
-	const struct wm_zoho_call call = { .what = "could not import rows", .method = "POST", .class = WM_ZOHO_BULK,
+	struct wm_zoho_call call = { .what = "could not import rows", .method = "POST", .class = WM_ZOHO_BULK,
 		.path = path, .config = config, .csv = l->csv.text.data, .csv_len = l->csv.text.len,
 		.units = price * ceil((double)l->n / 1000), .timeout = z->import_timeout };
 	enum wm_status st;
 
 	if (config == NULL || path == NULL || l->csv.text.failed)
 		return wm_oom(err, "an import");
+	if (job)
+		call.callback = l->callback = wm_zoho_callback_open(z);
 	st = job ? send_job(l, &call, err) : send_at_once(l, &call, err);
+	wm_zoho_callback_close(l->callback);
+	l->callback = NULL;
 	if (st != WM_OK)
 		return st;
 	wm_zoho_csv_reset(&l->csv);
 	l->n = 0;
 	l->replace = false;		/* what follows comes on top */
-	return st;
+	return WM_OK;
 }
 
 void

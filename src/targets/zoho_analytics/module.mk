@@ -6,6 +6,7 @@ libwm_target_zoho_a_SOURCES = \
 	%D%/answer.c \
 	%D%/answer.h \
 	%D%/call.c \
+	%D%/callback.c \
 	%D%/cell.c \
 	%D%/cell.h \
 	%D%/criteria.c \

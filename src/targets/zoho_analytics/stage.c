@@ -27,6 +27,7 @@ struct wm_zoho_stage {
 	double			 units;
 	unsigned		 batches;
 	char			*key, *job;	/* NULL: none was sent */
+	struct wm_zoho_callback	*callback;	/* of the job; or NULL */
 	bool			 place, waits;	/* it has a place among the organisation's jobs; or waits for one */
 	struct wm_zoho_stage	*next;
 };
@@ -49,6 +50,7 @@ stage_free(struct wm_zoho *z, struct wm_zoho_stage *stage)
 {
 	give_place(z, stage, stage->job != NULL);
 	wm_zoho_load_free(&stage->load);
+	wm_zoho_callback_close(stage->callback);
 	free(stage->view);
 	free(stage->key);
 	free(stage->job);
@@ -200,7 +202,7 @@ send_batch(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, bool last, struc
 	WM_AUTO(wm_freep) char *path = wm_asprintf("/bulk/workspaces/%s/views/%s/data/batch", z->account->workspace,
 	    s->to->id);
 	WM_AUTO(wm_zoho_answer_free) struct wm_zoho_answer a = { 0 };
-	const struct wm_zoho_call call = { .what = "could not import a batch of rows", .method = "POST",
+	struct wm_zoho_call call = { .what = "could not import a batch of rows", .method = "POST",
 		.class = WM_ZOHO_BULK, .path = path, .config = config, .csv = stage->load.csv.text.data,
 		.csv_len = stage->load.csv.text.len, .units = z->price.replace * ceil((double)stage->load.n / 1000),
 		.timeout = z->import_timeout };
@@ -214,6 +216,9 @@ send_batch(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, bool last, struc
 		return lost(s, "it has more rows than a batch import takes", err);
 	st = stage->place ? WM_OK : wm_zoho_job_begin(z, true, err);
 	stage->place |= st == WM_OK;
+	if (stage->key == NULL && stage->callback == NULL)
+		stage->callback = wm_zoho_callback_open(z);
+	call.callback = stage->key == NULL ? stage->callback : NULL;
 	if (st == WM_OK)
 		st = wm_zoho_call(z, &call, &a, err);
 	if (st == WM_OK && a.trouble != WM_ZOHO_FINE) {
@@ -277,7 +282,7 @@ wm_zoho_stage_add(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, const str
 static enum wm_status
 end_job(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_error *err)
 {
-	struct wm_zoho_load all = { .s = s, .replace = true };
+	struct wm_zoho_load all = { .s = s, .replace = true, .callback = stage->callback };
 	enum wm_status st = send_batch(stage, s, true, err);
 
 	all.n = stage->rows;

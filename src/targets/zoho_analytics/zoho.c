@@ -37,6 +37,15 @@ set_price(const struct wm_zoho *z, const char *name, const char *text, double *r
 			  z->base.name, name, text);
 }
 
+/* Of http or https, to which a path can be added. */
+static bool
+is_address(const char *url)
+{
+	WM_AUTO(wm_freep) char *origin = wm_http_origin(url);
+
+	return origin != NULL && strncmp(url, "http", 4) == 0 && strpbrk(url, "?#@ ") == NULL;
+}
+
 static enum wm_status
 take_options(struct wm_zoho *z, struct wm_error *err)
 {
@@ -63,6 +72,11 @@ take_options(struct wm_zoho *z, struct wm_error *err)
 		    "target \"%s\": \"time_zone\" is \"%s\": it has to be a distance from UTC, such as "
 		    "+05:30",
 		    z->base.name, z->time_zone);
+	if (st == WM_OK && z->callback_url != NULL && !is_address(z->callback_url))
+		return wm_fail(err, WM_FATAL,
+		    "target \"%s\": \"callback_url\" has to be an address such as https://walmill.example.com, without "
+		    "anything behind \"?\" or \"#\"",
+		    z->base.name);
 	return st;
 }
 
@@ -268,58 +282,77 @@ static const char *const unfit_words[] = { "reject", "null", NULL };
 #define OPTION(n, k, field) .name = (n), .kind = WM_OPT_##k, .offset = offsetof(struct wm_zoho, field)
 
 static const struct wm_option options[] = {
-	{ OPTION("org", STRING, org), .required = true, .help = "organisation: its id, or its name" },
-	{ OPTION("workspace", STRING, workspace), .required = true, .help = "workspace: its id, or its name" },
+	{ OPTION("org", STRING, org), .required = true,
+	    .help = "organisation: its id, or its name" },
+	{ OPTION("workspace", STRING, workspace), .required = true,
+	    .help = "workspace: its id, or its name" },
 	{ OPTION("data_center", ENUM, data_center), .words = data_centers, .fallback = "com",
 	    .help = "where the account lives" },
-	{ OPTION("client_id", STRING, client_id), .required = true, .help = "of the client that was registered" },
-	{ OPTION("client_secret", SECRET, client_secret), .required = true, .help = "of the client that was registered" },
-	{ OPTION("refresh_token", SECRET, refresh_token), .required = true, .help = "as `walmill zoho login` stores it" },
-	{ OPTION("token_cache", PATH, token_cache), .help = "file in which processes share the access token" },
+	{ OPTION("client_id", STRING, client_id), .required = true,
+	    .help = "of the client that was registered" },
+	{ OPTION("client_secret", SECRET, client_secret), .required = true,
+	    .help = "of the client that was registered" },
+	{ OPTION("refresh_token", SECRET, refresh_token), .required = true,
+	    .help = "as `walmill zoho login` stores it" },
+	{ OPTION("token_cache", PATH, token_cache),
+	    .help = "file in which processes share the access token" },
 	{ OPTION("api_url", STRING, api_url), .help = "in place of the data centre's API host" },
-	{ OPTION("accounts_url", STRING, accounts_url), .help = "in place of the data centre's host of tokens" },
-	{ OPTION("ca_file", PATH, ca_file), .help = "certificates to trust in place of the system's" },
-	{ OPTION("flush_interval", DURATION, flush_interval), .fallback = "60s", .max = 86400 * WM_SEC,
-	    .help = "how long changes gather before they are sent" },
-	{ OPTION("flush_interval_max", DURATION, flush_interval_max), .fallback = "1h", .max = 86400 * WM_SEC,
-	    .help = "the same at most, when the day's units run short" },
+	{ OPTION("accounts_url", STRING, accounts_url),
+	    .help = "in place of the data centre's host of tokens" },
+	{ OPTION("ca_file", PATH, ca_file),
+	    .help = "certificates to trust in place of the system's" },
+	{ OPTION("callback_url", STRING, callback_url),
+	    .help =
+		"where Zoho reaches walmill's HTTP API, to tell that a job has ended; without it that is asked for" },
+	{ OPTION("flush_interval", DURATION, flush_interval), .fallback = "60s",
+	    .max = 86400 * WM_SEC, .help = "how long changes gather before they are sent" },
+	{ OPTION("flush_interval_max", DURATION, flush_interval_max), .fallback = "1h",
+	    .max = 86400 * WM_SEC, .help = "the same at most, when the day's units run short" },
 	{ OPTION("units_per_day", INT, units_per_day), .fallback = "0", .max = 1000000000,
 	    .help = "API units of the plan; 0: ask Zoho" },
-	{ OPTION("units_retry", DURATION, units_retry), .fallback = "1h", .min = WM_SEC / 10, .max = 86400 * WM_SEC,
+	{ OPTION("units_retry", DURATION, units_retry), .fallback = "1h", .min = WM_SEC / 10,
+	    .max = 86400 * WM_SEC,
 	    .help = "how often to look whether there are units again, once they are used up" },
 	{ OPTION("day_begins", DURATION, day_begins), .fallback = "0", .max = 86400 * WM_SEC,
 	    .help = "when the day of API units begins, after 00:00 UTC" },
-	{ OPTION("calls_per_minute", INT, rate_overall), .fallback = "100", .min = 1, .max = WM_ZOHO_RATE_MAX,
-	    .help = "calls of any kind" },
-	{ OPTION("row_calls_per_minute", INT, rate_dml), .fallback = "100", .min = 1, .max = WM_ZOHO_RATE_MAX,
-	    .help = "calls that write or delete rows" },
-	{ OPTION("imports_per_minute", INT, rate_bulk), .fallback = "40", .min = 1, .max = WM_ZOHO_RATE_MAX,
-	    .help = "imports and questions about them" },
-	{ OPTION("metadata_calls_per_minute", INT, rate_metadata), .fallback = "60", .min = 1, .max = WM_ZOHO_RATE_MAX,
-	    .help = "questions about workspaces, views and columns" },
-	{ OPTION("price_row", STRING, price_row), .fallback = "1", .help = "API units of a row written by a call of its own" },
-	{ OPTION("price_delete", STRING, price_delete), .fallback = "1", .help = "API units of a row deleted" },
-	{ OPTION("price_upsert", STRING, price_upsert), .fallback = "15", .help = "API units of 1000 rows imported" },
+	{ OPTION("calls_per_minute", INT, rate_overall), .fallback = "100", .min = 1,
+	    .max = WM_ZOHO_RATE_MAX, .help = "calls of any kind" },
+	{ OPTION("row_calls_per_minute", INT, rate_dml), .fallback = "100", .min = 1,
+	    .max = WM_ZOHO_RATE_MAX, .help = "calls that write or delete rows" },
+	{ OPTION("imports_per_minute", INT, rate_bulk), .fallback = "40", .min = 1,
+	    .max = WM_ZOHO_RATE_MAX, .help = "imports and questions about them" },
+	{ OPTION("metadata_calls_per_minute", INT, rate_metadata), .fallback = "60", .min = 1,
+	    .max = WM_ZOHO_RATE_MAX, .help = "questions about workspaces, views and columns" },
+	{ OPTION("price_row", STRING, price_row), .fallback = "1",
+	    .help = "API units of a row written by a call of its own" },
+	{ OPTION("price_delete", STRING, price_delete), .fallback = "1",
+	    .help = "API units of a row deleted" },
+	{ OPTION("price_upsert", STRING, price_upsert), .fallback = "15",
+	    .help = "API units of 1000 rows imported" },
 	{ OPTION("price_replace", STRING, price_replace), .fallback = "10",
 	    .help = "API units of 1000 rows imported into a view that is emptied" },
-	{ OPTION("price_metadata", STRING, price_metadata), .fallback = "5", .help = "API units of a question about views" },
+	{ OPTION("price_metadata", STRING, price_metadata), .fallback = "5",
+	    .help = "API units of a question about views" },
 	{ OPTION("price_modeling", STRING, price_modeling), .fallback = "5",
 	    .help = "API units of making a table or columns" },
-	{ OPTION("true_word", STRING, true_word), .fallback = "true", .help = "true in a BOOLEAN column" },
-	{ OPTION("false_word", STRING, false_word), .fallback = "false", .help = "false in a BOOLEAN column" },
-	{ OPTION("empty_text", STRING, empty_text), .help = "in place of an empty text; without it that is null" },
+	{ OPTION("true_word", STRING, true_word), .fallback = "true",
+	    .help = "true in a BOOLEAN column" },
+	{ OPTION("false_word", STRING, false_word), .fallback = "false",
+	    .help = "false in a BOOLEAN column" },
+	{ OPTION("empty_text", STRING, empty_text),
+	    .help = "in place of an empty text; without it that is null" },
 	{ OPTION("unfit_values", ENUM, unfit), .words = unfit_words, .fallback = "reject",
 	    .help = "what becomes of NaN, infinity, years over 9999, too many digits" },
 	{ OPTION("decimal_digits", INT, decimal_digits), .fallback = "19", .min = 1, .max = 38,
 	    .help = "digits of a DECIMAL_NUMBER at most" },
 	{ OPTION("time_zone", STRING, time_zone), .fallback = "+00:00",
 	    .help = "distance from UTC that timestamptz is shown in" },
-	{ OPTION("timeout", DURATION, timeout), .fallback = "60s", .min = WM_SEC, .max = 3600 * WM_SEC,
-	    .help = "how long a call may take" },
-	{ OPTION("import_timeout", DURATION, import_timeout), .fallback = "15min", .min = WM_SEC, .max = 3600 * WM_SEC,
-	    .help = "how long an import may take" },
-	{ OPTION("poll_interval", DURATION, poll_interval), .fallback = "10s", .min = WM_SEC / 10, .max = 600 * WM_SEC,
-	    .help = "pause between two questions about an import job" },
+	{ OPTION("timeout", DURATION, timeout), .fallback = "60s", .min = WM_SEC,
+	    .max = 3600 * WM_SEC, .help = "how long a call may take" },
+	{ OPTION("import_timeout", DURATION, import_timeout), .fallback = "15min", .min = WM_SEC,
+	    .max = 3600 * WM_SEC, .help = "how long an import may take" },
+	{ OPTION("poll_interval", DURATION, poll_interval), .fallback = "10s", .min = WM_SEC / 10,
+	    .max = 600 * WM_SEC, .help = "pause between two questions about an import job" },
 	{ OPTION("import_max", SIZE, sync_max), .fallback = "19MiB", .min = 1, .max = 20000000,
 	    .help = "size of a file that is imported at once; a larger one becomes a job" },
 	{ OPTION("job_max", SIZE, job_max), .fallback = "95MiB", .min = 4096, .max = 100000000,
@@ -344,4 +377,5 @@ const struct wm_target_ops wm_target_zoho_analytics_ops = {
 	.stage = target_stage,
 	.pace = target_pace,
 	.facts = target_facts,
+	.callback = wm_zoho_callback_take,
 };

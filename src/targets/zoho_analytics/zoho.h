@@ -52,6 +52,7 @@ struct wm_zoho_account {
 	wm_usec				 plan_read;	/* mono: when the plan was last asked for; 0 never */
 	char				*org, *workspace;	/* ids; NULL: not looked up yet */
 	struct wm_zoho_jobs		*jobs;	/* of the organisation; set with its id */
+	wm_usec				 no_callback;	/* mono: Zoho did not take "callback_url"; it is not given before */
 	struct wm_zoho_view		*views;	/* entries stay; id and columns change under `writing`, too */
 	struct wm_zoho_converted	 converted;
 };
@@ -63,7 +64,7 @@ struct wm_zoho {
 	int	 data_center;
 	char	*api_url, *accounts_url;	/* NULL: those of the data centre */
 	char	*client_id, *client_secret, *refresh_token, *token_cache;
-	char	*ca_file;
+	char	*ca_file, *callback_url;
 	int64_t	 timeout, import_timeout, flush_interval, flush_interval_max, poll_interval;
 	uint64_t sync_max, job_max;
 	int64_t	 rate_dml, rate_bulk, rate_metadata, rate_overall;
@@ -100,6 +101,25 @@ const char *wm_zoho_api_url(const struct wm_zoho *z);
 const char *wm_zoho_accounts_url(const struct wm_zoho *z);
 struct wm_zoho_login wm_zoho_login_of(const struct wm_zoho *z);
 
+/* ---- callback.c: Zoho tells that a job has ended ---- */
+
+struct wm_zoho_callback;
+
+/* An address for one job, as long as it is open.  NULL: there is no "callback_url", or none that Zoho takes. */
+struct wm_zoho_callback *wm_zoho_callback_open(const struct wm_zoho *z);
+void wm_zoho_callback_close(struct wm_zoho_callback *c);	/* NULL is a no-op */
+/* CONFIG with the address; malloc'd, NULL: memory out. */
+char *wm_zoho_callback_config(const struct wm_zoho *z, const struct wm_zoho_callback *c, const char *config);
+/* From any thread: the last word of an address was called.  False: nobody waits for that. */
+bool wm_zoho_callback_take(const char *token);
+/* Sleeps until somebody has called, at most for usec; c may be NULL. */
+enum wm_status wm_zoho_callback_rest(struct wm_zoho *z, struct wm_zoho_callback *c, wm_usec usec, bool *ret_said,
+    struct wm_error *err);
+/* Whether Zoho has taken the address, as far as is known. */
+bool wm_zoho_callback_works(const struct wm_zoho *z);
+/* Whether the answer says that it does not; that is noted, then. */
+bool wm_zoho_callback_refused(struct wm_zoho *z, const struct wm_zoho_answer *a);
+
 /* ---- call.c ---- */
 
 struct wm_zoho_call {
@@ -108,6 +128,7 @@ struct wm_zoho_call {
 	enum wm_zoho_class	 class;
 	const char		*path;		/* behind /restapi/v2 */
 	const char		*config;	/* JSON; NULL none */
+	struct wm_zoho_callback	*callback;	/* whose address CONFIG gets, unless Zoho does not take it; NULL none */
 	const char		*csv;		/* the file of a multipart request; NULL none */
 	size_t			 csv_len;
 	double			 units;		/* what it costs, as far as is known */
@@ -208,6 +229,7 @@ struct wm_zoho_load {
 	size_t			 n;
 	bool			 replace;	/* in place of everything that is there */
 	bool			 ended;		/* its job has; of none: nothing goes on at Zoho */
+	struct wm_zoho_callback	*callback;	/* tells of that end; or NULL */
 };
 
 void wm_zoho_load_free(struct wm_zoho_load *l);

@@ -18,6 +18,7 @@ DEEDS = {
     "partial": "the first `rows` rows of an import are lost, the answer counts them",
     "job_error": "the job fails with `code` and `message`",
     "job_lost": "nobody knows the job that was made; its work is done all the same with `commit`",
+    "callback_lost": "nobody is told that the job has ended, although CONFIG asks for it",
     "job_stuck": "the job stays in progress",
     "token_error": "the token endpoint answers `message` as its error, with HTTP `status` (200 when not given)",
     "throttle": "the token endpoint says that there were too many requests",
