@@ -32,11 +32,16 @@ host_waits(void *arg, const char *text)
 	struct wm_error why;
 
 	if (text == NULL) {
-		worker_set_error(w, WORKER_OK, NULL);
+		if (w->waits != 0)
+			worker_set_error(w, WORKER_OK, NULL);
+		w->waits = 0;
 		return;
 	}
 	wm_fail(&why, WM_RETRY, "%s", text);
-	wm_log(WM_LOG_WARNING, "target_waits", "%s", text);
+	/* Another seeder's success may have taken it out of the status: it is told again, but not to the log. */
+	if (w->waits != wm_hash(text, strlen(text), 0))
+		wm_log(WM_LOG_WARNING, "target_waits", "%s", text);
+	w->waits = wm_hash(text, strlen(text), 0);
 	worker_set_error(w, WORKER_RETRYING, &why);
 }
 

@@ -346,6 +346,7 @@ seeder_stage_ready(struct seeder *s, struct wm_error *err)
 	while (s->unit->staged && (st = stage(s, WM_STAGE_READY, err)) == WM_RETRY && strcmp(err->code, "later") == 0) {
 		if (worker_stopping(s->w) || (s->broken != NULL && atomic_load(s->broken)))
 			break;
+		stats_set_error(s->unit->stats, err->text);
 		worker_rest(s->w, wm_clock_mono() + READY_STEP);
 	}
 	return st;

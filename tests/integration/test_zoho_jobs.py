@@ -116,6 +116,33 @@ def test_eight_views_are_filled_anew_with_five_jobs_at_most(db, zoho, lost):
     assert [job["code"] for job in zoho.jobs()] == [1004] * 8
 
 
+def test_a_table_whose_import_nobody_knows(db, zoho, lost):
+    """The first batch is taken, its answer is lost: only the server can end the import, which it does after a day."""
+    zoho.fault("batch", "drop_after")
+    lost.start()
+    zoho.wait_calls("batch")
+    [name] = {call["table"] for call in zoho.calls("batch") if call["faults"]}
+    wait_until(lambda: "locked since" in (lost.rule(name)["last_error"] or ""), "the rule says what it waits for")
+    told = lost.rule(name)["last_error"]
+    for word in (f'view "{name}"', "answer to the first batch", "Zoho's support", "zoho:7092"):
+        assert word in told
+    wait_until(lambda: lost.target("zoho")["last_error"] == told, "so does the target", 30)
+    assert lost.target("zoho")["state"] == "retrying" and lost.target("zoho")["facts"]["views_locked"] == 1
+    for other in TABLES:
+        wait_until(lambda: other == name or not differences(db.main, other, ZohoView(zoho)), "others go on", 60)
+    assert lost.log().count("target_waits") == 1
+    assert "could not import a batch of rows" in lost.log() and "target_retry: stopping" not in lost.log()
+    lost.sigkill()
+    lost.start()
+    wait_until(lambda: told in (lost.target("zoho")["last_error"] or ""), "it is remembered, with its time")
+    zoho.advance(90000)
+    check_same(db, zoho, lost)
+    assert lost.rule(name)["last_error"] is None and lost.target("zoho")["state"] == "ok"
+    assert lost.target("zoho")["facts"]["views_locked"] == 0
+    lost.restart()
+    assert lost.target("zoho")["facts"]["views_locked"] == 0
+
+
 def test_a_rule_that_stops_leaves_no_job_behind(db, zoho, lost):
     """More of them than there are places: the others must not wait for these."""
     for name in TABLES[:6]:

@@ -112,7 +112,8 @@ send_once(struct wm_zoho *z, const struct wm_zoho_call *call, const char *config
 		{ .name = "CONFIG", .data = config, .len = config != NULL ? strlen(config) : 0 },
 	};
 	struct wm_http_request request = { .method = call->method, .url = url, .headers = headers,
-		.timeout = call->timeout != 0 ? call->timeout : z->timeout, .max_response = ANSWER_MAX };
+		.timeout = call->timeout != 0 ? call->timeout : z->timeout, .max_response = ANSWER_MAX,
+		.once = call->once };
 	enum wm_status st;
 
 	wm_buf_init(&form, 4 * WM_ZOHO_CONFIG_MAX);
@@ -229,6 +230,8 @@ again(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_zoho_a
 	case WM_ZOHO_RATE:
 		return t->rate++ < RATE_TRIES;		/* the turn is waited for anew */
 	case WM_ZOHO_BUSY:
+		if (call->no_wait)
+			return false;
 		if (wait_for_others(z, call, a, t, st, err))
 			return true;
 		if (t->busy++ >= BUSY_TRIES)

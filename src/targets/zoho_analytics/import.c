@@ -289,7 +289,8 @@ wm_zoho_import_send(struct wm_zoho_load *l, struct wm_error *err)
 	    z->account->workspace, s->to->id);
 	struct wm_zoho_call call = { .what = "could not import rows", .method = "POST", .class = WM_ZOHO_BULK,
 		.path = path, .config = config, .csv = l->csv.text.data, .csv_len = l->csv.text.len,
-		.units = price * ceil((double)l->n / 1000), .timeout = z->import_timeout };
+		.units = price * ceil((double)l->n / 1000), .timeout = z->import_timeout,
+		.no_wait = atomic_load(&s->to->lost) != 0 };
 	enum wm_status st;
 
 	if (config == NULL || path == NULL || l->csv.text.failed)

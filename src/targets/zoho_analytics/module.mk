@@ -16,6 +16,7 @@ libwm_target_zoho_a_SOURCES = \
 	%D%/ensure.c \
 	%D%/import.c \
 	%D%/jobs.c \
+	%D%/lost.c \
 	%D%/metadata.c \
 	%D%/probe.c \
 	%D%/quota.c \

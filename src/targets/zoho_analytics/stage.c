@@ -117,8 +117,13 @@ wm_zoho_stage_begin(struct wm_zoho *z, const struct wm_view *view, struct wm_err
 enum wm_status
 wm_zoho_stage_ready(struct wm_zoho *z, struct wm_zoho_stage *stage, struct wm_error *err)
 {
+	enum wm_status st;
+
 	if (stage->place)
 		return WM_OK;
+	st = wm_zoho_lost_look(z, stage->view, err);
+	if (st != WM_OK)
+		return st;
 	stage->place = wm_zoho_job_try(z, true);
 	if (stage->waits == stage->place) {
 		stage->waits = !stage->place;
@@ -185,12 +190,43 @@ lost(struct wm_zoho_sink *s, const char *why, struct wm_error *err)
 static enum wm_status
 begin_job(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, const struct wm_zoho_answer *a, struct wm_error *err)
 {
+	enum wm_status st;
+
 	WM_FAULT(zoho_job_begun);
 	stage->key = strdup(wm_zoho_text(a->data, "batchKey"));
 	stage->job = strdup(wm_zoho_text(a->data, "jobId"));
 	if (stage->key == NULL || stage->job == NULL)
 		return wm_oom(err, "a key");
-	return keep(stage, s, err);
+	st = keep(stage, s, err);
+	return st == WM_OK ? wm_zoho_lost_over(s->z, s->to, err) : st;
+}
+
+/* The first one: whatever ends it, it is known that there may be an import. */
+static enum wm_status
+send_first(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_zoho_call *call,
+    struct wm_zoho_answer *ret, struct wm_error *err)
+{
+	struct wm_zoho *z = s->z;
+	bool known = atomic_load(&s->to->lost) != 0;
+	enum wm_status st = stage->place ? WM_OK : wm_zoho_job_begin(z, true, err);
+
+	stage->place |= st == WM_OK;
+	if (st == WM_OK)
+		st = wm_zoho_lost_note(z, s->to, err);
+	if (st != WM_OK)
+		return st;
+	if (stage->callback == NULL)
+		stage->callback = wm_zoho_callback_open(z);
+	call->callback = stage->callback;
+	call->once = true;
+	st = wm_zoho_call(z, call, ret, err);
+	if (st != WM_OK || ret->trouble == WM_ZOHO_PASSING)
+		wm_zoho_lost_answer(s->to);
+	else if (ret->trouble == WM_ZOHO_FINE)
+		st = begin_job(stage, s, ret, err);
+	else if (!known)
+		st = wm_zoho_lost_over(z, s->to, err);
+	return st;
 }
 
 static enum wm_status
@@ -205,7 +241,7 @@ send_batch(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, bool last, struc
 	struct wm_zoho_call call = { .what = "could not import a batch of rows", .method = "POST",
 		.class = WM_ZOHO_BULK, .path = path, .config = config, .csv = stage->load.csv.text.data,
 		.csv_len = stage->load.csv.text.len, .units = z->price.replace * ceil((double)stage->load.n / 1000),
-		.timeout = z->import_timeout };
+		.timeout = z->import_timeout, .no_wait = atomic_load(&s->to->lost) != 0 };
 	enum wm_status st;
 
 	if (config == NULL || path == NULL || stage->load.csv.text.failed)
@@ -214,19 +250,11 @@ send_batch(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, bool last, struc
 		return lost(s, "a value cannot be sent in a batch", err);
 	if (stage->batches >= BATCHES_MAX)
 		return lost(s, "it has more rows than a batch import takes", err);
-	st = stage->place ? WM_OK : wm_zoho_job_begin(z, true, err);
-	stage->place |= st == WM_OK;
-	if (stage->key == NULL && stage->callback == NULL)
-		stage->callback = wm_zoho_callback_open(z);
-	call.callback = stage->key == NULL ? stage->callback : NULL;
-	if (st == WM_OK)
-		st = wm_zoho_call(z, &call, &a, err);
+	st = stage->key == NULL ? send_first(stage, s, &call, &a, err) : wm_zoho_call(z, &call, &a, err);
 	if (st == WM_OK && a.trouble != WM_ZOHO_FINE) {
 		st = wm_zoho_sink_fail(s, &a, call.what, err);
 		return st == WM_RETRY ? st : lost(s, a.message, err);
 	}
-	if (st == WM_OK && stage->key == NULL)
-		st = begin_job(stage, s, &a, err);
 	if (st != WM_OK)
 		return st;
 	if (stage->batches == 0)
@@ -323,6 +351,8 @@ wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm
 		st = wm_zoho_import_send(&stage->load, err);
 	else
 		st = wm_zoho_rows_empty(s, err);
+	if (st == WM_OK)
+		st = wm_zoho_lost_over(z, s->to, err);
 	if (st == WM_REJECT)
 		s->to->no_stage = true;
 	take_out(z, stage);

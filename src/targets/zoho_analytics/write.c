@@ -87,6 +87,8 @@ wm_zoho_sink_fail(struct wm_zoho_sink *s, const struct wm_zoho_answer *a, const 
 	enum wm_status st = wm_zoho_answer_fail(a, &s->bad_view, err, "target \"%s\": view \"%s\": %s", s->z->base.name,
 	    s->view->name, what);
 
+	if (a->code == 7092 && atomic_load(&s->to->lost) != 0)
+		return wm_zoho_lost_fail(s->z, s->to, "zoho:7092", err);
 	/* Gone, or another one by that name: looked up again, and made again. */
 	if (a->trouble != WM_ZOHO_STALE && a->code != 7104 && a->code != 7105 && a->code != 7106)
 		return st;
@@ -167,6 +169,9 @@ write_view(struct wm_zoho *z, const struct wm_view_batch *vb, size_t *ret_bad, b
 		st = wm_zoho_stage_add(stage, &s, vb->rows, vb->nrows, err);
 	else if (st == WM_OK)
 		st = write_rows(&s, vb, err);
+	/* What was stored shows that the table is not locked. */
+	if (st == WM_OK && s.rows > 0)
+		st = wm_zoho_lost_over(z, s.to, err);
 	*ret_bad = s.bad;
 	*ret_bad_view = s.bad_view;
 	pthread_mutex_lock(&z->account->lock);

@@ -139,6 +139,8 @@ target_open(struct wm_target *t, struct wm_error *err)
 	if (st == WM_OK)
 		st = wm_zoho_find_place(z, err);
 	if (st == WM_OK)
+		st = wm_zoho_lost_load(z, err);
+	if (st == WM_OK)
 		st = wm_zoho_stages_abandon(z, err);
 	if (st == WM_OK)
 		wm_zoho_read_plan(z);
@@ -234,6 +236,8 @@ target_facts(const struct wm_target *t, struct wm_fact *ret, size_t max)
 			    z->flush_interval_max, wall) / WM_SEC, "seconds that changes gather", false },
 			{ "jobs_open", jobs, "import jobs of the organisation that walmill has open", false },
 			{ "jobs_waiting", waiting, "imports that wait until it has fewer", false },
+			{ "views_locked", (double)wm_zoho_lost_count(a),
+			    "views whose tables an import without a known key may keep locked", false },
 			{ "values_empty", (double)atomic_load(&a->converted.empty), "empty texts that became null", true },
 			{ "values_unfit", (double)atomic_load(&a->converted.unfit),
 			    "values that Zoho has nothing for, and that became null", true },

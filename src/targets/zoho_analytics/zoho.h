@@ -36,6 +36,9 @@ struct wm_zoho_view {
 	struct wm_zoho_column	*columns;
 	bool			 no_stage;	/* a batch import was refused: it is filled in the other way */
 	pthread_mutex_t		 writing;	/* an import locks the table: one writer at a time */
+	wm_usec			 begun;		/* wall: the first batch of an import is on its way; 0 none */
+	atomic_llong		 lost;		/* of that time: its answer was lost, the table may be locked; 0 no */
+	wm_usec			 look;		/* mono: whether it is, not before */
 	struct wm_zoho_view	*next;
 };
 
@@ -135,6 +138,8 @@ struct wm_zoho_call {
 	wm_usec			 timeout;
 	bool			 no_org;	/* without the organisation's header */
 	bool			 free;		/* may be called when the day's units are used up */
+	bool			 once;		/* never sent twice unseen */
+	bool			 no_wait;	/* a table that is taken is an answer */
 };
 
 /*
@@ -270,6 +275,23 @@ enum wm_status wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sin
 void wm_zoho_stages_free(struct wm_zoho *z);
 /* Ends the batch imports that an earlier session, or process, has left open: they keep their tables locked. */
 enum wm_status wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err);
+
+/* ---- lost.c: tables that an import whose first answer was lost keeps locked ---- */
+
+/* Durable before the first batch of one is sent; v is locked, here and below. */
+enum wm_status wm_zoho_lost_note(const struct wm_zoho *z, struct wm_zoho_view *v, struct wm_error *err);
+/* There was no answer that says what became of it. */
+void wm_zoho_lost_answer(struct wm_zoho_view *v);
+/* The key is known, or there is none. */
+enum wm_status wm_zoho_lost_over(struct wm_zoho *z, struct wm_zoho_view *v, struct wm_error *err);
+/* What an earlier process has noted. */
+enum wm_status wm_zoho_lost_load(struct wm_zoho *z, struct wm_error *err);
+/* WM_RETRY with the text for a view that is locked like this. */
+enum wm_status wm_zoho_lost_fail(const struct wm_zoho *z, const struct wm_zoho_view *v, const char *code,
+    struct wm_error *err);
+/* WM_RETRY, code "later": the view, which is not locked by us, still is by Zoho; the host has been told. */
+enum wm_status wm_zoho_lost_look(struct wm_zoho *z, const char *view, struct wm_error *err);
+size_t wm_zoho_lost_count(const struct wm_zoho_account *a);	/* the account is locked */
 
 /* ---- rows.c ---- */
 
