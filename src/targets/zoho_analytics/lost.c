@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "criteria.h"
 #include "walmill/strutil.h"
 #include "zoho.h"
 
@@ -93,15 +94,36 @@ wm_zoho_lost_fail(const struct wm_zoho *z, const struct wm_zoho_view *v, const c
 	    LOCKED);
 }
 
-/* By a deletion that no row meets; nothing else that is refused for the lock is as harmless where there is none. */
+/* A criterion that no row meets, as CONFIG of a deletion. */
+static char *
+make_config(const struct wm_zoho_view *v)
+{
+	cJSON *o = cJSON_CreateObject();
+	WM_AUTO(wm_freep) char *criteria = NULL;
+	char *text;
+
+	for (size_t i = 0; criteria == NULL && i < v->ncolumns; i++) {
+		const char *name = v->columns[i].name;
+
+		if (wm_zoho_criteria_name(name))
+			criteria = wm_asprintf("\"%s\" is null and \"%s\" is not null", name, name);
+	}
+	cJSON_AddStringToObject(o, "criteria", criteria != NULL ? criteria : "1=2");
+	text = cJSON_PrintUnformatted(o);
+	cJSON_Delete(o);
+	return text;
+}
+
+/* By a deletion of nothing; what else is refused for the lock would do something where there is none. */
 static enum wm_status
 is_locked(struct wm_zoho *z, const struct wm_zoho_view *v, bool *ret, struct wm_error *err)
 {
 	WM_AUTO(wm_zoho_answer_free) struct wm_zoho_answer a = { 0 };
 	WM_AUTO(wm_freep) char *path = wm_asprintf("/workspaces/%s/views/%s/rows", z->account->workspace, v->id);
+	WM_AUTO(wm_freep) char *config = make_config(v);
 	const struct wm_zoho_call call = { .what = "could not see whether a table is locked", .method = "DELETE",
-		.class = WM_ZOHO_DML, .path = path, .config = "{\"criteria\":\"1=2\"}", .free = true, .no_wait = true };
-	enum wm_status st = path == NULL ? wm_oom(err, "a request") : wm_zoho_call(z, &call, &a, err);
+		.class = WM_ZOHO_DML, .path = path, .config = config, .free = true, .no_wait = true };
+	enum wm_status st = path == NULL || config == NULL ? wm_oom(err, "a request") : wm_zoho_call(z, &call, &a, err);
 
 	*ret = a.code == LOCKED;
 	return st;
