@@ -353,9 +353,10 @@ worker_failed(struct worker *w, struct wm_error *err)
 
 	pthread_mutex_lock(&w->lock);
 	failed = w->failed != WM_OK;
-	if (failed)
-		(void)wm_fail(err, w->failed, "target \"%s\": %s", w->model->name,
-		    w->last_error == NULL ? "" : w->last_error);
+	if (failed) {
+		(void)wm_fail(err, w->failed, "%s", w->last_error == NULL ? "" : w->last_error);
+		(void)wm_error_prefix(err, "target \"%s\"", w->model->name);
+	}
 	pthread_mutex_unlock(&w->lock);
 	return failed;
 }

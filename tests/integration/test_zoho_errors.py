@@ -104,3 +104,18 @@ def test_stops_the_target_alone(code, db, zoho, daemon_of_two, same):
     daemon_of_two.wait()
     same("t", "u")
     assert daemon_of_two.errors() == []
+
+
+def test_a_token_that_was_revoked(db, daemon, zoho):
+    """What the operator reads names the target once, says what is wrong and which command mends it."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    made = daemon("- table: public.t", targets={"zoho": zoho.target()})
+    zoho.revoke()
+    done = made.run("check", expect=1)
+    [line] = [line for line in (done.stdout + done.stderr).splitlines() if "invalid_code" in line]
+    assert line.count('target "zoho"') == 1 and "revoked" in line and "walmill zoho login" in line
+    made.launch()
+    made.wait_exit(1)
+    [line] = [line for line in made.log().splitlines() if "ERROR failed:" in line]
+    assert line.count('target "zoho"') == 1 and "walmill zoho login" in line
+    assert zoho.refresh_token not in made.log() + done.stdout + done.stderr
