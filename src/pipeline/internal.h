@@ -533,6 +533,8 @@ bool worker_sees_all(const struct worker *w, const char *visible);
 bool worker_stopping(const struct worker *w);
 /* What status shows of the target; err NULL with WORKER_OK. */
 void worker_set_error(struct worker *w, enum worker_state state, const struct wm_error *err);
+/* WM_RETRY with the text and, behind it, the target's last error, if it has one. */
+enum wm_status worker_fail(struct worker *w, struct wm_error *err, const char *fmt, ...) WM_PRINTF(3, 4);
 /* What instances of its target may ask of it. */
 struct wm_target_host worker_host(struct worker *w);
 /* Sleeps until a moment (wm_clock_mono), w->changed, or stop. */

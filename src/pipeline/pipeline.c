@@ -515,7 +515,7 @@ have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *er
 				return WM_FATAL;
 			if (atomic_load(&w->end_lsn) < positions[i]) {
 				await_position(w, positions[i]);
-				return wm_fail(err, WM_RETRY,
+				return worker_fail(w, err,
 				    "target \"%s\" is at " WM_LSN_FMT
 				    ", source \"%s\" was at " WM_LSN_FMT,
 				    w->model->name, WM_LSN_ARGS(atomic_load(&w->end_lsn)),
@@ -527,7 +527,7 @@ have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *er
 				    "target \"%s\" has not taken up yet what the catalog of source \"%s\" showed",
 				    w->model->name, s->config->name);
 			if (!atomic_load(&w->settled))
-				return wm_fail(err, WM_RETRY,
+				return worker_fail(w, err,
 				    "a rule to target \"%s\" is still being seeded",
 				    w->model->name);
 		}

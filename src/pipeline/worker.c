@@ -7,6 +7,8 @@
  * a lone change goes out at once.  When the target fails the session ends; the next one starts from
  * what the target says it has.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -49,6 +51,22 @@ worker_set_error(struct worker *w, enum worker_state state, const struct wm_erro
 	pthread_mutex_unlock(&w->lock);
 	atomic_store(&w->state, state);
 	pipeline_notice(w->p);
+}
+
+enum wm_status
+worker_fail(struct worker *w, struct wm_error *err, const char *fmt, ...)
+{
+	char text[300];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	pthread_mutex_lock(&w->lock);
+	(void)wm_fail(err, WM_RETRY, "%s%s%s", text, w->last_error != NULL ? "; its last error: " : "",
+	    w->last_error != NULL ? w->last_error : "");
+	pthread_mutex_unlock(&w->lock);
+	return WM_RETRY;
 }
 
 /* ---- what status shows ---- */

@@ -424,6 +424,7 @@ def test_units_used_up_at_noon_and_there_again_at_midnight(db, zoho, follow, sam
     db.execute("UPDATE t SET v = 'in the afternoon'")
     wait_until(lambda: "used up" in (daemon.target("zoho")["last_error"] or ""), "the units are used up")
     assert daemon.target("zoho")["facts"]["units_left"] == 0
+    assert "used up" in daemon.run("wait", "--timeout", "0.1", expect=1).stderr
     db.execute("DELETE FROM t WHERE id % 2 = 0")
     # Nothing is called all the time: each look costs a call.
     refused = len([call for call in zoho.calls() if call["code"] == 6043])
