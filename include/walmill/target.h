@@ -158,7 +158,7 @@ struct wm_target_host {
 	const char		*folder;	/* for files of the target's own, which others may not read */
 	/* A small text of the target's own (the key of a job, say), durable when it returns; NULL removes it. */
 	enum wm_status		(*keep)(void *arg, const char *name, const char *text, struct wm_error *err);
-	/* Those that are kept, also by an earlier process.  fn may not call back. */
+	/* Those that are kept, also by an earlier process.  fn may not call back, nor wait for a lock. */
 	enum wm_status		(*kept)(void *arg, wm_bookmark_fn *fn, void *fn_arg, struct wm_error *err);
 };
 

@@ -29,19 +29,19 @@ static void
 host_waits(void *arg, const char *text)
 {
 	struct worker *w = arg;
+	uint64_t hash = text == NULL ? 0 : wm_hash(text, strlen(text), 0);
+	uint64_t before = atomic_exchange(&w->waits, hash);
 	struct wm_error why;
 
 	if (text == NULL) {
-		if (w->waits != 0)
+		if (before != 0)
 			worker_set_error(w, WORKER_OK, NULL);
-		w->waits = 0;
 		return;
 	}
 	wm_fail(&why, WM_RETRY, "%s", text);
-	/* Another seeder's success may have taken it out of the status: it is told again, but not to the log. */
-	if (w->waits != wm_hash(text, strlen(text), 0))
+	/* It may be told again and again. */
+	if (before != hash)
 		wm_log(WM_LOG_WARNING, "target_waits", "%s", text);
-	w->waits = wm_hash(text, strlen(text), 0);
 	worker_set_error(w, WORKER_RETRYING, &why);
 }
 

@@ -398,7 +398,7 @@ struct worker {
 	atomic_bool		 inexact;	/* the slot's snapshot had gone before all was read under it */
 
 	struct wm_target_host	 host;		/* of every instance that works for it */
-	uint64_t		 waits;		/* a hash of what its target waits for; 0: nothing */
+	atomic_uint_fast64_t	 waits;		/* a hash of what its target waits for; 0: nothing */
 
 	/* the thread's own */
 	struct wm_target	*target;

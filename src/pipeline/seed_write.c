@@ -120,7 +120,8 @@ seeder_write(struct seeder *s, const char *name, const char *value, struct wm_er
 		pthread_mutex_unlock(s->instance_lock);
 	if (st != WM_OK)
 		return st;
-	if (atomic_load(&s->w->state) != WORKER_OK)
+	/* What another view waits for goes on being shown. */
+	if (atomic_load(&s->w->state) != WORKER_OK && atomic_load(&s->w->waits) == 0)
 		worker_set_error(s->w, WORKER_OK, NULL);
 	atomic_fetch_add(&s->w->rows_written, rows);
 	atomic_fetch_add(&s->w->batches, 1);

@@ -455,6 +455,7 @@ worker_main(void *arg)
 		wm_lsn from = atomic_load(&w->end_lsn);
 		enum wm_status st = session(w, &err);
 
+		atomic_store(&w->waits, 0);
 		if (st != WM_OK && !w->in_transaction && worker_stopping(w))
 			wm_log(WM_LOG_WARNING, "target_stop",
 			    "the last batch was not written and comes again: %s", err.text);

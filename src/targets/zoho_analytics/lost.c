@@ -56,21 +56,19 @@ wm_zoho_lost_answer(struct wm_zoho_view *v)
 		atomic_store(&v->lost, v->begun);
 }
 
-/* Of an earlier process, or session. */
+/* Of an earlier process, or session.  Called under a lock of the host's, which others take with v->writing held. */
 static void
 take(void *arg, const char *name, const char *text)
 {
 	const struct wm_zoho *z = arg;
+	long long none = 0;
 	struct wm_zoho_view *v;
 	int64_t since;
 
 	if (strncmp(name, BEGUN, strlen(BEGUN)) != 0 || !wm_parse_i64(text, &since) ||
 	    (v = wm_zoho_view_of(z->account, name + strlen(BEGUN))) == NULL)
 		return;
-	pthread_mutex_lock(&v->writing);
-	if (atomic_load(&v->lost) == 0)
-		atomic_store(&v->lost, since);
-	pthread_mutex_unlock(&v->writing);
+	(void)atomic_compare_exchange_strong(&v->lost, &none, since);
 }
 
 enum wm_status
