@@ -86,6 +86,7 @@
 	X(postgres_commit_before, "postgres: bookmarks and COMMIT are to be sent") \
 	X(postgres_committed, "postgres: rows and bookmarks are committed") \
 	X(zoho_view_written, "zoho_analytics: a view's part of a batch is written") \
+	X(zoho_job_noted, "zoho_analytics: it is noted that a batch import may begin") \
 	X(zoho_job_begun, "zoho_analytics: a batch import is begun, its key is not kept") \
 	X(zoho_job_kept, "zoho_analytics: its key is kept, one batch is sent") \
 	X(zoho_batch_sent, "zoho_analytics: another batch is sent") \

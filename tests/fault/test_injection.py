@@ -106,6 +106,7 @@ PLAN = {
 # The same where the target is Zoho Analytics, which has scenarios of its own.
 ZOHO = {
     "zoho_view_written": [1, 2, 4],
+    "zoho_job_noted": [1],
     "zoho_job_begun": [1],
     "zoho_job_kept": [1],
     "zoho_batch_sent": [1, 3],

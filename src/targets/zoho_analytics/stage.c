@@ -215,6 +215,7 @@ send_first(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_zoho_c
 		st = wm_zoho_lost_note(z, s->to, err);
 	if (st != WM_OK)
 		return st;
+	WM_FAULT(zoho_job_noted);
 	if (stage->callback == NULL)
 		stage->callback = wm_zoho_callback_open(z);
 	call->callback = stage->callback;
