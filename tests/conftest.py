@@ -134,6 +134,12 @@ def clock_jumps(tmp_path_factory):
     return _preloaded(tmp_path_factory.mktemp("preload"), "clock_jumps")
 
 
+@pytest.fixture(scope="session")
+def slow_sends(tmp_path_factory):
+    """Sockets take what is sent at the third try."""
+    return _preloaded(tmp_path_factory.mktemp("preload"), "slow_sends")
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """A failed test shows what its daemons said."""

@@ -133,18 +133,18 @@ wm_pg_consume(struct wm_pg *c)
 	return good;
 }
 
-/* Waits for bytes of the server, and takes them; false when the connection is broken, or given up. */
+/*
+ * Waits for bytes of the server, or, with unsent, until it takes more of ours, and takes what there is; false when the
+ * connection is broken, or given up.
+ */
 static bool
-take_bytes(struct wm_pg *c)
+take_bytes(struct wm_pg *c, bool unsent)
 {
-	int unsent = PQflush(c->pq), n;
-	struct pollfd fd = { .fd = PQsocket(c->pq), .events = (short)(unsent > 0 ? POLLIN | POLLOUT : POLLIN) };
+	struct pollfd fd = { .fd = PQsocket(c->pq), .events = (short)(unsent ? POLLIN | POLLOUT : POLLIN) };
 	/* What was left to TLS by whoever read before is noticed a little later. */
 	wm_usec wait = PQsslInUse(c->pq) && c->silence > TLS_SLICE ? TLS_SLICE : c->silence;
+	int n = poll(&fd, 1, wait / WM_MSEC < INT_MAX ? (int)(wait / WM_MSEC) : INT_MAX);
 
-	if (unsent < 0)
-		return false;
-	n = poll(&fd, 1, wait / WM_MSEC < INT_MAX ? (int)(wait / WM_MSEC) : INT_MAX);
 	if (n < 0)
 		return errno == EINTR;
 	c->quiet = n == 0 ? c->quiet + wait : 0;
@@ -155,10 +155,19 @@ take_bytes(struct wm_pg *c)
 	return c->given_up[0] == '\0' && wm_pg_consume(c);
 }
 
+/* The same for an answer, to what may not have been sent whole. */
+static bool
+take_answer(struct wm_pg *c)
+{
+	int unsent = PQflush(c->pq);
+
+	return unsent >= 0 && take_bytes(c, unsent > 0);
+}
+
 PGresult *
 wm_pg_result(struct wm_pg *c)
 {
-	while (PQisBusy(c->pq) && take_bytes(c))
+	while (PQisBusy(c->pq) && take_answer(c))
 		;
 	c->looks = 0;
 	c->quiet = 0;
@@ -171,7 +180,7 @@ wm_pg_copy_row(struct wm_pg *c, char **ret)
 	int n;
 
 	while ((n = PQgetCopyData(c->pq, ret, 1)) == 0)
-		if (!take_bytes(c))
+		if (!take_answer(c))
 			return -2;
 	c->looks = 0;
 	c->quiet = 0;
@@ -185,7 +194,7 @@ send_all(struct wm_pg *c)
 	int unsent;
 
 	while ((unsent = PQflush(c->pq)) > 0)
-		if (!take_bytes(c))
+		if (!take_bytes(c, true))
 			return false;
 	c->looks = 0;
 	return unsent == 0;

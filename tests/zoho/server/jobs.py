@@ -237,13 +237,14 @@ async def _start(world, call):
 def _enqueue(world, call, job, raw):
     world.quota.require(world.quota.import_price(job.config.get("importType", "APPEND"), 1))
     job.waiting.append((call, raw))
+    job.fed_at = world.clock.now()
     job.batches += 1
     job.closed = call.config["isLastBatch"]
 
 
 async def _next(world, job):
     """The next batch, or None after the last; an import that nobody ends fails in the end."""
-    limit = world.clock.now() + world.settings.batch_open_seconds
+    limit = job.fed_at + world.settings.batch_open_seconds
     while not job.waiting:
         if job.closed:
             return None
