@@ -121,6 +121,13 @@ struct wm_target_ops {
 	enum wm_status (*stage)(struct wm_target *t, const struct wm_view *view, enum wm_stage what,
 	    struct wm_error *err);
 	/*
+	 * Rows that the view has now, as the other side counts them.  Asked when a seed has ended and nothing else of
+	 * ours has written to the view since; it ought to be `expected`.  WM_REJECT: counting costs too much.  No
+	 * failure ends the session.  NULL: not asked.
+	 */
+	enum wm_status (*count)(struct wm_target *t, const struct wm_view *view, uint64_t expected, uint64_t *ret,
+	    struct wm_error *err);
+	/*
 	 * For how long changes are to gather before they are written, where each call has its price; asked before each
 	 * write.  NULL: an idle stream writes at once.
 	 */

@@ -26,6 +26,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/route.c \
 	%D%/row.c \
 	%D%/seed_bulk.c \
+	%D%/seed_count.c \
 	%D%/seed_late.c \
 	%D%/seed_unit.c \
 	%D%/seed_write.c \

@@ -365,21 +365,6 @@ seeder_stage_end(struct seeder *s, struct wm_error *err)
 	return st;
 }
 
-/* Every row read has to be accounted for. */
-static void
-compare_counts(const struct unit *u)
-{
-	char text[400];
-
-	if (u->resumed || u->read == u->written + u->filtered + u->dead)
-		return;
-	snprintf(text, sizeof(text), "the seed of %s.%s read %" PRIu64 " rows but wrote %" PRIu64 ", left out %" PRIu64
-	    " and refused %" PRIu64 ": rows with the same key fall together; give the rule a `key` that is unique",
-	    u->schema, u->name, u->read, u->written, u->filtered, u->dead);
-	stats_set_error(u->stats, text);
-	wm_log(WM_LOG_WARNING, "rows_missing", "%s", text);
-}
-
 /* What keeps another table of the rule out is still to be told. */
 static bool
 rule_has_failed_unit(const struct worker *w, const struct wm_rule *rule)
@@ -394,6 +379,7 @@ void
 seeder_unit_done(struct seeder *s)
 {
 	struct unit *u = s->unit;
+	bool to_count = false;
 
 	pthread_mutex_lock(&u->lock);
 	if (!s->exact && s->snapshot_lsn > u->catchup)
@@ -401,6 +387,7 @@ seeder_unit_done(struct seeder *s)
 	if (unit_complete(u)) {
 		if (!rule_has_failed_unit(s->w, u->rule))
 			stats_set_error(u->stats, NULL);
+		to_count = u->state == UNIT_SEEDING && seeder_may_count(s);
 		u->state = u->catchup == 0 ? UNIT_STREAMING : UNIT_CATCHING;
 		u->reseed = false;
 		u->dirty = true;
@@ -408,10 +395,12 @@ seeder_unit_done(struct seeder *s)
 		    "table %s.%s under rule \"%s\": %" PRIu64 " rows read, %" PRIu64
 		    " written, %" PRIu64 " left out by the rule, %" PRIu64 " dead letters",
 		    u->schema, u->name, u->rule->name, u->read, u->written, u->filtered, u->dead);
-		compare_counts(u);
+		seeder_account(u);
 		WM_FAULT(seed_table_done);
 	}
 	pthread_mutex_unlock(&u->lock);
+	if (to_count)
+		seeder_count(s);
 }
 
 enum wm_status

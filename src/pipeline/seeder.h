@@ -83,4 +83,13 @@ enum wm_status seeder_fail_unit(struct seeder *s, struct wm_error *err);
 /* Whether a failure only means that catalog or snapshot are older than the table: another batch will do. */
 bool seeder_was_altered(const struct unit *u, enum wm_status st, const struct wm_error *err);
 
+/* ---- seed_count.c ---- */
+
+/* Tells when rows that were read are not accounted for. */
+void seeder_account(const struct unit *u);
+/* Whether the view has to have exactly the rows that were written.  Of a unit whose last rows are written just now. */
+bool seeder_may_count(const struct seeder *s);
+/* Compares them; tells a difference. */
+void seeder_count(struct seeder *s);
+
 #endif

@@ -66,6 +66,48 @@ def test_seed_and_stream(db, zoho, follow, same):
     assert not [call for call in zoho.calls() if call["code"] is not None or call["secrets_in_url"]]
 
 
+def test_a_seed_is_counted(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 2500))
+    daemon = follow(RULE + "\n  where: id <= 2001")
+    same(daemon, where="id <= 2001")
+    assert 'view "t" at target "zoho" has the 2001 rows of its seed' in daemon.log()
+    assert [(call["rows"], call["units"]) for call in zoho.calls("export")] == [(2001, 9)]
+    assert daemon.rule("t")["last_error"] is None
+
+
+def test_rows_that_a_seed_has_lost_are_told(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 500))
+    zoho.fault("import", "vanish", rows=3)
+    daemon = follow()
+    daemon.wait()
+    assert 'wrote 500 rows, but view "t" at target "zoho" has 497' in daemon.rule("t")["last_error"]
+    db.execute("UPDATE t SET v = 'again'")
+    same(daemon)
+
+
+def test_rows_that_are_one_at_the_target_are_told(db, zoho, follow):
+    db.execute(TABLE + ";" + ROWS.format(1, 500) + "; UPDATE t SET n = id % 400; ALTER TABLE t REPLICA IDENTITY FULL")
+    daemon = follow(RULE + "\n  key: [n]\n  batch: {rows: 300}")
+    daemon.wait()
+    assert 'wrote 500 rows, but view "t" at target "zoho" has 400' in daemon.rule("t")["last_error"]
+
+
+def test_a_large_seed_is_not_counted(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 500))
+    daemon = follow(count_max=499)
+    same(daemon)
+    assert not zoho.calls("export") and 'more rows than "count_max"' in daemon.log()
+
+
+@pytest.mark.parametrize("deed", ["error", "drop_after", "http"])
+def test_a_seed_that_cannot_be_counted_is_none_the_worse(deed, db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 500))
+    zoho.fault("export", deed, times=0, code=7301 if deed == "error" else None)
+    daemon = follow()
+    same(daemon)
+    assert "are not counted" in daemon.log() and len(zoho.calls("import")) == 1
+
+
 def test_coalesced_into_the_fewest_units(db, zoho, follow, same):
     db.execute(TABLE + ";" + ROWS.format(1, 100))
     daemon = follow(flush_interval="1h")
@@ -537,6 +579,14 @@ def test_filled_anew_without_a_hole(zoho, lost, same):
     assert not [call for call in calls if call["name"] in ("delete_row", "import")]
     assert not seen
     assert [job["code"] for job in zoho.jobs()] == [1004]
+
+
+def test_filled_anew_and_counted(zoho, lost):
+    daemon = lost()
+    zoho.fault("batch", "vanish", rows=2, skip=1)
+    daemon.start()
+    daemon.wait()
+    assert 'wrote 2000 rows, but view "t" at target "zoho" has 1998' in daemon.rule("t")["last_error"]
 
 
 @pytest.mark.parametrize("batches", [1, 2, 6])

@@ -130,6 +130,10 @@ send_once(struct wm_zoho *z, const struct wm_zoho_call *call, const char *token,
 	if (st != WM_OK)
 		return wm_error_prefix(err, "target \"%s\": %s", z->base.name, call->what);
 	wm_zoho_answer_parse(response.code, response.body.data, response.body.len, ret);
+	if (call->file && response.code == 200 && ret->json == NULL) {
+		ret->trouble = WM_ZOHO_FINE;
+		ret->records = wm_zoho_csv_records(response.body.data, response.body.len);
+	}
 	return WM_OK;
 }
 

@@ -8,6 +8,7 @@ libwm_target_zoho_a_SOURCES = \
 	%D%/call.c \
 	%D%/cell.c \
 	%D%/cell.h \
+	%D%/count.c \
 	%D%/criteria.c \
 	%D%/criteria.h \
 	%D%/csv.c \

@@ -48,6 +48,7 @@ take_options(struct wm_zoho *z, struct wm_error *err)
 		{ "price_delete", z->price_delete, &z->price.delete },
 		{ "price_upsert", z->price_upsert, &z->price.upsert },
 		{ "price_replace", z->price_replace, &z->price.replace },
+		{ "price_export", z->price_export, &z->price.export },
 		{ "price_metadata", z->price_metadata, &z->price.metadata },
 		{ "price_modeling", z->price_modeling, &z->price.modeling },
 	};
@@ -166,6 +167,15 @@ target_stage(struct wm_target *t, const struct wm_view *view, enum wm_stage what
 		    view->name);
 	st = wm_zoho_sink_open(&s, of(t), view, err);
 	return st == WM_OK ? wm_zoho_stage_end(stage, &s, err) : st;
+}
+
+static enum wm_status
+target_count(struct wm_target *t, const struct wm_view *view, uint64_t expected, uint64_t *ret, struct wm_error *err)
+{
+	WM_AUTO(wm_zoho_sink_close) struct wm_zoho_sink s = { 0 };
+	enum wm_status st = wm_zoho_sink_open(&s, of(t), view, err);
+
+	return st == WM_OK ? wm_zoho_count(&s, expected, ret, err) : st;
 }
 
 static enum wm_status
@@ -293,9 +303,13 @@ static const struct wm_option options[] = {
 	{ OPTION("price_upsert", STRING, price_upsert), .fallback = "15", .help = "API units of 1000 rows imported" },
 	{ OPTION("price_replace", STRING, price_replace), .fallback = "10",
 	    .help = "API units of 1000 rows imported into a view that is emptied" },
+	{ OPTION("price_export", STRING, price_export), .fallback = "3",
+	    .help = "API units of 1000 rows that are counted after a seed" },
 	{ OPTION("price_metadata", STRING, price_metadata), .fallback = "5", .help = "API units of a question about views" },
 	{ OPTION("price_modeling", STRING, price_modeling), .fallback = "5",
 	    .help = "API units of making a table or columns" },
+	{ OPTION("count_max", INT, count_max), .fallback = "10000", .max = 200000,
+	    .help = "views of up to so many rows are counted after a seed" },
 	{ OPTION("true_word", STRING, true_word), .fallback = "true", .help = "true in a BOOLEAN column" },
 	{ OPTION("false_word", STRING, false_word), .fallback = "false", .help = "false in a BOOLEAN column" },
 	{ OPTION("empty_text", STRING, empty_text), .help = "in place of an empty text; without it that is null" },
@@ -333,6 +347,7 @@ const struct wm_target_ops wm_target_zoho_analytics_ops = {
 	.close = target_close,
 	.preflight = target_preflight,
 	.stage = target_stage,
+	.count = target_count,
 	.pace = target_pace,
 	.facts = target_facts,
 };

@@ -67,7 +67,9 @@ struct wm_zoho {
 	uint64_t sync_max, job_max;
 	int64_t	 rate_dml, rate_bulk, rate_metadata, rate_overall;
 	int64_t	 units_per_day, units_retry, day_begins;
-	char	*price_row, *price_delete, *price_upsert, *price_replace, *price_metadata, *price_modeling;
+	int64_t	 count_max;
+	char *price_row, *price_delete, *price_upsert, *price_replace, *price_export,
+	    *price_metadata, *price_modeling;
 	bool	 config_in_url;
 	char	*true_word, *false_word, *empty_text, *time_zone;
 	int	 unfit;
@@ -81,7 +83,7 @@ struct wm_zoho {
 	unsigned		 probed;	/* bits: what check has looked at */
 	bool			 told_units;
 	struct {
-		double row, delete, upsert, replace, metadata, modeling;
+		double row, delete, upsert, replace, export, metadata, modeling;
 	} price;
 };
 
@@ -112,6 +114,7 @@ struct wm_zoho_call {
 	double			 units;		/* what it costs, as far as is known */
 	wm_usec			 timeout;
 	bool			 no_org;	/* without the organisation's header */
+	bool			 file;		/* the answer is a CSV file, unless it is a failure */
 	bool			 free;		/* may be called when the day's units are used up */
 };
 
@@ -221,6 +224,11 @@ enum wm_status wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sin
 void wm_zoho_stages_free(struct wm_zoho *z);
 /* Ends the batch imports that an earlier session, or process, has left open: they keep their tables locked. */
 enum wm_status wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err);
+
+/* ---- count.c ---- */
+
+/* Rows of the view now; WM_REJECT: there ought to be more than is worth counting. */
+enum wm_status wm_zoho_count(struct wm_zoho_sink *s, uint64_t expected, uint64_t *ret, struct wm_error *err);
 
 /* ---- rows.c ---- */
 
