@@ -476,6 +476,39 @@ def test_units_used_up_at_noon_and_there_again_at_midnight(db, zoho, follow, sam
     assert daemon.errors() == []
 
 
+def test_units_used_go_on_after_a_restart(db, zoho, follow, same, clock_jumps, tmp_path):
+    control = tmp_path / "clock"
+    noon = int(time.time()) // DAY * DAY + DAY + DAY // 2
+
+    def set_clocks(moment):
+        control.write_text(str(moment - int(time.time())))
+        zoho.set_clock(moment)
+
+    def used():
+        return daemon.target("zoho")["facts"]["units_used"]
+
+    set_clocks(noon)
+    db.execute(TABLE + ";" + ROWS.format(1, 2000))
+    daemon = follow(env={"LD_PRELOAD": str(clock_jumps), "WM_CLOCK": str(control)}, units_per_day=5000)
+    same(daemon)
+    assert used() == zoho.units() > 30
+    daemon.restart()
+    db.execute("UPDATE t SET v = 'after'")
+    same(daemon)
+    assert used() == zoho.units() > 60
+    daemon.restart()
+    before = used()
+    daemon.sigkill()
+    daemon.start()
+    assert used() >= before == zoho.units()
+    # What was used today is no matter tomorrow.
+    daemon.sigterm()
+    set_clocks(noon + DAY)
+    daemon.start()
+    assert used() < 30
+    assert not zoho.calls("resources")
+
+
 JOBS = {
     "passing": ({"do": "job_error", "code": 7005}, True),
     "lost, with its rows": ({"do": "job_lost", "commit": True}, True),

@@ -150,6 +150,7 @@ note_units(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_z
 	else if (answer->trouble == WM_ZOHO_FINE)
 		wm_zoho_quota_spend(&a->quota, call->units, wm_clock_wall());
 	pthread_mutex_unlock(&a->lock);
+	wm_zoho_units_keep(z, false);
 }
 
 /* What has been tried for the call. */

@@ -24,6 +24,7 @@ libwm_target_zoho_a_SOURCES = \
 	%D%/token.c \
 	%D%/token.h \
 	%D%/type.c \
+	%D%/units.c \
 	%D%/write.c \
 	%D%/zoho.c \
 	%D%/zoho.h

@@ -7,6 +7,7 @@
  */
 #include "quota.h"
 
+#include <math.h>
 #include <string.h>
 
 #define MINUTE (60 * WM_SEC)
@@ -32,7 +33,7 @@ roll(struct wm_zoho_quota *q, wm_usec wall)
 	if (wall < q->day_ends && q->day_ends - wall <= DAY)
 		return;
 	q->day_ends = wall - (wall - q->day_begins) % DAY + DAY;
-	q->used = 0;
+	q->used = q->before = 0;
 	q->closed = 0;
 }
 
@@ -92,6 +93,17 @@ wm_zoho_quota_set(struct wm_zoho_quota *q, double allocated, double used, wm_use
 	roll(q, wall);
 	q->allocated = allocated;
 	q->used = used;
+	q->before = HUGE_VAL;		/* nobody knows better */
+}
+
+void
+wm_zoho_quota_restore(struct wm_zoho_quota *q, wm_usec day_ends, double used, wm_usec wall)
+{
+	roll(q, wall);
+	if (day_ends != q->day_ends || used <= q->before)
+		return;
+	q->used += used - q->before;
+	q->before = used;
 }
 
 void

@@ -27,6 +27,7 @@ struct wm_zoho_quota {
 	struct wm_zoho_rate	 rates[WM_ZOHO_NCLASSES];
 	double			 allocated;	/* units a day; < 0: not known */
 	double			 used;		/* of the day that ends at day_ends */
+	double			 before;	/* of these, what an earlier process is known to have used */
 	wm_usec			 day_begins;	/* after 00:00 UTC */
 	wm_usec			 day_ends;	/* wall */
 	wm_usec			 closed;	/* the day's units are used up; not before (wall) */
@@ -44,6 +45,8 @@ void wm_zoho_quota_rate_exceeded(struct wm_zoho_quota *q, enum wm_zoho_class cla
 void wm_zoho_quota_spend(struct wm_zoho_quota *q, double units, wm_usec wall);
 /* What Zoho says itself. */
 void wm_zoho_quota_set(struct wm_zoho_quota *q, double allocated, double used, wm_usec wall);
+/* What an earlier process had used of the day that ends then: on top comes what this one has. */
+void wm_zoho_quota_restore(struct wm_zoho_quota *q, wm_usec day_ends, double used, wm_usec wall);
 /* Zoho says that nothing is left.  Looked at again after a while: nobody knows when its day begins. */
 void wm_zoho_quota_exhausted(struct wm_zoho_quota *q, wm_usec again, wm_usec wall);
 /* 0, or how long nothing that costs may be called. */

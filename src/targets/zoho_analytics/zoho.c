@@ -71,6 +71,7 @@ static void
 target_close(struct wm_target *t)
 {
 	wm_zoho_stages_free(of(t));
+	wm_zoho_units_keep(of(t), true);
 	wm_http_destroy(of(t)->http);
 	of(t)->http = NULL;
 	free(of(t)->own_cache);
@@ -122,7 +123,9 @@ target_open(struct wm_target *t, struct wm_error *err)
 	z->account = wm_zoho_account_of(z);
 	if (z->account == NULL)
 		return wm_oom(err, "an account");
-	st = sign_in(z, err);
+	st = wm_zoho_units_restore(z, err);
+	if (st == WM_OK)
+		st = sign_in(z, err);
 	if (st == WM_OK)
 		st = wm_zoho_find_place(z, err);
 	if (st == WM_OK)

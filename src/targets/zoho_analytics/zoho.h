@@ -48,6 +48,7 @@ struct wm_zoho_account {
 	struct wm_zoho_token		 token;
 	wm_usec				 keep_token;	/* mono: a new one was refused as well; none is made for that before */
 	pthread_mutex_t			 lock;	/* guards all below */
+	wm_usec				 made;	/* wall */
 	struct wm_zoho_quota		 quota;
 	wm_usec				 plan_read;	/* mono: when the plan was last asked for; 0 never */
 	char				*org, *workspace;	/* ids; NULL: not looked up yet */
@@ -82,6 +83,8 @@ struct wm_zoho {
 	struct wm_zoho_policy	 policy;
 	unsigned		 probed;	/* bits: what check has looked at */
 	bool			 told_units;
+	double			 units_kept;	/* as of the last time that they were */
+	wm_usec			 units_kept_at;	/* mono; 0 never */
 	struct {
 		double row, delete, upsert, replace, export, metadata, modeling;
 	} price;
@@ -129,6 +132,13 @@ enum wm_status wm_zoho_ask(struct wm_zoho *z, const struct wm_zoho_call *call, s
     struct wm_error *err) WM_MUST_CHECK;
 /* Sleeps; WM_RETRY when the instance is to stop. */
 enum wm_status wm_zoho_rest(struct wm_zoho *z, wm_usec usec, struct wm_error *err);
+
+/* ---- units.c ---- */
+
+/* The day's units that an earlier process has used count on. */
+enum wm_status wm_zoho_units_restore(struct wm_zoho *z, struct wm_error *err);
+/* Keeps the number, if it has changed and was not kept just now; now: in any case. */
+void wm_zoho_units_keep(struct wm_zoho *z, bool now);
 
 /* ---- metadata.c ---- */
 

@@ -91,6 +91,31 @@ test_the_day(void **state)
 }
 
 static void
+test_what_was_used_before(void **state)
+{
+	wm_usec noon = 10 * DAY + 12 * HOUR;
+
+	(void)state;
+	wm_zoho_quota_init(&q, limits, 1000, 0);
+	wm_zoho_quota_restore(&q, 11 * DAY, 300, noon);
+	wm_zoho_quota_spend(&q, 10, noon);
+	assert_true(wm_zoho_quota_left(&q, noon) == 690);
+	/* Another had noted less, a third more: the same units, seen earlier and later. */
+	wm_zoho_quota_restore(&q, 11 * DAY, 250, noon);
+	assert_true(wm_zoho_quota_left(&q, noon) == 690);
+	wm_zoho_quota_restore(&q, 11 * DAY, 350, noon);
+	assert_true(wm_zoho_quota_left(&q, noon) == 640);
+	/* Yesterday's are no matter. */
+	wm_zoho_quota_restore(&q, 10 * DAY, 900, noon);
+	assert_true(wm_zoho_quota_left(&q, noon) == 640);
+	assert_true(wm_zoho_quota_left(&q, 11 * DAY) == 1000);
+	/* Zoho's own word goes before. */
+	wm_zoho_quota_set(&q, 1000, 5, 11 * DAY);
+	wm_zoho_quota_restore(&q, 12 * DAY, 350, 11 * DAY);
+	assert_true(wm_zoho_quota_left(&q, 11 * DAY) == 995);
+}
+
+static void
 test_used_up_at_noon(void **state)
 {
 	(void)state;
@@ -152,6 +177,7 @@ main(void)
 		cmocka_unit_test(test_calls_of_all_kinds),
 		cmocka_unit_test(test_zoho_counted_more),
 		cmocka_unit_test(test_the_day),
+		cmocka_unit_test(test_what_was_used_before),
 		cmocka_unit_test(test_used_up_at_noon),
 		cmocka_unit_test(test_interval),
 		cmocka_unit_test(test_how_long_it_lasts),
