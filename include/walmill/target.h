@@ -128,10 +128,10 @@ struct wm_target_ops {
 	enum wm_status (*count)(struct wm_target *t, const struct wm_view *view, uint64_t expected, uint64_t *ret,
 	    struct wm_error *err);
 	/*
-	 * For how long changes are to gather before they are written, where each call has its price; asked before each
-	 * write.  NULL: an idle stream writes at once.
+	 * For how long changes of rules of that priority are to gather before they are written, where each call has its
+	 * price; asked before each write, and of every priority that has rules.  NULL: an idle stream writes at once.
 	 */
-	wm_usec (*pace)(struct wm_target *t);
+	wm_usec (*pace)(struct wm_target *t, enum wm_priority priority);
 	/*
 	 * Fills at most max facts and returns how many.  Called on the model of an instance that runs, which is never
 	 * opened, from any thread.  NULL: none.

@@ -8,6 +8,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/columns.c \
 	%D%/deliver.c \
 	%D%/discover.c \
+	%D%/gather.c \
 	%D%/guard.c \
 	%D%/holds.c \
 	%D%/host.c \

@@ -41,7 +41,7 @@ def follow(daemon, zoho):
 def same(db, zoho):
     """Demands, once all is said to be visible, that views equal their tables."""
     def check(daemon, *tables, **options):
-        daemon.wait()
+        daemon.wait(100)        # a minute that is full has to pass, perhaps
         for table in tables or ("t",):
             found = differences(db.main, table, ZohoView(zoho), **options)
             assert not found, "\n".join(found) + f"\nlog:\n{daemon.log()[-6000:]}"
@@ -507,6 +507,110 @@ def test_units_used_go_on_after_a_restart(db, zoho, follow, same, clock_jumps, t
     daemon.start()
     assert used() < 30
     assert not zoho.calls("resources")
+
+
+# ---- priorities ----
+
+URGENT = """\
+- {table: public.urgent, priority: high}
+- {table: public.plain}
+- {table: public.idle, priority: low, batch: {rows: 100}}"""
+
+
+@pytest.fixture
+def short(db, zoho, follow, same):
+    """A daemon with three rules whose day has few units left: short(rules, **options)."""
+    def make(rules=URGENT, **options):
+        db.execute("".join(f"CREATE TABLE {name} (id int PRIMARY KEY, v text);"
+                           f"INSERT INTO {name} SELECT i, 'first' FROM generate_series(1, 50) i;"
+                           for name in ("urgent", "plain", "idle")))
+        zoho.set(**UNLIMITED)
+        zoho.use_units(92_000)
+        daemon = follow(rules, flush_interval_max="200ms", **LIMITS, **options)
+        same(daemon, "urgent", "plain", "idle")
+        return daemon
+    return make
+
+
+def values(zoho, table):
+    return {row["v"] for row in zoho.rows(table, "v")}
+
+
+def test_the_last_units_are_for_high_priority(db, zoho, short, same):
+    daemon = short()
+    applied = daemon.target("zoho")["applied_lsn"]
+    for turn in range(5):
+        db.execute(f"UPDATE idle SET v = 'a{turn}'; UPDATE plain SET v = 'a{turn}'; UPDATE urgent SET v = 'a{turn}'")
+        wait_until(lambda: values(zoho, "urgent") == {f"a{turn}"}, "what is urgent is there")
+    assert values(zoho, "idle") == values(zoho, "plain") == {"first"}
+    assert daemon.target("zoho")["applied_lsn"] == applied
+    rules = {rule["name"]: rule for rule in daemon.status()["rules"]}
+    assert (rules["idle"]["priority"], rules["idle"]["waiting"], rules["urgent"]["waiting"]) == ("low", 250, 0)
+    assert daemon.target("zoho")["facts"]["flush_interval_low_s"] == DAY
+    assert "rule idle: 250 changes gather, priority low" in daemon.run("status").stdout
+    # All of it comes again, in order.
+    daemon.sigkill()
+    daemon.start()
+    db.execute("UPDATE urgent SET v = 'b' WHERE id > 10; DELETE FROM idle WHERE id > 40")
+    wait_until(lambda: values(zoho, "urgent") == {"a4", "b"}, "what is urgent is there")
+    assert values(zoho, "idle") == {"first"}
+    same(daemon, "urgent", "plain", "idle")
+    assert len(zoho.rows("idle", "id")) == 40 and daemon.errors() == []
+
+
+def test_what_waits_goes_out_when_there_are_units(db, zoho, short, clock_jumps, tmp_path):
+    control = tmp_path / "clock"
+    noon = int(time.time()) // DAY * DAY + DAY + DAY // 2
+
+    def set_clocks(moment):
+        control.write_text(str(moment - int(time.time())))
+        zoho.set_clock(moment)
+
+    set_clocks(noon)
+    short(env={"LD_PRELOAD": str(clock_jumps), "WM_CLOCK": str(control)})
+    db.execute("UPDATE idle SET v = 'now'; UPDATE urgent SET v = 'now'")
+    wait_until(lambda: values(zoho, "urgent") == {"now"}, "what is urgent is there")
+    assert values(zoho, "idle") == {"first"}
+    set_clocks(noon + DAY // 2 + 5)
+    wait_until(lambda: values(zoho, "idle") == {"now"}, "what could wait is there")
+
+
+def test_what_waits_is_not_taken_along_by_a_bound(db, zoho, short, same):
+    """Many changes of high priority: none of the bounds that they reach concerns the others."""
+    short(URGENT.replace("high}", "high, batch: {rows: 200, bytes: 20KiB}}").replace("public.plain", "public.plain, batch: {bytes: 20KiB}"))
+    db.execute("UPDATE idle SET v = 'waits'")
+    for turn in range(30):
+        db.execute(f"UPDATE urgent SET v = repeat('x', 50) || {turn}")
+    wait_until(lambda: values(zoho, "urgent") == {"x" * 50 + "29"}, "what is urgent is there")
+    assert values(zoho, "idle") == {"first"}
+
+
+def test_priorities_under_load_and_kill9(db, zoho, short, same):
+    daemon = short()
+    for turn in range(8):
+        before = len(zoho.calls())
+        for step in range(10):
+            db.execute(f"UPDATE urgent SET v = 'u{turn}.{step}' WHERE id % 10 = {step};"
+                       f"UPDATE idle SET v = 'i{turn}.{step}' WHERE id % 10 = {step};"
+                       f"UPDATE plain SET id = id + 1000 WHERE id % 17 = {step};"
+                       f"INSERT INTO urgent VALUES ({1000 + turn * 10 + step}, 'new');"
+                       f"DELETE FROM urgent WHERE id = {1000 + turn * 10 + step - 15}")
+        if turn % 2 == 0:
+            wait_until(lambda: zoho.calls("import", "update_row", since=before), "something is under way")
+        else:
+            wait_until(lambda: f"u{turn}.9" in values(zoho, "urgent"), "what is urgent is there")
+        daemon.sigkill()
+        daemon.start()
+        if turn % 3 == 2:
+            same(daemon, "urgent", "plain", "idle")
+    same(daemon, "urgent", "plain", "idle")
+    assert daemon.errors() == []
+
+
+def test_priority_is_for_targets_with_a_budget(daemon, db):
+    made = daemon("- table: public.t\n  priority: low")
+    done = made.run("check", "--offline", expect=2)
+    assert ':3:15: "priority" is for targets' in done.stderr
 
 
 JOBS = {

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "walmill/clock.h"
+#include "walmill/model.h"
 
 enum wm_zoho_class { WM_ZOHO_DML, WM_ZOHO_BULK, WM_ZOHO_METADATA, WM_ZOHO_OVERALL, WM_ZOHO_NCLASSES };
 
@@ -32,7 +33,8 @@ struct wm_zoho_quota {
 	wm_usec			 day_ends;	/* wall */
 	wm_usec			 closed;	/* the day's units are used up; not before (wall) */
 	double			 spent;		/* ever, by this process */
-	double			 per_flush;	/* units of a flush, of late; 0: none yet */
+	double			 per_flush[WM_PRIORITIES];	/* units of a flush, of late; 0: none yet */
+	bool			 reserve;	/* there are changes of high priority these days */
 	double			 rows, row_units;	/* of flushes, ever */
 };
 
@@ -51,9 +53,14 @@ void wm_zoho_quota_restore(struct wm_zoho_quota *q, wm_usec day_ends, double use
 void wm_zoho_quota_exhausted(struct wm_zoho_quota *q, wm_usec again, wm_usec wall);
 /* 0, or how long nothing that costs may be called. */
 wm_usec wm_zoho_quota_closed(struct wm_zoho_quota *q, wm_usec wall);
-void wm_zoho_quota_flushed(struct wm_zoho_quota *q, double units, size_t rows);
-/* How long changes should gather for the day's units to last: at least `least`, at most `most`. */
-wm_usec wm_zoho_quota_interval(struct wm_zoho_quota *q, wm_usec least, wm_usec most, wm_usec wall);
+void wm_zoho_quota_flushed(struct wm_zoho_quota *q, enum wm_priority priority, double units, size_t rows);
+/*
+ * How long changes of that priority should gather for the day's units to last: at least `least`, at most `most`.  What
+ * the higher ones need comes first, so that the intervals of the low widen first.  Of the last units, where there is
+ * high, the others get none: they wait for longer than a day has.
+ */
+wm_usec wm_zoho_quota_interval(struct wm_zoho_quota *q, enum wm_priority priority, wm_usec least, wm_usec most,
+    wm_usec wall);
 /* Units left; < 0: not known. */
 double wm_zoho_quota_left(struct wm_zoho_quota *q, wm_usec wall);
 /* Seconds until they are used up at the rate of the day so far; < 0: not before the day ends. */

@@ -188,7 +188,7 @@ target_preflight(struct wm_target *t, const struct wm_view *view, struct wm_diag
 }
 
 static wm_usec
-target_pace(struct wm_target *t)
+target_pace(struct wm_target *t, enum wm_priority priority)
 {
 	struct wm_zoho *z = of(t);
 	wm_usec interval;
@@ -196,8 +196,9 @@ target_pace(struct wm_target *t)
 	if (z->account == NULL)
 		return z->flush_interval;
 	pthread_mutex_lock(&z->account->lock);
-	interval = wm_zoho_quota_interval(
-	    &z->account->quota, z->flush_interval, z->flush_interval_max, wm_clock_wall());
+	interval = wm_zoho_quota_interval(&z->account->quota, priority, z->flush_interval, z->flush_interval_max,
+	    wm_clock_wall());
+	z->account->quota.reserve |= priority == WM_PRIORITY_HIGH;
 	pthread_mutex_unlock(&z->account->lock);
 	return interval;
 }
@@ -208,11 +209,16 @@ target_facts(const struct wm_target *t, struct wm_fact *ret, size_t max)
 	const struct wm_zoho *z = (const struct wm_zoho *)t;
 	struct wm_zoho_account *a = wm_zoho_account_of(z);
 	wm_usec wall = wm_clock_wall();
+	double seconds[WM_PRIORITIES];
 	size_t n = 0;
 
 	if (a == NULL)
 		return 0;
 	pthread_mutex_lock(&a->lock);
+	for (enum wm_priority p = WM_PRIORITY_LOW; p < WM_PRIORITIES; p++)
+		seconds[p] = (double)wm_zoho_quota_interval(
+				 &a->quota, p, z->flush_interval, z->flush_interval_max, wall) /
+		    WM_SEC;
 	{
 		const struct wm_fact all[] = {
 			{ "units_spent", a->quota.spent, "API units spent since the start", true },
@@ -222,8 +228,10 @@ target_facts(const struct wm_target *t, struct wm_fact *ret, size_t max)
 			    "API units that a thousand changed rows have needed", false },
 			{ "units_last_s", wm_zoho_quota_lasts(&a->quota, wall),
 			    "seconds until today's API units are used up; -1: not today", false },
-			{ "flush_interval_s", (double)wm_zoho_quota_interval(&a->quota, z->flush_interval,
-			    z->flush_interval_max, wall) / WM_SEC, "seconds that changes gather", false },
+			{ "flush_interval_s", seconds[WM_PRIORITY_NORMAL], "seconds that changes gather", false },
+			{ "flush_interval_high_s", seconds[WM_PRIORITY_HIGH],
+			    "seconds that changes of high priority gather", false },
+			{ "flush_interval_low_s", seconds[WM_PRIORITY_LOW], "seconds that changes of low priority gather", false },
 			{ "values_empty", (double)atomic_load(&a->converted.empty), "empty texts that became null", true },
 			{ "values_unfit", (double)atomic_load(&a->converted.unfit),
 			    "values that Zoho has nothing for, and that became null", true },
