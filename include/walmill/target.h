@@ -67,6 +67,7 @@ struct wm_fact {		/* a number that a target has to tell, for status and metrics 
 enum wm_stage {			/* of a view that a seed fills anew, unseen until it is whole */
 	WM_STAGE_BEGIN,
 	WM_STAGE_END,
+	WM_STAGE_DROP,
 };
 
 struct wm_target_ops {
@@ -114,8 +115,8 @@ struct wm_target_ops {
 	    struct wm_error *err);
 	/*
 	 * BEGIN: upserts of the view, which has been ensured, are put aside from now on, unseen by readers; other rows
-	 * are passed over.  END: they take the place of all rows of the view, in one step.  close gives them up, and so
-	 * does WM_RETRY from write or END: the seed begins again.  WM_REJECT from BEGIN: not for this view, it is
+	 * are passed over.  END: they take the place of all rows of the view, in one step.  DROP gives them up, as close
+	 * does, and WM_RETRY from write or END: the seed begins again.  WM_REJECT from BEGIN: not for this view, it is
 	 * emptied first and then filled, as where this is NULL.
 	 */
 	enum wm_status (*stage)(struct wm_target *t, const struct wm_view *view, enum wm_stage what,

@@ -69,7 +69,8 @@ take_row(void *arg, const struct wm_tuple *row, struct wm_error *err)
 	s->read++;
 	if (!keep_values(batcher_arena(s->batcher), row, &kept))
 		return wm_oom(err, "a row");
-	switch (wm_plan_apply(s->plan, &change, s->unit->reseed ? WM_PLAN_RESEED : 0,
+	/* What takes the place of all rows of before need not say which of them have to go. */
+	switch (wm_plan_apply(s->plan, &change, s->unit->reseed && !s->unit->staged ? WM_PLAN_RESEED : 0,
 	    batcher_arena(s->batcher), &rows, err)) {
 	case WM_PLAN_ROWS:
 		st = take_rows(s, &rows, err);
@@ -456,6 +457,15 @@ seeder_leaf(struct seeder *s, const struct wm_leaves *leaves, size_t i, struct w
 	return st;
 }
 
+enum wm_status
+seeder_stage_drop(struct seeder *s, struct wm_error *err)
+{
+	bool staged = s->unit->staged;
+
+	s->unit->staged = false;
+	return staged ? stage(s, WM_STAGE_DROP, err) : WM_OK;
+}
+
 /* A rule that stops takes its unit out; the others go on. */
 enum wm_status
 seeder_fail_unit(struct seeder *s, struct wm_error *err)
@@ -467,7 +477,7 @@ seeder_fail_unit(struct seeder *s, struct wm_error *err)
 	unit_fail(s->unit, s->written > 0);
 	pthread_mutex_unlock(&s->unit->lock);
 	batcher_reset(s->batcher);
-	return WM_OK;
+	return seeder_stage_drop(s, err);
 }
 
 /* The table was altered, renamed or dropped since catalog or snapshot were read: another batch, under newer ones, will do. */

@@ -70,6 +70,8 @@ enum wm_status seeder_number_rows(struct seeder *s, struct wm_error *err);
 /* In place of emptying the view, where the target can: what is read is put aside, unseen, until the end. */
 enum wm_status seeder_stage_begin(struct seeder *s, struct wm_error *err);
 enum wm_status seeder_stage_end(struct seeder *s, struct wm_error *err);
+/* What was put aside of the unit, if anything was, is given up. */
+enum wm_status seeder_stage_drop(struct seeder *s, struct wm_error *err);
 enum wm_status seeder_empty_view(struct seeder *s, struct wm_error *err);
 /* The next range of a leaf: read, written, committed with its bookmark. */
 enum wm_status seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress,

@@ -684,7 +684,7 @@ def lost(db, zoho, follow, same):
         daemon.write_config()
         daemon.sigterm()
         daemon.start()
-        same(daemon)
+        daemon.wait()
         daemon.sigterm()
         db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
         db.execute("DELETE FROM t WHERE id % 3 = 0; UPDATE t SET v = 'unseen' WHERE id % 7 = 0")
@@ -770,6 +770,26 @@ def test_a_bad_row_while_it_is_filled_anew(db, zoho, lost):
     assert [letter["key"]["id"] for letter in daemon.errors()] == ["1000"]
     found = differences(db.main, "t", ZohoView(zoho), where="id <> 1000")
     assert not found, found
+
+
+def test_a_rule_that_stops_while_it_is_filled_anew(db, zoho, lost, same):
+    """What was put aside for it must not take what comes later."""
+    daemon = lost(BATCHED + "\n  on_error: stop\n  seed: {workers: 1}")
+    db.execute("UPDATE t SET n = 'NaN' WHERE id = 1999")
+    daemon.start()
+    wait_until(lambda: daemon.rule("t")["state"] == "failed", "the rule has stopped")
+    wait_until(lambda: not [job for job in zoho.jobs() if job["code"] in (1001, 1002)], "its import is ended")
+    db.execute("UPDATE t SET n = 1 WHERE id = 1999")
+    daemon.run("resume", "t")
+    same(daemon)
+    assert daemon.rule("t")["state"] == "streaming"
+
+
+def test_filled_anew_with_a_filter_and_counted(zoho, lost, same):
+    daemon = lost(BATCHED + "\n  where: id % 2 = 0")
+    daemon.start()
+    same(daemon, where="id % 2 = 0")
+    assert daemon.rule("t")["last_error"] is None and "has the 1000 rows of its seed" in daemon.log()
 
 
 def test_stopped_while_it_is_filled_anew(zoho, lost, same):

@@ -87,6 +87,17 @@ wm_zoho_stage_begin(struct wm_zoho *z, const struct wm_view *view, struct wm_err
 	return WM_OK;
 }
 
+static void
+take_out(struct wm_zoho *z, struct wm_zoho_stage *stage)
+{
+	struct wm_zoho_stage **link = &z->stages;
+
+	while (*link != stage)
+		link = &(*link)->next;
+	*link = stage->next;
+	stage_free(stage);
+}
+
 /* ---- keys that are kept ---- */
 
 static enum wm_status
@@ -262,12 +273,7 @@ wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm
 		st = wm_zoho_rows_empty(s, err);
 	if (st == WM_REJECT)
 		s->to->no_stage = true;
-	for (struct wm_zoho_stage **link = &z->stages; *link != NULL; link = &(*link)->next)
-		if (*link == stage) {
-			*link = stage->next;
-			break;
-		}
-	stage_free(stage);
+	take_out(z, stage);
 	return st;
 }
 
@@ -342,8 +348,9 @@ abandon(struct wm_zoho *z, const struct left *left, struct wm_error *err)
 	return st == WM_OK ? forget(z, left->view, err) : st;
 }
 
-enum wm_status
-wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err)
+/* Those of a view; NULL: of all. */
+static enum wm_status
+abandon_kept(struct wm_zoho *z, const char *view, struct wm_error *err)
 {
 	const struct wm_target_host *host = z->base.host;
 	WM_AUTO(leftover_free) struct leftover l = { 0 };
@@ -355,6 +362,22 @@ wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err)
 	if (st == WM_OK && l.oom)
 		st = wm_oom(err, "keys of batch imports");
 	for (size_t i = 0; st == WM_OK && i < l.n; i++)
-		st = abandon(z, &l.list[i], err);
+		if (view == NULL || strcmp(l.list[i].view, view) == 0)
+			st = abandon(z, &l.list[i], err);
+	return st;
+}
+
+enum wm_status
+wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err)
+{
+	return abandon_kept(z, NULL, err);
+}
+
+enum wm_status
+wm_zoho_stage_drop(struct wm_zoho_stage *stage, struct wm_zoho *z, struct wm_error *err)
+{
+	enum wm_status st = stage->key == NULL ? WM_OK : abandon_kept(z, stage->view, err);
+
+	take_out(z, stage);
 	return st;
 }

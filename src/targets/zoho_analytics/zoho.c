@@ -164,6 +164,8 @@ target_stage(struct wm_target *t, const struct wm_view *view, enum wm_stage what
 
 	if (what == WM_STAGE_BEGIN)
 		return wm_zoho_stage_begin(of(t), view, err);
+	if (what == WM_STAGE_DROP)
+		return stage == NULL ? WM_OK : wm_zoho_stage_drop(stage, of(t), err);
 	if (stage == NULL)
 		return wm_fail(err, WM_RETRY,
 		    "target \"%s\": what was put aside for view \"%s\" is lost", t->name,

@@ -230,6 +230,8 @@ struct wm_zoho_stage *wm_zoho_stage_of(const struct wm_zoho *z, const struct wm_
 enum wm_status wm_zoho_stage_add(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, const struct wm_row *rows,
     size_t n, struct wm_error *err);
 enum wm_status wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_error *err);
+/* Gives it up, and ends its batch import. */
+enum wm_status wm_zoho_stage_drop(struct wm_zoho_stage *stage, struct wm_zoho *z, struct wm_error *err);
 /* What was put aside is given up; batch imports stay open until they are abandoned. */
 void wm_zoho_stages_free(struct wm_zoho *z);
 /* Ends the batch imports that an earlier session, or process, has left open: they keep their tables locked. */
