@@ -93,6 +93,7 @@
 	X(zoho_job_ended, "zoho_analytics: the job has ended, its key is still kept") \
 	/* src/pipeline: between the steps */ \
 	X(apply_before, "letters and receipts are ready, the target's commit comes next") \
+	X(gather_part_written, "rows of a higher priority are written, what waits is not, the position stays") \
 	X(apply_committed, "the target has committed, letters that are void are still there") \
 	X(apply_done, "they are gone, the position is not reported") \
 	X(seed_view_emptied, "a view of before is emptied for its seed") \

@@ -168,6 +168,8 @@ struct wm_rule_status {
 	uint64_t	 rows_read;	/* read at the source by the seed */
 	uint64_t	 seed_total;	/* estimate until the seed ends */
 	uint64_t	 inserts, updates, deletes, truncates, dead_letters, rereads;
+	const char	*priority;	/* high, normal, low */
+	uint64_t	 waiting;	/* changes that gather, where each write has its price */
 	char		*last_error;
 };
 

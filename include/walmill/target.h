@@ -67,8 +67,8 @@ struct wm_fact {		/* a number that a target has to tell, for status and metrics 
 enum wm_stage {			/* of a view that a seed fills anew, unseen until it is whole */
 	WM_STAGE_BEGIN,
 	WM_STAGE_READY,
-	WM_STAGE_DROP,
 	WM_STAGE_END,
+	WM_STAGE_DROP,
 };
 
 struct wm_target_ops {
@@ -125,10 +125,17 @@ struct wm_target_ops {
 	enum wm_status (*stage)(struct wm_target *t, const struct wm_view *view, enum wm_stage what,
 	    struct wm_error *err);
 	/*
-	 * For how long changes are to gather before they are written, where each call has its price; asked before each
-	 * write.  NULL: an idle stream writes at once.
+	 * Rows that the view has now, as the other side counts them.  Asked when a seed has ended and nothing else of
+	 * ours has written to the view since; it ought to be `expected`.  WM_REJECT: counting costs too much.  No
+	 * failure ends the session.  NULL: not asked.
 	 */
-	wm_usec (*pace)(struct wm_target *t);
+	enum wm_status (*count)(struct wm_target *t, const struct wm_view *view, uint64_t expected, uint64_t *ret,
+	    struct wm_error *err);
+	/*
+	 * For how long changes of rules of that priority are to gather before they are written, where each call has its
+	 * price; asked before each write, and of every priority that has rules.  NULL: an idle stream writes at once.
+	 */
+	wm_usec (*pace)(struct wm_target *t, enum wm_priority priority);
 	/*
 	 * Fills at most max facts and returns how many.  Called on the model of an instance that runs, which is never
 	 * opened, from any thread.  NULL: none.

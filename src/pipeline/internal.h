@@ -36,6 +36,7 @@ struct rule_stats {
 	atomic_int		 state;		/* enum rule_state */
 	atomic_uint_fast64_t	 seeded, read, total;
 	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
+	atomic_uint_fast64_t	 waiting;	/* changes that gather, where the target has a pace */
 	atomic_bool		 refused;	/* it has dead letters: views may lack rows that the source has */
 	atomic_uint_fast64_t	 buried;	/* rows that became dead letters in this life */
 	uint64_t		 told_buried;	/* the watch's, as the next two: as of the last alert */
@@ -338,6 +339,11 @@ enum wm_status batcher_add(struct batcher *b, const struct wm_view *view, const 
     struct wm_error *err);
 enum wm_status batcher_truncate(struct batcher *b, const struct wm_view *view, struct wm_error *err);
 const struct wm_batch *batcher_batch(struct batcher *b);
+/* Of views of that priority and above only. */
+const struct wm_batch *batcher_part(struct batcher *b, enum wm_priority least);
+/* Takes their rows out, and frees all memory that was theirs: what remains is copied. */
+enum wm_status batcher_drop_part(struct batcher **b, enum wm_priority least, struct wm_error *err);
+bool batcher_has(const struct batcher *b, const char *view);
 size_t batcher_view_rows(const struct batcher *b, const struct wm_view *view);
 void batcher_clear_rows(struct batcher *b);		/* empties the batch, keeps the arena's values */
 void batcher_reset(struct batcher *b);			/* empties batch and arena */
@@ -437,7 +443,10 @@ struct worker {
 	wm_lsn			 boundary_commit, boundary_end;	/* last transaction read whole */
 	wm_lsn			 retry_from;	/* letters are tried again once the target is here; 0 not known yet */
 	wm_usec			 retry_at;	/* mono: when to look for letters that are to be tried again */
-	wm_usec			 gather_since;	/* of the oldest change not yet committed; 0 none */
+	wm_usec			 gather_since[WM_PRIORITIES];	/* mono, of the oldest change that waits; 0 none */
+	unsigned		 priorities;	/* bits: those that its rules have */
+	bool			 crowded;	/* what waits has come near a bound */
+	size_t			 kept;		/* bytes of what waited on when a higher priority was written */
 	size_t			 unreleased;	/* journal bytes read since the last release */
 
 	/* shared */
@@ -610,12 +619,23 @@ enum wm_status apply_message(struct worker *w, const struct wm_message *m, struc
 enum wm_status apply_flush(struct worker *w, struct wm_error *err);
 /* Commits at the last boundary, with bookmarks; only outside a source transaction. */
 enum wm_status apply_commit(struct worker *w, struct wm_error *err);
-/* When what is pending is to be committed (wm_clock_mono). */
-wm_usec apply_due(struct worker *w);
 /* How far the source may be told: the slowest of the stream and the rules that hold. */
 void report_position(struct worker *w);
 /* Forgets everything since the last commit. */
 void apply_rollback(struct worker *w);
+
+/* ---- what waits for its time (gather.c) ---- */
+
+/* A change of the rule waits from now on. */
+void gather_note(struct worker *w, const struct wm_view *view, struct rule_stats *stats);
+/* So much of the rule's view waits, and so many bytes of all. */
+void gather_crowd(struct worker *w, const struct wm_rule *rule, size_t rows, size_t bytes);
+/* Nothing does any more of that priority and above. */
+void gather_forget(struct worker *w, enum wm_priority least);
+/* When something is to be written next (wm_clock_mono). */
+wm_usec gather_due(struct worker *w);
+/* Between two transactions, nothing uncommitted: writes what is due, and commits if that is all. */
+enum wm_status gather_write(struct worker *w, struct wm_error *err);
 
 /* ---- seeding (units.c, seeder.c) ---- */
 

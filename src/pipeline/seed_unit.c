@@ -70,7 +70,8 @@ take_row(void *arg, const struct wm_tuple *row, struct wm_error *err)
 	s->read++;
 	if (!keep_values(batcher_arena(s->batcher), row, &kept))
 		return wm_oom(err, "a row");
-	switch (wm_plan_apply(s->plan, &change, s->unit->reseed ? WM_PLAN_RESEED : 0,
+	/* What takes the place of all rows of before need not say which of them have to go. */
+	switch (wm_plan_apply(s->plan, &change, s->unit->reseed && !s->unit->staged ? WM_PLAN_RESEED : 0,
 	    batcher_arena(s->batcher), &rows, err)) {
 	case WM_PLAN_ROWS:
 		st = take_rows(s, &rows, err);
@@ -380,21 +381,6 @@ seeder_stage_end(struct seeder *s, struct wm_error *err)
 	return st;
 }
 
-/* Every row read has to be accounted for. */
-static void
-compare_counts(const struct unit *u)
-{
-	char text[400];
-
-	if (u->resumed || u->read == u->written + u->filtered + u->dead)
-		return;
-	snprintf(text, sizeof(text), "the seed of %s.%s read %" PRIu64 " rows but wrote %" PRIu64 ", left out %" PRIu64
-	    " and refused %" PRIu64 ": rows with the same key fall together; give the rule a `key` that is unique",
-	    u->schema, u->name, u->read, u->written, u->filtered, u->dead);
-	stats_set_error(u->stats, text);
-	wm_log(WM_LOG_WARNING, "rows_missing", "%s", text);
-}
-
 /* What keeps another table of the rule out is still to be told. */
 static bool
 rule_has_failed_unit(const struct worker *w, const struct wm_rule *rule)
@@ -409,6 +395,7 @@ void
 seeder_unit_done(struct seeder *s)
 {
 	struct unit *u = s->unit;
+	bool to_count = false;
 
 	pthread_mutex_lock(&u->lock);
 	if (!s->exact && s->snapshot_lsn > u->catchup)
@@ -416,6 +403,7 @@ seeder_unit_done(struct seeder *s)
 	if (unit_complete(u)) {
 		if (!rule_has_failed_unit(s->w, u->rule))
 			stats_set_error(u->stats, NULL);
+		to_count = u->state == UNIT_SEEDING && seeder_may_count(s);
 		u->state = u->catchup == 0 ? UNIT_STREAMING : UNIT_CATCHING;
 		u->reseed = false;
 		u->dirty = true;
@@ -423,10 +411,12 @@ seeder_unit_done(struct seeder *s)
 		    "table %s.%s under rule \"%s\": %" PRIu64 " rows read, %" PRIu64
 		    " written, %" PRIu64 " left out by the rule, %" PRIu64 " dead letters",
 		    u->schema, u->name, u->rule->name, u->read, u->written, u->filtered, u->dead);
-		compare_counts(u);
+		seeder_account(u);
 		WM_FAULT(seed_table_done);
 	}
 	pthread_mutex_unlock(&u->lock);
+	if (to_count)
+		seeder_count(s);
 }
 
 enum wm_status
@@ -482,15 +472,13 @@ seeder_leaf(struct seeder *s, const struct wm_leaves *leaves, size_t i, struct w
 	return st;
 }
 
-/* The target gives up what it has of a unit; what it cannot do now it does when it is opened again. */
-static void
-drop_stage(struct seeder *s)
+enum wm_status
+seeder_stage_drop(struct seeder *s, struct wm_error *err)
 {
-	struct wm_error why;
+	bool staged = s->unit->staged;
 
-	if (s->unit->staged && stage(s, WM_STAGE_DROP, &why) != WM_OK)
-		wm_log(WM_LOG_WARNING, "target_retry", "%s", why.text);
 	s->unit->staged = false;
+	return staged ? stage(s, WM_STAGE_DROP, err) : WM_OK;
 }
 
 /* A rule that stops takes its unit out; the others go on. */
@@ -503,9 +491,8 @@ seeder_fail_unit(struct seeder *s, struct wm_error *err)
 	pthread_mutex_lock(&s->unit->lock);
 	unit_fail(s->unit, s->written > 0);
 	pthread_mutex_unlock(&s->unit->lock);
-	drop_stage(s);
 	batcher_reset(s->batcher);
-	return WM_OK;
+	return seeder_stage_drop(s, err);
 }
 
 /* The table was altered, renamed or dropped since catalog or snapshot were read: another batch, under newer ones, will do. */

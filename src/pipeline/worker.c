@@ -211,22 +211,27 @@ may_advance(const struct worker *w)
 	return may;
 }
 
-/*
- * Where each write has its price, what waits goes on gathering: until it is due, unless somebody waits for it.  Waits
- * for a moment itself.
- */
+/* Where each write has its price, what waits goes on gathering until it is due, unless somebody waits for it. */
 static bool
-may_gather(struct worker *w)
+may_gather(const struct worker *w)
 {
-	wm_usec left = w->target->ops->pace == NULL || !w->pending || w->uncommitted ? 0 :
-	    apply_due(w) - wm_clock_mono();
 	wm_lsn awaited = atomic_load(&w->awaited);
 
-	if (left <= 0 || w->p->once || (awaited > atomic_load(&w->end_lsn) && awaited <= w->boundary_end) ||
-	    !atomic_load(&w->settled) || journal_full(w))
-		return false;
+	return w->target->ops->pace != NULL && w->pending && !w->uncommitted && !w->p->once &&
+	    (awaited <= atomic_load(&w->end_lsn) || awaited > w->boundary_end) && atomic_load(&w->settled) &&
+	    !journal_full(w);
+}
+
+/* Writes what is due; waits for a moment when nothing is. */
+static enum wm_status
+go_on_gathering(struct worker *w, struct wm_error *err)
+{
+	wm_usec left = gather_due(w) - wm_clock_mono();
+
+	if (left <= 0)
+		return gather_write(w, err);
 	(void)wm_journal_wait(w->reader, left < IDLE_WAIT ? left : IDLE_WAIT);
-	return true;
+	return WM_OK;
 }
 
 /* Nothing to read now. */
@@ -247,8 +252,11 @@ idle(struct worker *w, struct wm_error *err)
 		/* Its rest may need the room that its beginning takes; where writes have a price only then. */
 		return w->target->ops->pace == NULL || journal_full(w) ? apply_flush(w, err) : WM_OK;
 	}
-	if (may_gather(w))
-		return WM_OK;
+	if (may_gather(w)) {
+		st = go_on_gathering(w, err);
+		if (st != WM_OK || w->pending)
+			return st;
+	}
 	st = apply_commit(w, err);
 	if (st != WM_OK)
 		return st;

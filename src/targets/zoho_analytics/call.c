@@ -132,6 +132,10 @@ send_once(struct wm_zoho *z, const struct wm_zoho_call *call, const char *config
 	if (st != WM_OK)
 		return wm_error_prefix(err, "target \"%s\": %s", z->base.name, call->what);
 	wm_zoho_answer_parse(response.code, response.body.data, response.body.len, ret);
+	if (call->file && response.code == 200 && ret->json == NULL) {
+		ret->trouble = WM_ZOHO_FINE;
+		ret->records = wm_zoho_csv_records(response.body.data, response.body.len);
+	}
 	return WM_OK;
 }
 
@@ -148,6 +152,7 @@ note_units(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_z
 	else if (answer->trouble == WM_ZOHO_FINE)
 		wm_zoho_quota_spend(&a->quota, call->units, wm_clock_wall());
 	pthread_mutex_unlock(&a->lock);
+	wm_zoho_units_keep(z, false);
 }
 
 /* What has been tried for the call. */

@@ -9,6 +9,7 @@ libwm_target_zoho_a_SOURCES = \
 	%D%/callback.c \
 	%D%/cell.c \
 	%D%/cell.h \
+	%D%/count.c \
 	%D%/criteria.c \
 	%D%/criteria.h \
 	%D%/csv.c \
@@ -26,6 +27,7 @@ libwm_target_zoho_a_SOURCES = \
 	%D%/token.c \
 	%D%/token.h \
 	%D%/type.c \
+	%D%/units.c \
 	%D%/write.c \
 	%D%/zoho.c \
 	%D%/zoho.h

@@ -135,6 +135,17 @@ wm_zoho_stage_ready(struct wm_zoho *z, struct wm_zoho_stage *stage, struct wm_er
 	    "target \"%s\": view \"%s\" waits for import jobs of other views to end", z->base.name, stage->view);
 }
 
+static void
+take_out(struct wm_zoho *z, struct wm_zoho_stage *stage)
+{
+	struct wm_zoho_stage **link = &z->stages;
+
+	while (*link != stage)
+		link = &(*link)->next;
+	*link = stage->next;
+	stage_free(z, stage);
+}
+
 /* ---- keys that are kept ---- */
 
 static enum wm_status
@@ -326,16 +337,6 @@ end_job(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_error *er
 	return st == WM_OK || st == WM_REJECT ? (forget(s->z, stage->view, NULL) == WM_OK ? st : WM_RETRY) : st;
 }
 
-static void
-take_out(struct wm_zoho *z, const struct wm_zoho_stage *stage)
-{
-	for (struct wm_zoho_stage **link = &z->stages; *link != NULL; link = &(*link)->next)
-		if (*link == stage) {
-			*link = stage->next;
-			break;
-		}
-}
-
 /* Something is kept back until the end, unless the view has no rows, or so few that no batch was sent. */
 enum wm_status
 wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_error *err)
@@ -357,7 +358,6 @@ wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm
 	if (st == WM_REJECT)
 		s->to->no_stage = true;
 	take_out(z, stage);
-	stage_free(z, stage);
 	return st;
 }
 
@@ -368,7 +368,6 @@ struct left {
 };
 
 struct leftover {
-	const char	*view;		/* of this one only; NULL: of all */
 	struct left	*list;
 	size_t		 n;
 	bool		 oom;
@@ -390,7 +389,7 @@ take(void *arg, const char *name, const char *text)
 	struct leftover *l = arg;
 	struct left *list;
 
-	if (strncmp(name, JOB, strlen(JOB)) != 0 || (l->view != NULL && strcmp(name + strlen(JOB), l->view) != 0))
+	if (strncmp(name, JOB, strlen(JOB)) != 0)
 		return;
 	list = reallocarray(l->list, l->n + 1, sizeof(*list));
 	if (list == NULL) {
@@ -433,11 +432,12 @@ abandon(struct wm_zoho *z, const struct left *left, struct wm_error *err)
 	return st == WM_OK ? forget(z, left->view, err) : st;
 }
 
+/* Those of a view; NULL: of all. */
 static enum wm_status
-abandon_left(struct wm_zoho *z, const char *view, struct wm_error *err)
+abandon_kept(struct wm_zoho *z, const char *view, struct wm_error *err)
 {
 	const struct wm_target_host *host = z->base.host;
-	WM_AUTO(leftover_free) struct leftover l = { .view = view };
+	WM_AUTO(leftover_free) struct leftover l = { 0 };
 	enum wm_status st;
 
 	if (host == NULL || host->kept == NULL)
@@ -446,22 +446,22 @@ abandon_left(struct wm_zoho *z, const char *view, struct wm_error *err)
 	if (st == WM_OK && l.oom)
 		st = wm_oom(err, "keys of batch imports");
 	for (size_t i = 0; st == WM_OK && i < l.n; i++)
-		st = abandon(z, &l.list[i], err);
+		if (view == NULL || strcmp(l.list[i].view, view) == 0)
+			st = abandon(z, &l.list[i], err);
 	return st;
 }
 
 enum wm_status
 wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err)
 {
-	return abandon_left(z, NULL, err);
+	return abandon_kept(z, NULL, err);
 }
 
 enum wm_status
-wm_zoho_stage_drop(struct wm_zoho *z, struct wm_zoho_stage *stage, struct wm_error *err)
+wm_zoho_stage_drop(struct wm_zoho_stage *stage, struct wm_zoho *z, struct wm_error *err)
 {
-	WM_AUTO(wm_freep) char *view = strdup(stage->view);
+	enum wm_status st = stage->key == NULL ? WM_OK : abandon_kept(z, stage->view, err);
 
 	take_out(z, stage);
-	stage_free(z, stage);
-	return view == NULL ? wm_oom(err, "a view") : abandon_left(z, view, err);
+	return st;
 }

@@ -57,6 +57,7 @@ take_options(struct wm_zoho *z, struct wm_error *err)
 		{ "price_delete", z->price_delete, &z->price.delete },
 		{ "price_upsert", z->price_upsert, &z->price.upsert },
 		{ "price_replace", z->price_replace, &z->price.replace },
+		{ "price_export", z->price_export, &z->price.export },
 		{ "price_metadata", z->price_metadata, &z->price.metadata },
 		{ "price_modeling", z->price_modeling, &z->price.modeling },
 	};
@@ -84,6 +85,7 @@ static void
 target_close(struct wm_target *t)
 {
 	wm_zoho_stages_free(of(t));
+	wm_zoho_units_keep(of(t), true);
 	wm_http_destroy(of(t)->http);
 	of(t)->http = NULL;
 	free(of(t)->own_cache);
@@ -135,7 +137,9 @@ target_open(struct wm_target *t, struct wm_error *err)
 	z->account = wm_zoho_account_of(z);
 	if (z->account == NULL)
 		return wm_oom(err, "an account");
-	st = sign_in(z, err);
+	st = wm_zoho_units_restore(z, err);
+	if (st == WM_OK)
+		st = sign_in(z, err);
 	if (st == WM_OK)
 		st = wm_zoho_find_place(z, err);
 	if (st == WM_OK)
@@ -176,16 +180,25 @@ target_stage(struct wm_target *t, const struct wm_view *view, enum wm_stage what
 
 	if (what == WM_STAGE_BEGIN)
 		return wm_zoho_stage_begin(of(t), view, err);
+	if (what == WM_STAGE_DROP)
+		return stage == NULL ? WM_OK : wm_zoho_stage_drop(stage, of(t), err);
 	if (stage == NULL)
 		return wm_fail(err, WM_RETRY,
 		    "target \"%s\": what was put aside for view \"%s\" is lost", t->name,
 		    view->name);
 	if (what == WM_STAGE_READY)
 		return wm_zoho_stage_ready(of(t), stage, err);
-	if (what == WM_STAGE_DROP)
-		return wm_zoho_stage_drop(of(t), stage, err);
 	st = wm_zoho_sink_open(&s, of(t), view, err);
 	return st == WM_OK ? wm_zoho_stage_end(stage, &s, err) : st;
+}
+
+static enum wm_status
+target_count(struct wm_target *t, const struct wm_view *view, uint64_t expected, uint64_t *ret, struct wm_error *err)
+{
+	WM_AUTO(wm_zoho_sink_close) struct wm_zoho_sink s = { 0 };
+	enum wm_status st = wm_zoho_sink_open(&s, of(t), view, err);
+
+	return st == WM_OK ? wm_zoho_count(&s, expected, ret, err) : st;
 }
 
 static enum wm_status
@@ -195,7 +208,7 @@ target_preflight(struct wm_target *t, const struct wm_view *view, struct wm_diag
 }
 
 static wm_usec
-target_pace(struct wm_target *t)
+target_pace(struct wm_target *t, enum wm_priority priority)
 {
 	struct wm_zoho *z = of(t);
 	wm_usec interval;
@@ -203,8 +216,9 @@ target_pace(struct wm_target *t)
 	if (z->account == NULL)
 		return z->flush_interval;
 	pthread_mutex_lock(&z->account->lock);
-	interval = wm_zoho_quota_interval(
-	    &z->account->quota, z->flush_interval, z->flush_interval_max, wm_clock_wall());
+	interval = wm_zoho_quota_interval(&z->account->quota, priority, z->flush_interval, z->flush_interval_max,
+	    wm_clock_wall());
+	z->account->quota.reserve |= priority == WM_PRIORITY_HIGH;
 	pthread_mutex_unlock(&z->account->lock);
 	return interval;
 }
@@ -216,6 +230,7 @@ target_facts(const struct wm_target *t, struct wm_fact *ret, size_t max)
 	struct wm_zoho_account *a = wm_zoho_account_of(z);
 	wm_usec wall = wm_clock_wall();
 	unsigned jobs = 0, waiting = 0;
+	double seconds[WM_PRIORITIES];
 	size_t n = 0;
 
 	if (a == NULL)
@@ -223,6 +238,10 @@ target_facts(const struct wm_target *t, struct wm_fact *ret, size_t max)
 	pthread_mutex_lock(&a->lock);
 	if (a->jobs != NULL)
 		wm_zoho_jobs_count(a->jobs, &jobs, &waiting);
+	for (enum wm_priority p = WM_PRIORITY_LOW; p < WM_PRIORITIES; p++)
+		seconds[p] = (double)wm_zoho_quota_interval(
+				 &a->quota, p, z->flush_interval, z->flush_interval_max, wall) /
+		    WM_SEC;
 	{
 		const struct wm_fact all[] = {
 			{ "units_spent", a->quota.spent, "API units spent since the start", true },
@@ -232,12 +251,14 @@ target_facts(const struct wm_target *t, struct wm_fact *ret, size_t max)
 			    "API units that a thousand changed rows have needed", false },
 			{ "units_last_s", wm_zoho_quota_lasts(&a->quota, wall),
 			    "seconds until today's API units are used up; -1: not today", false },
-			{ "flush_interval_s", (double)wm_zoho_quota_interval(&a->quota, z->flush_interval,
-			    z->flush_interval_max, wall) / WM_SEC, "seconds that changes gather", false },
 			{ "jobs_open", jobs, "import jobs of the organisation that walmill has open", false },
 			{ "jobs_waiting", waiting, "imports that wait until it has fewer", false },
 			{ "views_locked", (double)wm_zoho_lost_count(a),
 			    "views whose tables an import without a known key may keep locked", false },
+			{ "flush_interval_s", seconds[WM_PRIORITY_NORMAL], "seconds that changes gather", false },
+			{ "flush_interval_high_s", seconds[WM_PRIORITY_HIGH],
+			    "seconds that changes of high priority gather", false },
+			{ "flush_interval_low_s", seconds[WM_PRIORITY_LOW], "seconds that changes of low priority gather", false },
 			{ "values_empty", (double)atomic_load(&a->converted.empty), "empty texts that became null", true },
 			{ "values_unfit", (double)atomic_load(&a->converted.unfit),
 			    "values that Zoho has nothing for, and that became null", true },
@@ -335,16 +356,16 @@ static const struct wm_option options[] = {
 	    .help = "API units of 1000 rows imported" },
 	{ OPTION("price_replace", STRING, price_replace), .fallback = "10",
 	    .help = "API units of 1000 rows imported into a view that is emptied" },
-	{ OPTION("price_metadata", STRING, price_metadata), .fallback = "5",
-	    .help = "API units of a question about views" },
+	{ OPTION("price_export", STRING, price_export), .fallback = "3",
+	    .help = "API units of 1000 rows that are counted after a seed" },
+	{ OPTION("price_metadata", STRING, price_metadata), .fallback = "5", .help = "API units of a question about views" },
 	{ OPTION("price_modeling", STRING, price_modeling), .fallback = "5",
 	    .help = "API units of making a table or columns" },
-	{ OPTION("true_word", STRING, true_word), .fallback = "true",
-	    .help = "true in a BOOLEAN column" },
-	{ OPTION("false_word", STRING, false_word), .fallback = "false",
-	    .help = "false in a BOOLEAN column" },
-	{ OPTION("empty_text", STRING, empty_text),
-	    .help = "in place of an empty text; without it that is null" },
+	{ OPTION("count_max", INT, count_max), .fallback = "10000", .max = 200000,
+	    .help = "views of up to so many rows are counted after a seed" },
+	{ OPTION("true_word", STRING, true_word), .fallback = "true", .help = "true in a BOOLEAN column" },
+	{ OPTION("false_word", STRING, false_word), .fallback = "false", .help = "false in a BOOLEAN column" },
+	{ OPTION("empty_text", STRING, empty_text), .help = "in place of an empty text; without it that is null" },
 	{ OPTION("unfit_values", ENUM, unfit), .words = unfit_words, .fallback = "reject",
 	    .help = "what becomes of NaN, infinity, years over 9999, too many digits" },
 	{ OPTION("decimal_digits", INT, decimal_digits), .fallback = "19", .min = 1, .max = 38,
@@ -379,6 +400,7 @@ const struct wm_target_ops wm_target_zoho_analytics_ops = {
 	.close = target_close,
 	.preflight = target_preflight,
 	.stage = target_stage,
+	.count = target_count,
 	.pace = target_pace,
 	.facts = target_facts,
 	.callback = wm_zoho_callback_take,

@@ -51,6 +51,7 @@ struct wm_zoho_account {
 	struct wm_zoho_token		 token;
 	wm_usec				 keep_token;	/* mono: a new one was refused as well; none is made for that before */
 	pthread_mutex_t			 lock;	/* guards all below */
+	wm_usec				 made;	/* wall */
 	struct wm_zoho_quota		 quota;
 	wm_usec				 plan_read;	/* mono: when the plan was last asked for; 0 never */
 	char				*org, *workspace;	/* ids; NULL: not looked up yet */
@@ -72,7 +73,9 @@ struct wm_zoho {
 	uint64_t sync_max, job_max;
 	int64_t	 rate_dml, rate_bulk, rate_metadata, rate_overall;
 	int64_t	 units_per_day, units_retry, day_begins;
-	char	*price_row, *price_delete, *price_upsert, *price_replace, *price_metadata, *price_modeling;
+	int64_t	 count_max;
+	char *price_row, *price_delete, *price_upsert, *price_replace, *price_export,
+	    *price_metadata, *price_modeling;
 	bool	 config_in_url;
 	char	*true_word, *false_word, *empty_text, *time_zone;
 	int	 unfit;
@@ -85,8 +88,10 @@ struct wm_zoho {
 	struct wm_zoho_policy	 policy;
 	unsigned		 probed;	/* bits: what check has looked at */
 	bool			 told_units;
+	double			 units_kept;	/* as of the last time that they were */
+	wm_usec			 units_kept_at;	/* mono; 0 never */
 	struct {
-		double row, delete, upsert, replace, metadata, modeling;
+		double row, delete, upsert, replace, export, metadata, modeling;
 	} price;
 };
 
@@ -137,6 +142,7 @@ struct wm_zoho_call {
 	double			 units;		/* what it costs, as far as is known */
 	wm_usec			 timeout;
 	bool			 no_org;	/* without the organisation's header */
+	bool			 file;		/* the answer is a CSV file, unless it is a failure */
 	bool			 free;		/* may be called when the day's units are used up */
 	bool			 once;		/* never sent twice unseen */
 	bool			 no_wait;	/* a table that is taken is an answer */
@@ -153,6 +159,13 @@ enum wm_status wm_zoho_ask(struct wm_zoho *z, const struct wm_zoho_call *call, s
     struct wm_error *err) WM_MUST_CHECK;
 /* Sleeps; WM_RETRY when the instance is to stop. */
 enum wm_status wm_zoho_rest(struct wm_zoho *z, wm_usec usec, struct wm_error *err);
+
+/* ---- units.c ---- */
+
+/* The day's units that an earlier process has used count on. */
+enum wm_status wm_zoho_units_restore(struct wm_zoho *z, struct wm_error *err);
+/* Keeps the number, if it has changed and was not kept just now; now: in any case. */
+void wm_zoho_units_keep(struct wm_zoho *z, bool now);
 
 /* ---- metadata.c ---- */
 
@@ -264,13 +277,13 @@ bool wm_zoho_stages_open(const struct wm_zoho *z);
 enum wm_status wm_zoho_stage_begin(struct wm_zoho *z, const struct wm_view *view, struct wm_error *err);
 /* WM_RETRY, code "later": it has no place among the organisation's jobs yet. */
 enum wm_status wm_zoho_stage_ready(struct wm_zoho *z, struct wm_zoho_stage *stage, struct wm_error *err);
-/* What was put aside for the view is given up, and its batch import ended. */
-enum wm_status wm_zoho_stage_drop(struct wm_zoho *z, struct wm_zoho_stage *stage, struct wm_error *err);
 /* NULL: rows of the view are written as usual. */
 struct wm_zoho_stage *wm_zoho_stage_of(const struct wm_zoho *z, const struct wm_view *view);
 enum wm_status wm_zoho_stage_add(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, const struct wm_row *rows,
     size_t n, struct wm_error *err);
 enum wm_status wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_error *err);
+/* Gives it up, and ends its batch import. */
+enum wm_status wm_zoho_stage_drop(struct wm_zoho_stage *stage, struct wm_zoho *z, struct wm_error *err);
 /* What was put aside is given up; batch imports stay open until they are abandoned. */
 void wm_zoho_stages_free(struct wm_zoho *z);
 /* Ends the batch imports that an earlier session, or process, has left open: they keep their tables locked. */
@@ -292,6 +305,10 @@ enum wm_status wm_zoho_lost_fail(const struct wm_zoho *z, const struct wm_zoho_v
 /* WM_RETRY, code "later": the view, which is not locked by us, still is by Zoho; the host has been told. */
 enum wm_status wm_zoho_lost_look(struct wm_zoho *z, const char *view, struct wm_error *err);
 size_t wm_zoho_lost_count(const struct wm_zoho_account *a);	/* the account is locked */
+/* ---- count.c ---- */
+
+/* Rows of the view now; WM_REJECT: there ought to be more than is worth counting. */
+enum wm_status wm_zoho_count(struct wm_zoho_sink *s, uint64_t expected, uint64_t *ret, struct wm_error *err);
 
 /* ---- rows.c ---- */
 

@@ -16,6 +16,7 @@ DEEDS = {
     "expire_tokens": "every access token has ended",
     "exhaust": "the API units of the day are used up",
     "partial": "the first `rows` rows of an import are lost, the answer counts them",
+    "vanish": "the first `rows` rows of an import are not stored, the answer says that they are",
     "job_error": "the job fails with `code` and `message`",
     "job_lost": "nobody knows the job that was made; its work is done all the same with `commit`",
     "callback_lost": "nobody is told that the job has ended, although CONFIG asks for it",
