@@ -10,6 +10,7 @@
 
 #define ANSWER_MAX (16U << 20)
 #define BUSY_TRIES 6
+#define BUSY_TOLD 3		/* jobs that end at once are no news */
 #define BUSY_FIRST (500 * WM_MSEC)
 #define BUSY_MAX (10 * WM_SEC)
 #define RATE_TRIES 5
@@ -206,7 +207,8 @@ wait_for_others(struct wm_zoho *z, const struct wm_zoho_call *call, const struct
 {
 	if (a->code != NO_PLACE || wm_zoho_stages_open(z))
 		return false;
-	tell(z, call, t);
+	if (++t->busy >= BUSY_TOLD)
+		tell(z, call, t);
 	*st = rest_longer(z, t, err);
 	return true;
 }
