@@ -36,7 +36,7 @@ enum wm_status wm_vfail(struct wm_error *err, enum wm_status status, const char 
 /* As wm_fail, and sets the other side's code. */
 enum wm_status wm_fail_code(struct wm_error *err, enum wm_status status, const char *code, const char *fmt, ...)
     WM_PRINTF(4, 5);
-/* Puts "context: " in front of the text that is there; returns err->status (WM_FATAL without an err). */
+/* Puts "context: " in front of the text, unless it begins with that; returns err->status (WM_FATAL without an err). */
 enum wm_status wm_error_prefix(struct wm_error *err, const char *fmt, ...) WM_PRINTF(2, 3);
 /* WM_FATAL with the text for a failed allocation of what. */
 enum wm_status wm_oom(struct wm_error *err, const char *what);

@@ -86,12 +86,14 @@
 	X(postgres_commit_before, "postgres: bookmarks and COMMIT are to be sent") \
 	X(postgres_committed, "postgres: rows and bookmarks are committed") \
 	X(zoho_view_written, "zoho_analytics: a view's part of a batch is written") \
+	X(zoho_job_noted, "zoho_analytics: it is noted that a batch import may begin") \
 	X(zoho_job_begun, "zoho_analytics: a batch import is begun, its key is not kept") \
 	X(zoho_job_kept, "zoho_analytics: its key is kept, one batch is sent") \
 	X(zoho_batch_sent, "zoho_analytics: another batch is sent") \
 	X(zoho_job_ended, "zoho_analytics: the job has ended, its key is still kept") \
 	/* src/pipeline: between the steps */ \
 	X(apply_before, "letters and receipts are ready, the target's commit comes next") \
+	X(gather_part_written, "rows of a higher priority are written, what waits is not, the position stays") \
 	X(apply_committed, "the target has committed, letters that are void are still there") \
 	X(apply_done, "they are gone, the position is not reported") \
 	X(seed_view_emptied, "a view of before is emptied for its seed") \

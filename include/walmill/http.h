@@ -50,6 +50,7 @@ struct wm_http_request {		/* all borrowed */
 	uint64_t			 low_speed;	/* bytes a second; slower for low_speed_time is a failure; 0: none */
 	wm_usec				 low_speed_time;
 	size_t				 max_response;	/* bytes of the answer's body; more is a failure */
+	bool				 once;		/* never sent twice: curl repeats what a kept connection has swallowed */
 };
 
 struct wm_http_response {

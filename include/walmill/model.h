@@ -112,6 +112,9 @@ struct wm_view_column {
 	bool		 key;
 };
 
+/* Of a rule, where a target's calls have a price: whose changes go first as the budget falls. */
+enum wm_priority { WM_PRIORITY_LOW, WM_PRIORITY_NORMAL, WM_PRIORITY_HIGH, WM_PRIORITIES };
+
 /* The target's table, view, topic, ...  Owned by its plan; immutable. */
 struct wm_view {
 	char			*name;		/* placeholders filled in; may hold "schema.table" */
@@ -121,6 +124,7 @@ struct wm_view {
 	struct wm_view_column	*columns;
 	unsigned		 nkeys;
 	unsigned		*keys;		/* indexes into columns */
+	enum wm_priority	 priority;
 	bool			 emptied;	/* a truncate comes first: what stands there need not be kept */
 };
 

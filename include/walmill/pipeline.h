@@ -123,6 +123,9 @@ void wm_row_call_free(struct wm_row_call *call);
  */
 enum wm_status wm_pipeline_wait(struct wm_pipeline *p, wm_lsn lsn, wm_usec timeout, struct wm_error *err) WM_MUST_CHECK;
 
+/* A target's other side has called (struct wm_target_ops); false: no target waits for that. */
+bool wm_pipeline_callback(struct wm_pipeline *p, const char *token);
+
 /* ---- status ---- */
 
 struct wm_slot_status {			/* bytes and seconds; -1: none */
@@ -165,6 +168,8 @@ struct wm_rule_status {
 	uint64_t	 rows_read;	/* read at the source by the seed */
 	uint64_t	 seed_total;	/* estimate until the seed ends */
 	uint64_t	 inserts, updates, deletes, truncates, dead_letters, rereads;
+	const char	*priority;	/* high, normal, low */
+	uint64_t	 waiting;	/* changes that gather, where each write has its price */
 	char		*last_error;
 };
 

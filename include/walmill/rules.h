@@ -76,6 +76,7 @@ struct wm_rule {
 	int64_t			 batch_rows;
 	uint64_t		 batch_bytes;
 	int64_t			 batch_interval;	/* microseconds */
+	enum wm_priority	 priority;
 	uint64_t		 fingerprint;		/* over all that decides which rows the view holds */
 };
 

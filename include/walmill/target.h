@@ -66,7 +66,9 @@ struct wm_fact {		/* a number that a target has to tell, for status and metrics 
 
 enum wm_stage {			/* of a view that a seed fills anew, unseen until it is whole */
 	WM_STAGE_BEGIN,
+	WM_STAGE_READY,
 	WM_STAGE_END,
+	WM_STAGE_DROP,
 };
 
 struct wm_target_ops {
@@ -120,22 +122,37 @@ struct wm_target_ops {
 	    struct wm_error *err);
 	/*
 	 * BEGIN: upserts of the view, which has been ensured, are put aside from now on, unseen by readers; other rows
-	 * are passed over.  END: they take the place of all rows of the view, in one step.  close gives them up, and so
-	 * does WM_RETRY from write or END: the seed begins again.  WM_REJECT from BEGIN: not for this view, it is
-	 * emptied first and then filled, as where this is NULL.
+	 * are passed over.  READY: asked before the first of them, where several views are staged at a time; WM_RETRY
+	 * with code "later": other views have to end first, ask again, without a lock that those need.  DROP: they are
+	 * given up, for the rule stops.  END: they take the place of all rows of the view, in one step.  close gives them
+	 * up, and so does WM_RETRY from write or END: the seed begins again.  WM_REJECT from BEGIN: not for this view,
+	 * it is emptied first and then filled, as where this is NULL.
 	 */
 	enum wm_status (*stage)(struct wm_target *t, const struct wm_view *view, enum wm_stage what,
 	    struct wm_error *err);
 	/*
-	 * For how long changes are to gather before they are written, where each call has its price; asked before each
-	 * write.  NULL: an idle stream writes at once.
+	 * Rows that the view has now, as the other side counts them.  Asked when a seed has ended and nothing else of
+	 * ours has written to the view since; it ought to be `expected`.  WM_REJECT: counting costs too much.  No
+	 * failure ends the session.  NULL: not asked.
 	 */
-	wm_usec (*pace)(struct wm_target *t);
+	enum wm_status (*count)(struct wm_target *t, const struct wm_view *view, uint64_t expected, uint64_t *ret,
+	    struct wm_error *err);
+	/*
+	 * For how long changes of rules of that priority are to gather before they are written, where each call has its
+	 * price; asked before each write, and of every priority that has rules.  NULL: an idle stream writes at once.
+	 */
+	wm_usec (*pace)(struct wm_target *t, enum wm_priority priority);
 	/*
 	 * Fills at most max facts and returns how many.  Called on the model of an instance that runs, which is never
 	 * opened, from any thread.  NULL: none.
 	 */
 	size_t (*facts)(const struct wm_target *t, struct wm_fact *ret, size_t max);
+	/*
+	 * The other side, or somebody who says so, calls POST /v1/callback/TOKEN of the HTTP API: true when an instance
+	 * of this type has given that token out and waits.  It is no more than a hint to look now.  From any thread.
+	 * NULL: none is given out.
+	 */
+	bool (*callback)(const char *token);
 };
 
 /*
@@ -145,11 +162,16 @@ struct wm_target_ops {
 struct wm_target_host {
 	bool			(*rest)(void *arg, wm_usec usec);
 	void			*arg;
+	/*
+	 * What a call waits for that is not its own to end (somebody else's jobs, say): log, status and alerts tell, as of
+	 * a target that is tried again.  NULL: it goes on.
+	 */
+	void			(*waits)(void *arg, const char *text);
 	const atomic_bool	*stop;
 	const char		*folder;	/* for files of the target's own, which others may not read */
 	/* A small text of the target's own (the key of a job, say), durable when it returns; NULL removes it. */
 	enum wm_status		(*keep)(void *arg, const char *name, const char *text, struct wm_error *err);
-	/* Those that are kept, also by an earlier process.  fn may not call back. */
+	/* Those that are kept, also by an earlier process.  fn may not call back, nor wait for a lock. */
 	enum wm_status		(*kept)(void *arg, wm_bookmark_fn *fn, void *fn_arg, struct wm_error *err);
 };
 
@@ -174,6 +196,8 @@ enum wm_status wm_target_create(const struct wm_target_ops *ops, const char *nam
     struct wm_error *err);
 /* Sleeps as the host says; false: the instance is to stop. */
 bool wm_target_rest(struct wm_target *t, wm_usec usec);
+/* Tells the host what is waited for, or NULL. */
+void wm_target_waits(struct wm_target *t, const char *text);
 void wm_target_destroy(struct wm_target *t);		/* closes; NULL is a no-op */
 /*
  * What a target URI of `sync --target` or `init --target` names: fills the option of a new

@@ -66,6 +66,7 @@ static const struct metric rule_metrics[] = {
 	{ "walmill_rule_deletes_total", "counter", "Deletes applied", RULE(deletes) },
 	{ "walmill_rule_truncates_total", "counter", "Truncates applied", RULE(truncates) },
 	{ "walmill_rule_dead_letters", "gauge", "Rows refused and kept for a retry", RULE(dead_letters) },
+	{ "walmill_rule_changes_waiting", "gauge", "Changes that gather where each write has its price", RULE(waiting) },
 	{ "walmill_rule_rereads_total", "counter", "Rows read again at the source", RULE(rereads) },
 };
 

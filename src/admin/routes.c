@@ -195,6 +195,24 @@ post_resume(struct wm_admin_context *context, const struct wm_admin_request *req
 	with_rule(context, request, answer, wm_pipeline_resume, "streaming");
 }
 
+/* ---- callbacks ---- */
+
+/* The token in the path takes the key's place.  Nothing is believed of what is sent. */
+static void
+post_callback(struct wm_admin_context *context, const struct wm_admin_request *request,
+    struct wm_admin_answer *answer)
+{
+	WM_AUTO(deletep) cJSON *done = NULL;
+
+	if (!wm_pipeline_callback(context->pipeline, strrchr(request->path, '/') + 1)) {
+		wm_admin_refuse(answer, 404, "not_found", "nothing waits for this call");
+		return;
+	}
+	done = cJSON_CreateObject();
+	cJSON_AddTrueToObject(done, "taken");
+	wm_admin_answer(answer, 200, done);
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -213,6 +231,7 @@ static const struct {
 	{ "GET", "/v1/receipts", false, wm_admin_get_receipts },
 	{ "POST", "/v1/row", false, wm_admin_post_row },
 	{ "POST", "/v1/wait", false, post_wait },
+	{ "POST", "/v1/callback/", true, post_callback },
 	{ "POST", "/v1/pause", false, post_pause },
 	{ "POST", "/v1/resume", false, post_resume },
 };

@@ -113,7 +113,8 @@ add_rule(cJSON *o, const struct wm_rule_status *r)
 	    add_count(o, "seed_total", r->seed_total) && add_count(o, "inserts", r->inserts) &&
 	    add_count(o, "updates", r->updates) && add_count(o, "deletes", r->deletes) &&
 	    add_count(o, "truncates", r->truncates) && add_count(o, "dead_letters", r->dead_letters) &&
-	    add_count(o, "rereads", r->rereads) && add_text(o, "last_error", r->last_error);
+	    add_count(o, "rereads", r->rereads) && add_text(o, "priority", r->priority) &&
+	    add_count(o, "waiting", r->waiting) && add_text(o, "last_error", r->last_error);
 }
 
 static bool

@@ -72,6 +72,14 @@ wm_fail_code(struct wm_error *err, enum wm_status status, const char *code, cons
 	return status;
 }
 
+static bool
+begins_with(const char *text, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	return strncmp(text, prefix, n) == 0 && text[n] == ':';
+}
+
 enum wm_status
 wm_error_prefix(struct wm_error *err, const char *fmt, ...)
 {
@@ -86,7 +94,7 @@ wm_error_prefix(struct wm_error *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	prefix = wm_text_vline(fmt, ap);
 	va_end(ap);
-	if (prefix != NULL)
+	if (prefix != NULL && !begins_with(err->text, prefix))
 		text = wm_asprintf("%s: %s", prefix, err->text);
 	if (text != NULL)
 		set_text(err, text);

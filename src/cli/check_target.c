@@ -33,7 +33,11 @@ wm_check_target(struct wm_check *check, const struct wm_target *model)
 
 	snprintf(subject, sizeof(subject), "target \"%.80s\"", model->name);
 	if (wm_target_clone(model, &target, &err) != WM_OK || target->ops->open(target, &err) != WM_OK) {
-		wm_diags_add(&check->findings, WM_ERROR, subject, NULL, "%s", err.text);
+		const char *text = err.text;
+
+		if (strncmp(text, subject, strlen(subject)) == 0)
+			text += strlen(subject) + strspn(text + strlen(subject), ": ");
+		wm_diags_add(&check->findings, WM_ERROR, subject, NULL, "%s", text);
 		return;
 	}
 	wm_diags_add(&check->findings, WM_NOTE, subject, NULL, "reachable (%s)", target->ops->type);

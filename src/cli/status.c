@@ -173,6 +173,18 @@ print_rules(const cJSON *list)
 	wm_grid_print(&grid, stdout);
 }
 
+/* A line for each rule whose changes wait for their time. */
+static void
+print_waiting(const cJSON *list)
+{
+	const cJSON *o;
+
+	cJSON_ArrayForEach(o, list)
+		if (number(o, "waiting") > 0)
+			printf("rule %s: %.0f changes gather, priority %s\n", text(o, "name"), number(o, "waiting"),
+			    text(o, "priority"));
+}
+
 static void
 print_errors(const char *kind, const cJSON *list)
 {
@@ -218,6 +230,7 @@ print_status(const cJSON *json)
 	print_facts(targets);
 	putchar('\n');
 	print_rules(rules);
+	print_waiting(rules);
 	print_errors("source", sources);
 	print_errors("target", targets);
 	print_errors("rule", rules);

@@ -160,6 +160,8 @@ set_limits(struct wm_http *c, const struct wm_http_request *r)
 		curl_easy_setopt(c->easy, CURLOPT_LOW_SPEED_TIME,
 		    (long)((r->low_speed_time + WM_SEC - 1) / WM_SEC));
 	}
+	if (r->once)
+		curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(c->easy, CURLOPT_USERAGENT, "walmill/" PACKAGE_VERSION);
 }
 

@@ -78,7 +78,7 @@ apply_rollback(struct worker *w)
 	batcher_reset(w->batcher);
 	w->pending = w->uncommitted = false;
 	w->nwaiting = 0;
-	w->gather_since = 0;
+	gather_forget(w, WM_PRIORITY_LOW);
 	w->in_transaction = false;
 	letters_forget(w->delivery.letters);
 	receipts_forget(w->delivery.receipts);
@@ -209,7 +209,7 @@ commit_now(struct worker *w, bool soon, struct wm_error *err)
 		note_commit(w);
 	}
 	w->uncommitted = false;
-	w->gather_since = 0;
+	gather_forget(w, WM_PRIORITY_LOW);
 	atomic_store(&w->commit_lsn, commit);
 	atomic_store(&w->end_lsn, end);
 	report_position(w);
@@ -285,8 +285,7 @@ put_row(struct worker *w, struct route_plan *rp, const struct wm_row *row, struc
 	if (st != WM_OK)
 		return st;
 	w->pending = true;
-	if (w->gather_since == 0)
-		w->gather_since = wm_clock_mono();
+	gather_note(w, view, rp->unit->stats);
 	return WM_OK;
 }
 
@@ -406,9 +405,13 @@ static bool
 is_full(struct worker *w, const struct route_plan *rp)
 {
 	const struct wm_rule *rule = rp->unit->rule;
+	size_t rows = batcher_view_rows(w->batcher, wm_plan_view(rp->plan));
+	size_t bytes = wm_arena_used(batcher_arena(w->batcher));
 
-	return batcher_view_rows(w->batcher, wm_plan_view(rp->plan)) >= (size_t)rule->batch_rows ||
-	    wm_arena_used(batcher_arena(w->batcher)) >= rule->batch_bytes || w->unreleased >= rule->batch_bytes;
+	if (w->unreleased > bytes)
+		bytes = w->unreleased;
+	gather_crowd(w, rule, rows, bytes);
+	return rows >= (size_t)rule->batch_rows || bytes >= rule->batch_bytes;
 }
 
 static enum wm_status
@@ -467,14 +470,6 @@ begin(struct worker *w, const struct wm_message *m)
 		atomic_store_explicit(&w->behind_since, m->time, memory_order_relaxed);
 }
 
-wm_usec
-apply_due(struct worker *w)
-{
-	wm_usec pace = w->target->ops->pace == NULL ? 0 : w->target->ops->pace(w->target);
-
-	return w->gather_since + (pace > w->interval ? pace : w->interval);
-}
-
 /* The transaction is whole; whether it is committed now or gathers with the next is up to the load. */
 static enum wm_status
 commit(struct worker *w, const struct wm_message *m, struct wm_error *err)
@@ -488,7 +483,7 @@ commit(struct worker *w, const struct wm_message *m, struct wm_error *err)
 		return apply_commit(w, err);
 	if (w->uncommitted)
 		return apply_commit_soon(w, err);
-	return w->pending && wm_clock_mono() >= apply_due(w) ? apply_commit_soon(w, err) : WM_OK;
+	return w->pending ? gather_write(w, err) : WM_OK;
 }
 
 enum wm_status

@@ -34,7 +34,7 @@ struct batcher {
 	struct wm_arena		*arena;
 	size_t			 n, size;
 	struct gather		*views;
-	struct wm_batch		 batch;
+	struct wm_batch		 batch, part;
 	struct wm_view_batch	*out;
 	size_t			 bytes;
 };
@@ -257,6 +257,88 @@ batcher_batch(struct batcher *b)
 	b->batch.views = out;
 	b->batch.bytes = b->bytes;
 	return &b->batch;
+}
+
+const struct wm_batch *
+batcher_part(struct batcher *b, enum wm_priority least)
+{
+	struct wm_view_batch *out = realloc(b->out, (b->n + 1) * sizeof(*out));
+
+	if (out == NULL)
+		return NULL;
+	b->out = out;
+	b->part = (struct wm_batch){ .views = out, .bytes = b->bytes };
+	for (size_t i = 0; i < b->n; i++) {
+		const struct gather *g = &b->views[i];
+
+		if (g->view->priority < least)
+			continue;
+		out[b->part.nviews++] = (struct wm_view_batch){
+			.view = g->view, .truncate = g->truncate, .nrows = g->nrows, .rows = g->rows
+		};
+		b->part.nrows += g->nrows;
+	}
+	return &b->part;
+}
+
+/* The values, which may be the journal's; NULL: memory out. */
+static struct wm_value *
+copy_values(struct wm_arena *arena, const struct wm_value *values, unsigned n)
+{
+	struct wm_value *copy = wm_arena_alloc(arena, (n + 1) * sizeof(*copy));
+
+	for (unsigned i = 0; copy != NULL && i < n; i++) {
+		copy[i] = values[i];
+		if (values[i].data != NULL &&
+		    (copy[i].data = wm_arena_dup(arena, values[i].data, values[i].len)) == NULL)
+			return NULL;
+	}
+	return copy;
+}
+
+static enum wm_status
+add_copies(struct batcher *b, const struct gather *g, struct wm_error *err)
+{
+	enum wm_status st = g->truncate ? batcher_truncate(b, g->view, err) : WM_OK;
+
+	for (size_t i = 0; st == WM_OK && i < g->nrows; i++) {
+		struct wm_row row = g->rows[i];
+
+		row.values = copy_values(b->arena, row.values, g->view->ncolumns);
+		if (row.old_key != NULL)
+			row.old_key = copy_values(b->arena, row.old_key, g->view->nkeys);
+		st = row.values == NULL || (row.old_key == NULL && g->rows[i].old_key != NULL) ?
+		    wm_oom(err, "a batch") :
+		    batcher_add(b, g->view, &row, err);
+	}
+	return st;
+}
+
+enum wm_status
+batcher_drop_part(struct batcher **b, enum wm_priority least, struct wm_error *err)
+{
+	struct batcher *rest = batcher_create();
+	enum wm_status st = rest == NULL ? wm_oom(err, "a batch") : WM_OK;
+
+	for (size_t i = 0; st == WM_OK && i < (*b)->n; i++)
+		if ((*b)->views[i].view->priority < least)
+			st = add_copies(rest, &(*b)->views[i], err);
+	if (st != WM_OK) {
+		batcher_destroy(rest);
+		return st;
+	}
+	batcher_destroy(*b);
+	*b = rest;
+	return WM_OK;
+}
+
+bool
+batcher_has(const struct batcher *b, const char *view)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (strcmp(b->views[i].view->name, view) == 0)
+			return true;
+	return false;
 }
 
 size_t

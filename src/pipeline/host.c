@@ -25,6 +25,26 @@ host_rest(void *arg, wm_usec usec)
 	return !worker_stopping(w);
 }
 
+static void
+host_waits(void *arg, const char *text)
+{
+	struct worker *w = arg;
+	uint64_t hash = text == NULL ? 0 : wm_hash(text, strlen(text), 0);
+	uint64_t before = atomic_exchange(&w->waits, hash);
+	struct wm_error why;
+
+	if (text == NULL) {
+		if (before != 0)
+			worker_set_error(w, WORKER_OK, NULL);
+		return;
+	}
+	wm_fail(&why, WM_RETRY, "%s", text);
+	/* It may be told again and again. */
+	if (before != hash)
+		wm_log(WM_LOG_WARNING, "target_waits", "%s", text);
+	worker_set_error(w, WORKER_RETRYING, &why);
+}
+
 static enum wm_status
 host_keep(void *arg, const char *name, const char *text, struct wm_error *err)
 {
@@ -62,6 +82,6 @@ host_kept(void *arg, wm_bookmark_fn *fn, void *fn_arg, struct wm_error *err)
 struct wm_target_host
 worker_host(struct worker *w)
 {
-	return (struct wm_target_host){ .rest = host_rest, .arg = w, .stop = &w->stop,
+	return (struct wm_target_host){ .rest = host_rest, .arg = w, .waits = host_waits, .stop = &w->stop,
 		.folder = w->p->setup->config->state, .keep = host_keep, .kept = host_kept };
 }

@@ -36,6 +36,7 @@ struct rule_stats {
 	atomic_int		 state;		/* enum rule_state */
 	atomic_uint_fast64_t	 seeded, read, total;
 	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
+	atomic_uint_fast64_t	 waiting;	/* changes that gather, where the target has a pace */
 	atomic_bool		 refused;	/* it has dead letters: views may lack rows that the source has */
 	atomic_uint_fast64_t	 buried;	/* rows that became dead letters in this life */
 	uint64_t		 told_buried;	/* the watch's, as the next two: as of the last alert */
@@ -338,6 +339,11 @@ enum wm_status batcher_add(struct batcher *b, const struct wm_view *view, const 
     struct wm_error *err);
 enum wm_status batcher_truncate(struct batcher *b, const struct wm_view *view, struct wm_error *err);
 const struct wm_batch *batcher_batch(struct batcher *b);
+/* Of views of that priority and above only. */
+const struct wm_batch *batcher_part(struct batcher *b, enum wm_priority least);
+/* Takes their rows out, and frees all memory that was theirs: what remains is copied. */
+enum wm_status batcher_drop_part(struct batcher **b, enum wm_priority least, struct wm_error *err);
+bool batcher_has(const struct batcher *b, const char *view);
 size_t batcher_view_rows(const struct batcher *b, const struct wm_view *view);
 void batcher_clear_rows(struct batcher *b);		/* empties the batch, keeps the arena's values */
 void batcher_reset(struct batcher *b);			/* empties batch and arena */
@@ -398,6 +404,7 @@ struct worker {
 	atomic_bool		 inexact;	/* the slot's snapshot had gone before all was read under it */
 
 	struct wm_target_host	 host;		/* of every instance that works for it */
+	atomic_uint_fast64_t	 waits;		/* a hash of what its target waits for; 0: nothing */
 
 	/* the thread's own */
 	struct wm_target	*target;
@@ -436,7 +443,10 @@ struct worker {
 	wm_lsn			 boundary_commit, boundary_end;	/* last transaction read whole */
 	wm_lsn			 retry_from;	/* letters are tried again once the target is here; 0 not known yet */
 	wm_usec			 retry_at;	/* mono: when to look for letters that are to be tried again */
-	wm_usec			 gather_since;	/* of the oldest change not yet committed; 0 none */
+	wm_usec			 gather_since[WM_PRIORITIES];	/* mono, of the oldest change that waits; 0 none */
+	unsigned		 priorities;	/* bits: those that its rules have */
+	bool			 crowded;	/* what waits has come near a bound */
+	size_t			 kept;		/* bytes of what waited on when a higher priority was written */
 	wm_usec			 committed_at;	/* mono: of the last commit */
 	wm_lsn			 written_end;	/* of the last checkpoint that the target committed, soon or not */
 	wm_usec			 soft_since;	/* mono: of the oldest commit that a power loss of the target may take back; 0 none */
@@ -537,6 +547,8 @@ bool worker_sees_all(const struct worker *w, const char *visible);
 bool worker_stopping(const struct worker *w);
 /* What status shows of the target; err NULL with WORKER_OK. */
 void worker_set_error(struct worker *w, enum worker_state state, const struct wm_error *err);
+/* WM_RETRY with the text and, behind it, the target's last error, if it has one. */
+enum wm_status worker_fail(struct worker *w, struct wm_error *err, const char *fmt, ...) WM_PRINTF(3, 4);
 /* What instances of its target may ask of it. */
 struct wm_target_host worker_host(struct worker *w);
 /* Sleeps until a moment (wm_clock_mono), w->changed, or stop. */
@@ -615,12 +627,23 @@ enum wm_status apply_commit(struct worker *w, struct wm_error *err);
 /* The same without a wait for the target's disk, where that may be: the journal keeps what is committed so for a while. */
 enum wm_status apply_commit_soon(struct worker *w, struct wm_error *err);
 #define APPLY_SOFT_MAX WM_SEC	/* until what was committed soon is made to last */
-/* When what is pending is to be committed (wm_clock_mono). */
-wm_usec apply_due(struct worker *w);
 /* How far the source may be told: the slowest of the stream and the rules that hold. */
 void report_position(struct worker *w);
 /* Forgets everything since the last commit. */
 void apply_rollback(struct worker *w);
+
+/* ---- what waits for its time (gather.c) ---- */
+
+/* A change of the rule waits from now on. */
+void gather_note(struct worker *w, const struct wm_view *view, struct rule_stats *stats);
+/* So much of the rule's view waits, and so many bytes of all. */
+void gather_crowd(struct worker *w, const struct wm_rule *rule, size_t rows, size_t bytes);
+/* Nothing does any more of that priority and above. */
+void gather_forget(struct worker *w, enum wm_priority least);
+/* When something is to be written next (wm_clock_mono). */
+wm_usec gather_due(struct worker *w);
+/* Between two transactions, nothing uncommitted: writes what is due, and commits if that is all. */
+enum wm_status gather_write(struct worker *w, struct wm_error *err);
 
 /* ---- seeding (units.c, seeder.c) ---- */
 

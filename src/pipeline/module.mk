@@ -8,6 +8,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/columns.c \
 	%D%/deliver.c \
 	%D%/discover.c \
+	%D%/gather.c \
 	%D%/guard.c \
 	%D%/holds.c \
 	%D%/host.c \
@@ -26,6 +27,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/route.c \
 	%D%/row.c \
 	%D%/seed_bulk.c \
+	%D%/seed_count.c \
 	%D%/seed_late.c \
 	%D%/seed_unit.c \
 	%D%/seed_write.c \

@@ -353,9 +353,10 @@ worker_failed(struct worker *w, struct wm_error *err)
 
 	pthread_mutex_lock(&w->lock);
 	failed = w->failed != WM_OK;
-	if (failed)
-		(void)wm_fail(err, w->failed, "target \"%s\": %s", w->model->name,
-		    w->last_error == NULL ? "" : w->last_error);
+	if (failed) {
+		(void)wm_fail(err, w->failed, "%s", w->last_error == NULL ? "" : w->last_error);
+		(void)wm_error_prefix(err, "target \"%s\"", w->model->name);
+	}
 	pthread_mutex_unlock(&w->lock);
 	return failed;
 }
@@ -514,7 +515,7 @@ have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *er
 				return WM_FATAL;
 			if (atomic_load(&w->lasting_lsn) < positions[i]) {
 				await_position(w, positions[i]);
-				return wm_fail(err, WM_RETRY,
+				return worker_fail(w, err,
 				    "target \"%s\" is at " WM_LSN_FMT
 				    ", source \"%s\" was at " WM_LSN_FMT,
 				    w->model->name, WM_LSN_ARGS(atomic_load(&w->end_lsn)),
@@ -526,7 +527,7 @@ have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *er
 				    "target \"%s\" has not taken up yet what the catalog of source \"%s\" showed",
 				    w->model->name, s->config->name);
 			if (!atomic_load(&w->settled))
-				return wm_fail(err, WM_RETRY,
+				return worker_fail(w, err,
 				    "a rule to target \"%s\" is still being seeded",
 				    w->model->name);
 		}

@@ -109,6 +109,23 @@ wm_pipeline_resume(struct wm_pipeline *p, const char *rule, struct wm_error *err
 	return ask_rule(p, rule, REQUEST_RESUME, err);
 }
 
+/* ---- callbacks ---- */
+
+bool
+wm_pipeline_callback(struct wm_pipeline *p, const char *token)
+{
+	bool taken = false;
+
+	pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; !taken && i < p->setup->ntargets; i++) {
+		const struct wm_target_ops *ops = p->setup->targets[i]->ops;
+
+		taken = ops->callback != NULL && ops->callback(token);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return taken;
+}
+
 /* ---- one row ---- */
 
 enum wm_status

@@ -208,6 +208,16 @@ make(struct worker *w, const struct wm_relation *announced, struct route **ret, 
 	return WM_OK;
 }
 
+/* Whether rows wait for a view of these by another plan: under another oid, say. */
+static bool
+waits_for_same(const struct worker *w, const struct route *fresh)
+{
+	for (size_t i = 0; i < fresh->nplans; i++)
+		if (batcher_has(w->batcher, wm_plan_view(fresh->plans[i].plan)->name))
+			return true;
+	return false;
+}
+
 enum wm_status
 route_get(struct worker *w, const struct wm_relation *announced, struct route **ret, struct wm_error *err)
 {
@@ -222,11 +232,16 @@ route_get(struct worker *w, const struct wm_relation *announced, struct route **
 		return WM_OK;
 	}
 	/* Rows that wait belong to views of the old plans. */
-	st = apply_flush(w, err);
+	st = r == NULL ? WM_OK : apply_flush(w, err);
 	if (st == WM_OK)
 		st = make(w, announced, &fresh, err);
-	if (st != WM_OK)
+	if (st == WM_OK && waits_for_same(w, fresh))
+		st = apply_flush(w, err);
+	if (st != WM_OK) {
+		if (fresh != NULL)
+			route_free(fresh);
 		return st;
+	}
 	if (r != NULL) {
 		HASH_DEL(w->routes, r);
 		route_free(r);

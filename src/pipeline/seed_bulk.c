@@ -26,6 +26,7 @@ struct bulk {
 	pthread_mutex_t	 lock;		/* the shared instance; next */
 	unsigned	 opened;	/* of the shared instance */
 	atomic_bool	 failed;
+	const struct seeder *broke;	/* the first that failed; the others stop for that */
 	atomic_uint	 running;
 };
 
@@ -46,6 +47,8 @@ run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 		st = wm_fail(err, WM_RETRY, "the snapshot of the slot has gone: %s.%s is seeded in another way",
 		    t->unit->schema, t->unit->name);
 	}
+	if (st == WM_OK)
+		st = seeder_stage_ready(s, err);
 	if (st == WM_OK)
 		st = wm_catalog_leaves(s->sql, t->unit->oid, &leaves, err);
 	if (st == WM_OK && t->leaf == SIZE_MAX) {
@@ -122,6 +125,9 @@ seeder_work(struct seeder *s, struct wm_error *err)
 			continue;
 		st = run_task(s, &t, err);
 		altered = seeder_was_altered(t.unit, st, err);
+		/* What is put aside goes by what was read before: from the beginning again, in another session. */
+		if (altered && t.unit->staged)
+			return err->status = WM_RETRY;
 		if (st == WM_REJECT || altered) {
 			/* The read was broken off in the middle. */
 			st = altered ? WM_OK : seeder_fail_unit(s, err);
@@ -144,8 +150,8 @@ seeder_main(void *arg)
 
 	wm_log_context("target", s->w->model->name);
 	s->st = seeder_work(s, &s->err);
-	if (s->st != WM_OK)
-		atomic_store(&s->bulk->failed, true);
+	if (s->st != WM_OK && !atomic_exchange(&s->bulk->failed, true))
+		s->bulk->broke = s;
 	pthread_mutex_lock(&s->w->lock);
 	atomic_fetch_sub(&s->bulk->running, 1);
 	pthread_cond_broadcast(&s->w->changed);
@@ -299,14 +305,14 @@ run_bulk(struct bulk *b, struct wm_error *err)
 		worker_show_rules(b->w);
 		atomic_store(&b->w->alive, wm_clock_mono());
 	}
-	for (size_t i = 0; i < started; i++) {
+	for (size_t i = 0; i < started; i++)
 		pthread_join(seeders[i].thread, NULL);
-		if (st == WM_OK && seeders[i].st != WM_OK) {
-			*err = seeders[i].err;
-			st = seeders[i].st;
-		}
-		seeder_clear(&seeders[i]);
+	if (st == WM_OK && b->broke != NULL) {
+		*err = b->broke->err;
+		st = b->broke->st;
 	}
+	for (size_t i = 0; i < started; i++)
+		seeder_clear(&seeders[i]);
 	return st;
 }
 

@@ -12,6 +12,7 @@
 #include "walmill/strutil.h"
 
 #define ROWS_PER_BLOCK 80		/* where the catalog has no estimate yet */
+#define READY_STEP (200 * WM_MSEC)
 
 /* The row's bytes are libpq's for the length of the call only. */
 static bool
@@ -69,7 +70,8 @@ take_row(void *arg, const struct wm_tuple *row, struct wm_error *err)
 	s->read++;
 	if (!keep_values(batcher_arena(s->batcher), row, &kept))
 		return wm_oom(err, "a row");
-	switch (wm_plan_apply(s->plan, &change, s->unit->reseed ? WM_PLAN_RESEED : 0,
+	/* What takes the place of all rows of before need not say which of them have to go. */
+	switch (wm_plan_apply(s->plan, &change, s->unit->reseed && !s->unit->staged ? WM_PLAN_RESEED : 0,
 	    batcher_arena(s->batcher), &rows, err)) {
 	case WM_PLAN_ROWS:
 		st = take_rows(s, &rows, err);
@@ -338,6 +340,20 @@ seeder_stage_begin(struct seeder *s, struct wm_error *err)
 }
 
 enum wm_status
+seeder_stage_ready(struct seeder *s, struct wm_error *err)
+{
+	enum wm_status st = WM_OK;
+
+	while (s->unit->staged && (st = stage(s, WM_STAGE_READY, err)) == WM_RETRY && strcmp(err->code, "later") == 0) {
+		if (worker_stopping(s->w) || (s->broken != NULL && atomic_load(s->broken)))
+			break;
+		stats_set_error(s->unit->stats, err->text);
+		worker_rest(s->w, wm_clock_mono() + READY_STEP);
+	}
+	return st;
+}
+
+enum wm_status
 seeder_stage_end(struct seeder *s, struct wm_error *err)
 {
 	struct unit *u = s->unit;
@@ -365,21 +381,6 @@ seeder_stage_end(struct seeder *s, struct wm_error *err)
 	return st;
 }
 
-/* Every row read has to be accounted for. */
-static void
-compare_counts(const struct unit *u)
-{
-	char text[400];
-
-	if (u->resumed || u->read == u->written + u->filtered + u->dead)
-		return;
-	snprintf(text, sizeof(text), "the seed of %s.%s read %" PRIu64 " rows but wrote %" PRIu64 ", left out %" PRIu64
-	    " and refused %" PRIu64 ": rows with the same key fall together; give the rule a `key` that is unique",
-	    u->schema, u->name, u->read, u->written, u->filtered, u->dead);
-	stats_set_error(u->stats, text);
-	wm_log(WM_LOG_WARNING, "rows_missing", "%s", text);
-}
-
 /* What keeps another table of the rule out is still to be told. */
 static bool
 rule_has_failed_unit(const struct worker *w, const struct wm_rule *rule)
@@ -394,6 +395,7 @@ void
 seeder_unit_done(struct seeder *s)
 {
 	struct unit *u = s->unit;
+	bool to_count = false;
 
 	pthread_mutex_lock(&u->lock);
 	if (!s->exact && s->snapshot_lsn > u->catchup)
@@ -401,6 +403,7 @@ seeder_unit_done(struct seeder *s)
 	if (unit_complete(u)) {
 		if (!rule_has_failed_unit(s->w, u->rule))
 			stats_set_error(u->stats, NULL);
+		to_count = u->state == UNIT_SEEDING && seeder_may_count(s);
 		u->state = u->catchup == 0 ? UNIT_STREAMING : UNIT_CATCHING;
 		u->reseed = false;
 		u->dirty = true;
@@ -408,10 +411,12 @@ seeder_unit_done(struct seeder *s)
 		    "table %s.%s under rule \"%s\": %" PRIu64 " rows read, %" PRIu64
 		    " written, %" PRIu64 " left out by the rule, %" PRIu64 " dead letters",
 		    u->schema, u->name, u->rule->name, u->read, u->written, u->filtered, u->dead);
-		compare_counts(u);
+		seeder_account(u);
 		WM_FAULT(seed_table_done);
 	}
 	pthread_mutex_unlock(&u->lock);
+	if (to_count)
+		seeder_count(s);
 }
 
 enum wm_status
@@ -467,6 +472,15 @@ seeder_leaf(struct seeder *s, const struct wm_leaves *leaves, size_t i, struct w
 	return st;
 }
 
+enum wm_status
+seeder_stage_drop(struct seeder *s, struct wm_error *err)
+{
+	bool staged = s->unit->staged;
+
+	s->unit->staged = false;
+	return staged ? stage(s, WM_STAGE_DROP, err) : WM_OK;
+}
+
 /* A rule that stops takes its unit out; the others go on. */
 enum wm_status
 seeder_fail_unit(struct seeder *s, struct wm_error *err)
@@ -478,7 +492,7 @@ seeder_fail_unit(struct seeder *s, struct wm_error *err)
 	unit_fail(s->unit, s->written > 0);
 	pthread_mutex_unlock(&s->unit->lock);
 	batcher_reset(s->batcher);
-	return WM_OK;
+	return seeder_stage_drop(s, err);
 }
 
 /* The table was altered, renamed or dropped since catalog or snapshot were read: another batch, under newer ones, will do. */

@@ -65,6 +65,15 @@ write_once(struct seeder *s, const char *name, const char *value, struct wm_erro
 	return st;
 }
 
+/* Another seeder that met the stop while its target was away has left the shared instance closed. */
+static enum wm_status
+write_shared(struct seeder *s, const char *name, const char *value, struct wm_error *err)
+{
+	if (s->instance_lock != NULL && worker_stopping(s->w))
+		return wm_fail(err, WM_RETRY, "stopping");
+	return write_once(s, name, value, err);
+}
+
 /* The target is out of reach: the same batch again, after a pause, until it is taken or we stop. */
 static enum wm_status
 reopen(struct seeder *s, struct wm_backoff *backoff, struct wm_error *err)
@@ -95,9 +104,9 @@ seeder_write(struct seeder *s, const char *name, const char *value, struct wm_er
 	wm_backoff_init(&backoff, 100 * WM_MSEC, 30 * WM_SEC);
 	if (s->instance_lock != NULL)
 		pthread_mutex_lock(s->instance_lock);
-	while ((st = write_once(s, name, value, err)) == WM_RETRY || st == WM_FATAL) {
+	while ((st = write_shared(s, name, value, err)) == WM_RETRY || st == WM_FATAL) {
 		/* What was put aside is lost: from the beginning again, in another session. */
-		if (s->late || s->unit->staged) {
+		if (s->late || s->unit->staged || worker_stopping(s->w)) {
 			wm_error_prefix(err, "seeding %s.%s", s->unit->schema, s->unit->name);
 			break;
 		}
@@ -111,7 +120,8 @@ seeder_write(struct seeder *s, const char *name, const char *value, struct wm_er
 		pthread_mutex_unlock(s->instance_lock);
 	if (st != WM_OK)
 		return st;
-	if (atomic_load(&s->w->state) != WORKER_OK)
+	/* What another view waits for goes on being shown. */
+	if (atomic_load(&s->w->state) != WORKER_OK && atomic_load(&s->w->waits) == 0)
 		worker_set_error(s->w, WORKER_OK, NULL);
 	atomic_fetch_add(&s->w->rows_written, rows);
 	atomic_fetch_add(&s->w->batches, 1);

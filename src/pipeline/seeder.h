@@ -69,7 +69,11 @@ void seeder_restart_append(struct unit *u);
 enum wm_status seeder_number_rows(struct seeder *s, struct wm_error *err);
 /* In place of emptying the view, where the target can: what is read is put aside, unseen, until the end. */
 enum wm_status seeder_stage_begin(struct seeder *s, struct wm_error *err);
+/* Until the target takes rows of the unit: views that are staged side by side may have to wait for each other. */
+enum wm_status seeder_stage_ready(struct seeder *s, struct wm_error *err);
 enum wm_status seeder_stage_end(struct seeder *s, struct wm_error *err);
+/* What was put aside of the unit, if anything was, is given up. */
+enum wm_status seeder_stage_drop(struct seeder *s, struct wm_error *err);
 enum wm_status seeder_empty_view(struct seeder *s, struct wm_error *err);
 /* The next range of a leaf: read, written, committed with its bookmark. */
 enum wm_status seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress,
@@ -82,5 +86,14 @@ void seeder_unit_done(struct seeder *s);
 enum wm_status seeder_fail_unit(struct seeder *s, struct wm_error *err);
 /* Whether a failure only means that catalog or snapshot are older than the table: another batch will do. */
 bool seeder_was_altered(const struct unit *u, enum wm_status st, const struct wm_error *err);
+
+/* ---- seed_count.c ---- */
+
+/* Tells when rows that were read are not accounted for. */
+void seeder_account(const struct unit *u);
+/* Whether the view has to have exactly the rows that were written.  Of a unit whose last rows are written just now. */
+bool seeder_may_count(const struct seeder *s);
+/* Compares them; tells a difference. */
+void seeder_count(struct seeder *s);
 
 #endif

@@ -57,6 +57,23 @@ make_target(const struct wm_target_config *section, struct wm_target **ret, stru
 	wm_options_fill(ops->options, section->node, what == NULL ? "target" : what, also, *ret, diags);
 }
 
+/* Where nothing waits for a budget a priority would change nothing. */
+static void
+check_priority(const struct wm_setup *setup, const struct wm_node *node, const struct wm_rule *rule,
+    struct wm_diags *diags)
+{
+	const struct wm_node *priority = wm_node_get(node, "priority");
+
+	for (size_t i = 0; priority != NULL && i < setup->ntargets; i++) {
+		const struct wm_target *t = setup->targets[i];
+
+		if (t != NULL && strcmp(t->name, rule->target) == 0 && t->ops->pace == NULL)
+			wm_diags_at(diags, WM_ERROR, &priority->mark,
+			    "\"priority\" is for targets whose calls have a price: target \"%s\" is of type %s, which "
+			    "writes at once; leave it out", t->name, t->ops->type);
+	}
+}
+
 static void
 setup_free(struct wm_setup *setup)
 {
@@ -86,6 +103,8 @@ wm_setup_create(struct wm_config *config, struct wm_diags *diags)
 	for (size_t i = 0; i < n; i++)
 		make_target(&config->targets[i], &setup->targets[i], diags);
 	setup->rules = wm_ruleset_load(config, diags);
+	for (size_t i = 0; setup->rules != NULL && i < setup->rules->n; i++)
+		check_priority(setup, config->rules[i], &setup->rules->rules[i], diags);
 	if (diags->errors != 0) {
 		setup_free(setup);
 		return NULL;

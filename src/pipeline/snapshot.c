@@ -99,6 +99,8 @@ show_rule(struct wm_pipeline *p, const struct wm_rule *rule, struct wm_rule_stat
 {
 	static const char *const states[] = { [RULE_SEEDING] = "seeding", [RULE_STREAMING] = "streaming",
 		[RULE_PAUSED] = "paused", [RULE_FAILED] = "failed" };
+	static const char *const priorities[] = { [WM_PRIORITY_LOW] = "low", [WM_PRIORITY_NORMAL] = "normal",
+		[WM_PRIORITY_HIGH] = "high" };
 	struct rule_stats *s = pipeline_stats(p, rule->name);
 	struct wm_buf tables;
 	int64_t letters = 0;
@@ -124,6 +126,8 @@ show_rule(struct wm_pipeline *p, const struct wm_rule *rule, struct wm_rule_stat
 	ret->deletes = atomic_load(&s->deletes);
 	ret->truncates = atomic_load(&s->truncates);
 	ret->rereads = atomic_load(&s->rereads);
+	ret->priority = priorities[rule->priority];
+	ret->waiting = atomic_load(&s->waiting);
 	ret->dead_letters = (uint64_t)letters;
 	pthread_mutex_lock(&s->lock);
 	ret->last_error = copy(s->last_error);

@@ -345,9 +345,12 @@ units_refresh(struct worker *w, struct wm_error *err)
 	for (struct saved *s = w->saved; s != NULL; s = s->hh.next)
 		w->bookmarks |= !s->claimed;
 	w->interval = WM_SEC;
-	for (size_t i = 0; i < w->nunits; i++)
+	w->priorities = 0;
+	for (size_t i = 0; i < w->nunits; i++) {
+		w->priorities |= 1U << w->units[i]->rule->priority;
 		if (w->units[i]->rule->batch_interval < w->interval)
 			w->interval = w->units[i]->rule->batch_interval;
+	}
 	if (!w->bookmarks)
 		atomic_store(&w->gaps_done, w->tables_version);		/* nothing is to be written */
 	worker_show_rules(w);

@@ -7,6 +7,8 @@
  * a lone change goes out at once.  When the target fails the session ends; the next one starts from
  * what the target says it has.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -51,6 +53,22 @@ worker_set_error(struct worker *w, enum worker_state state, const struct wm_erro
 	pthread_mutex_unlock(&w->lock);
 	atomic_store(&w->state, state);
 	pipeline_notice(w->p);
+}
+
+enum wm_status
+worker_fail(struct worker *w, struct wm_error *err, const char *fmt, ...)
+{
+	char text[300];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	pthread_mutex_lock(&w->lock);
+	(void)wm_fail(err, WM_RETRY, "%s%s%s", text, w->last_error != NULL ? "; its last error: " : "",
+	    w->last_error != NULL ? w->last_error : "");
+	pthread_mutex_unlock(&w->lock);
+	return WM_RETRY;
 }
 
 /* ---- what status shows ---- */
@@ -195,22 +213,27 @@ may_advance(const struct worker *w)
 	return may;
 }
 
-/*
- * Where each write has its price, what waits goes on gathering: until it is due, unless somebody waits for it.  Waits
- * for a moment itself.
- */
+/* Where each write has its price, what waits goes on gathering until it is due, unless somebody waits for it. */
 static bool
-may_gather(struct worker *w)
+may_gather(const struct worker *w)
 {
-	wm_usec left = w->target->ops->pace == NULL || !w->pending || w->uncommitted ? 0 :
-	    apply_due(w) - wm_clock_mono();
 	wm_lsn awaited = atomic_load(&w->awaited);
 
-	if (left <= 0 || w->p->once || (awaited > atomic_load(&w->end_lsn) && awaited <= w->boundary_end) ||
-	    !atomic_load(&w->settled) || journal_full(w))
-		return false;
+	return w->target->ops->pace != NULL && w->pending && !w->uncommitted && !w->p->once &&
+	    (awaited <= atomic_load(&w->end_lsn) || awaited > w->boundary_end) && atomic_load(&w->settled) &&
+	    !journal_full(w);
+}
+
+/* Writes what is due; waits for a moment when nothing is. */
+static enum wm_status
+go_on_gathering(struct worker *w, struct wm_error *err)
+{
+	wm_usec left = gather_due(w) - wm_clock_mono();
+
+	if (left <= 0)
+		return gather_write(w, err);
 	(void)wm_journal_wait(w->reader, left < IDLE_WAIT ? left : IDLE_WAIT);
-	return true;
+	return WM_OK;
 }
 
 /*
@@ -255,7 +278,12 @@ idle(struct worker *w, struct wm_error *err)
 		/* Its rest may need the room that its beginning takes; where writes have a price only then. */
 		return w->target->ops->pace == NULL || journal_full(w) ? apply_flush(w, err) : WM_OK;
 	}
-	if (may_gather(w) || steady_gathers(w))
+	if (may_gather(w)) {
+		st = go_on_gathering(w, err);
+		if (st != WM_OK || w->pending)
+			return st;
+	}
+	if (steady_gathers(w))
 		return WM_OK;
 	st = w->p->once ? apply_commit(w, err) : apply_commit_soon(w, err);
 	if (st != WM_OK)
@@ -489,6 +517,7 @@ worker_main(void *arg)
 		wm_lsn from = atomic_load(&w->end_lsn);
 		enum wm_status st = session(w, &err);
 
+		atomic_store(&w->waits, 0);
 		if (st != WM_OK && !w->in_transaction && worker_stopping(w))
 			wm_log(WM_LOG_WARNING, "target_stop",
 			    "the last batch was not written and comes again: %s", err.text);

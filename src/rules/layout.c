@@ -333,6 +333,7 @@ wm_plan_layout(struct wm_plan *plan, bool strict, struct wm_error *err)
 
 	plan->view.name = wm_rule_view_name(plan->rule, plan->rel->schema, plan->rel->name);
 	plan->view.rule = strdup(plan->rule->name);
+	plan->view.priority = plan->rule->priority;
 	plan->view.table = wm_asprintf("%s.%s", plan->rel->schema, plan->rel->name);
 	plan->view.columns = calloc(max, sizeof(*plan->view.columns));
 	plan->outs = calloc(max, sizeof(*plan->outs));

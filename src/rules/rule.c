@@ -18,7 +18,7 @@
 /* What of a rule is a single word, text or number, as the option tables fill it. */
 struct form {
 	char		*name, *source, *target, *view, *where;
-	int		 on_delete, on_truncate, mode, on_error;
+	int		 on_delete, on_truncate, mode, on_error, priority;
 };
 
 struct batch_form {
@@ -36,6 +36,7 @@ static const char *const on_deletes[] = { "delete", "soft", "ignore", NULL };
 static const char *const on_truncates[] = { "truncate", "ignore", NULL };
 static const char *const modes[] = { "upsert", "append", "history", NULL };
 static const char *const on_errors[] = { "retry", "dead_letter", "stop", NULL };
+static const char *const priorities[] = { "low", "normal", "high", NULL };
 static const char *const seed_modes[] = { "auto", "never", NULL };
 
 static const struct wm_option form_options[] = {
@@ -48,6 +49,8 @@ static const struct wm_option form_options[] = {
 	{ .name = "on_truncate", .kind = WM_OPT_ENUM, .offset = offsetof(struct form, on_truncate), .words = on_truncates },
 	{ .name = "mode", .kind = WM_OPT_ENUM, .offset = offsetof(struct form, mode), .words = modes },
 	{ .name = "on_error", .kind = WM_OPT_ENUM, .offset = offsetof(struct form, on_error), .words = on_errors },
+	{ .name = "priority", .kind = WM_OPT_ENUM, .offset = offsetof(struct form, priority), .fallback = "normal",
+	    .words = priorities },
 	{ .name = NULL },
 };
 
@@ -265,6 +268,7 @@ take_form(struct wm_rule *rule, const struct wm_node *node, struct form *form, s
 	rule->on_delete = (enum wm_on_delete)form->on_delete;
 	rule->on_truncate = (enum wm_on_truncate)form->on_truncate;
 	rule->on_error = (enum wm_on_error)form->on_error;
+	rule->priority = (enum wm_priority)form->priority;
 	if (rule->name == NULL)
 		rule->name = wm_rule_default_name(rule);
 	if (rule->name == NULL)

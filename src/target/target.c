@@ -106,6 +106,13 @@ wm_target_rest(struct wm_target *t, wm_usec usec)
 }
 
 void
+wm_target_waits(struct wm_target *t, const char *text)
+{
+	if (t->host != NULL && t->host->waits != NULL)
+		t->host->waits(t->host->arg, text);
+}
+
+void
 wm_target_destroy(struct wm_target *t)
 {
 	if (t == NULL)

@@ -106,11 +106,13 @@ PLAN = {
 # The same where the target is Zoho Analytics, which has scenarios of its own.
 ZOHO = {
     "zoho_view_written": [1, 2, 4],
+    "zoho_job_noted": [1],
     "zoho_job_begun": [1],
     "zoho_job_kept": [1],
     "zoho_batch_sent": [1, 3],
     "zoho_job_ended": [1],
     "seed_staged": [1],
+    "gather_part_written": [1, 3],
 }
 
 MATRIX = Matrix("Points at which the daemon kills itself", "The points are those of `include/walmill/fault.h`, in a "
@@ -197,24 +199,32 @@ def test_killed_at_with_zoho(point, number, points, db, daemon, zoho):
     assert point in points
     # Of a batch import that is begun and not known of, nothing can be said to Zoho: it ends by itself.
     zoho.set(rate_bulk=0, rate_dml=0, rate_overall=0, batch_open_seconds=2)
-    db.execute("CREATE TABLE t (id int PRIMARY KEY, n int, v text); INSERT INTO t SELECT i, i, 'v' FROM generate_series(1, 900) i")
-    block = zoho.target(flush_interval="100ms", job_max="5KiB", poll_interval="100ms", imports_per_minute=1000,
-                        row_calls_per_minute=1000, calls_per_minute=1000)
-    made = daemon("- {table: public.t, batch: {rows: 50}}", targets={"zoho": block})
-    if point != "zoho_view_written":
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, n int, v text); INSERT INTO t SELECT i, i, 'v' FROM generate_series(1, 900) i;"
+               "CREATE TABLE u (LIKE t INCLUDING ALL); INSERT INTO u SELECT * FROM t")
+    block = zoho.target(flush_interval="100ms", flush_interval_max="200ms", job_max="5KiB", poll_interval="100ms",
+                        imports_per_minute=1000, row_calls_per_minute=1000, calls_per_minute=1000)
+    rules = "- {table: public.t, batch: {rows: 50}}"
+    if point == "gather_part_written":
+        # Few units are left: the changes of the other wait.
+        zoho.use_units(95_000)
+        rules = "- {table: public.t, priority: high}\n- {table: public.u, priority: low, batch: {rows: 500}}"
+    made = daemon(rules, targets={"zoho": block})
+    if point not in ("zoho_view_written", "gather_part_written"):
         lose_slot(made, db)
     made.env = {"WALMILL_FAULT_AT": f"{point}:{number}"}
     made.launch()
     for turn in range(1000):
         if made.process.poll() is not None:
             break
-        db.execute(f"UPDATE t SET n = {turn} WHERE id % 50 = 0; DELETE FROM t WHERE id = {turn}")
+        db.execute(f"UPDATE t SET n = {turn} WHERE id % 50 = 0; DELETE FROM t WHERE id = {turn};"
+                   f"UPDATE u SET n = {turn} WHERE id % 50 = 0; DELETE FROM u WHERE id = {turn}")
         time.sleep(0.01)    # paces the load
     wait_until(lambda: made.process.poll() is not None, f"{point} is passed {number} times", 30)
     made.process = None
     made.env = {}
     made.start()
     made.wait(120)
-    found = differences(db.main, "t", ZohoView(zoho))
-    assert not found, found
+    for table in ("t", "u") if "public.u" in rules else ("t",):
+        found = differences(db.main, table, ZohoView(zoho))
+        assert not found, found
     made.sigterm()

@@ -6,12 +6,11 @@ masked values are in them (mode 0600); what is excluded never leaves a source of
 """
 
 import json
-import socket
 import urllib.error
 import urllib.request
 
 import pytest
-from walmill_testing import wait_until
+from walmill_testing import free_port, wait_until
 
 PASSWORDS = {"source": "Pw1-of-the-source", "target": "Pw2-of-the-target", "mask": "Pw3-key-of-the-masks",
              "api": "Pw4-key-of-the-api"}
@@ -52,12 +51,6 @@ def plant(db, first):
     db.execute(f"UPDATE p SET excluded = excluded || 'again', amount = '{PLAIN}' WHERE id = {first}")
     db.execute(f"INSERT INTO q VALUES ('{MASKED['ssn']} {first}', 500, '{MASKED['phone']}'), "
                f"('{MASKED['ssn']} {first + 1}', 5, '{MASKED['phone']}')")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def fetch(port, path, key=PASSWORDS["api"], body=None):

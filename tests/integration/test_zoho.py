@@ -41,7 +41,7 @@ def follow(daemon, zoho):
 def same(db, zoho):
     """Demands, once all is said to be visible, that views equal their tables."""
     def check(daemon, *tables, **options):
-        daemon.wait()
+        daemon.wait(100)        # a minute that is full has to pass, perhaps
         for table in tables or ("t",):
             found = differences(db.main, table, ZohoView(zoho), **options)
             assert not found, "\n".join(found) + f"\nlog:\n{daemon.log()[-6000:]}"
@@ -64,6 +64,48 @@ def test_seed_and_stream(db, zoho, follow, same):
     db.execute("TRUNCATE t")
     same(daemon)
     assert not [call for call in zoho.calls() if call["code"] is not None or call["secrets_in_url"]]
+
+
+def test_a_seed_is_counted(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 2500))
+    daemon = follow(RULE + "\n  where: id <= 2001")
+    same(daemon, where="id <= 2001")
+    assert 'view "t" at target "zoho" has the 2001 rows of its seed' in daemon.log()
+    assert [(call["rows"], call["units"]) for call in zoho.calls("export")] == [(2001, 9)]
+    assert daemon.rule("t")["last_error"] is None
+
+
+def test_rows_that_a_seed_has_lost_are_told(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 500))
+    zoho.fault("import", "vanish", rows=3)
+    daemon = follow()
+    daemon.wait()
+    assert 'wrote 500 rows, but view "t" at target "zoho" has 497' in daemon.rule("t")["last_error"]
+    db.execute("UPDATE t SET v = 'again'")
+    same(daemon)
+
+
+def test_rows_that_are_one_at_the_target_are_told(db, zoho, follow):
+    db.execute(TABLE + ";" + ROWS.format(1, 500) + "; UPDATE t SET n = id % 400; ALTER TABLE t REPLICA IDENTITY FULL")
+    daemon = follow(RULE + "\n  key: [n]\n  batch: {rows: 300}")
+    daemon.wait()
+    assert 'wrote 500 rows, but view "t" at target "zoho" has 400' in daemon.rule("t")["last_error"]
+
+
+def test_a_large_seed_is_not_counted(db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 500))
+    daemon = follow(count_max=499)
+    same(daemon)
+    assert not zoho.calls("export") and 'more rows than "count_max"' in daemon.log()
+
+
+@pytest.mark.parametrize("deed", ["error", "drop_after", "http"])
+def test_a_seed_that_cannot_be_counted_is_none_the_worse(deed, db, zoho, follow, same):
+    db.execute(TABLE + ";" + ROWS.format(1, 500))
+    zoho.fault("export", deed, times=0, code=7301 if deed == "error" else None)
+    daemon = follow()
+    same(daemon)
+    assert "are not counted" in daemon.log() and len(zoho.calls("import")) == 1
 
 
 def test_coalesced_into_the_fewest_units(db, zoho, follow, same):
@@ -424,6 +466,7 @@ def test_units_used_up_at_noon_and_there_again_at_midnight(db, zoho, follow, sam
     db.execute("UPDATE t SET v = 'in the afternoon'")
     wait_until(lambda: "used up" in (daemon.target("zoho")["last_error"] or ""), "the units are used up")
     assert daemon.target("zoho")["facts"]["units_left"] == 0
+    assert "used up" in daemon.run("wait", "--timeout", "0.1", expect=1).stderr
     db.execute("DELETE FROM t WHERE id % 2 = 0")
     # Nothing is called all the time: each look costs a call.
     refused = len([call for call in zoho.calls() if call["code"] == 6043])
@@ -432,6 +475,143 @@ def test_units_used_up_at_noon_and_there_again_at_midnight(db, zoho, follow, sam
     same(daemon)
     assert daemon.target("zoho")["facts"]["units_left"] > 90_000
     assert daemon.errors() == []
+
+
+def test_units_used_go_on_after_a_restart(db, zoho, follow, same, clock_jumps, tmp_path):
+    control = tmp_path / "clock"
+    noon = int(time.time()) // DAY * DAY + DAY + DAY // 2
+
+    def set_clocks(moment):
+        control.write_text(str(moment - int(time.time())))
+        zoho.set_clock(moment)
+
+    def used():
+        return daemon.target("zoho")["facts"]["units_used"]
+
+    set_clocks(noon)
+    db.execute(TABLE + ";" + ROWS.format(1, 2000))
+    daemon = follow(env={"LD_PRELOAD": str(clock_jumps), "WM_CLOCK": str(control)}, units_per_day=5000)
+    same(daemon)
+    assert used() == zoho.units() > 30
+    daemon.restart()
+    db.execute("UPDATE t SET v = 'after'")
+    same(daemon)
+    assert used() == zoho.units() > 60
+    daemon.restart()
+    before = used()
+    daemon.sigkill()
+    daemon.start()
+    assert used() >= before == zoho.units()
+    # What was used today is no matter tomorrow.
+    daemon.sigterm()
+    set_clocks(noon + DAY)
+    daemon.start()
+    assert used() < 30
+    assert not zoho.calls("resources")
+
+
+# ---- priorities ----
+
+URGENT = """\
+- {table: public.urgent, priority: high}
+- {table: public.plain}
+- {table: public.idle, priority: low, batch: {rows: 100}}"""
+
+
+@pytest.fixture
+def short(db, zoho, follow, same):
+    """A daemon with three rules whose day has few units left: short(rules, **options)."""
+    def make(rules=URGENT, **options):
+        db.execute("".join(f"CREATE TABLE {name} (id int PRIMARY KEY, v text);"
+                           f"INSERT INTO {name} SELECT i, 'first' FROM generate_series(1, 50) i;"
+                           for name in ("urgent", "plain", "idle")))
+        zoho.set(**UNLIMITED)
+        zoho.use_units(92_000)
+        daemon = follow(rules, flush_interval_max="200ms", **LIMITS, **options)
+        same(daemon, "urgent", "plain", "idle")
+        return daemon
+    return make
+
+
+def values(zoho, table):
+    return {row["v"] for row in zoho.rows(table, "v")}
+
+
+def test_the_last_units_are_for_high_priority(db, zoho, short, same):
+    daemon = short()
+    applied = daemon.target("zoho")["applied_lsn"]
+    for turn in range(5):
+        db.execute(f"UPDATE idle SET v = 'a{turn}'; UPDATE plain SET v = 'a{turn}'; UPDATE urgent SET v = 'a{turn}'")
+        wait_until(lambda: values(zoho, "urgent") == {f"a{turn}"}, "what is urgent is there")
+    assert values(zoho, "idle") == values(zoho, "plain") == {"first"}
+    assert daemon.target("zoho")["applied_lsn"] == applied
+    rules = {rule["name"]: rule for rule in daemon.status()["rules"]}
+    assert (rules["idle"]["priority"], rules["idle"]["waiting"], rules["urgent"]["waiting"]) == ("low", 250, 0)
+    assert daemon.target("zoho")["facts"]["flush_interval_low_s"] == DAY
+    assert "rule idle: 250 changes gather, priority low" in daemon.run("status").stdout
+    # All of it comes again, in order.
+    daemon.sigkill()
+    daemon.start()
+    db.execute("UPDATE urgent SET v = 'b' WHERE id > 10; DELETE FROM idle WHERE id > 40")
+    wait_until(lambda: values(zoho, "urgent") == {"a4", "b"}, "what is urgent is there")
+    assert values(zoho, "idle") == {"first"}
+    same(daemon, "urgent", "plain", "idle")
+    assert len(zoho.rows("idle", "id")) == 40 and daemon.errors() == []
+
+
+def test_what_waits_goes_out_when_there_are_units(db, zoho, short, clock_jumps, tmp_path):
+    control = tmp_path / "clock"
+    noon = int(time.time()) // DAY * DAY + DAY + DAY // 2
+
+    def set_clocks(moment):
+        control.write_text(str(moment - int(time.time())))
+        zoho.set_clock(moment)
+
+    set_clocks(noon)
+    short(env={"LD_PRELOAD": str(clock_jumps), "WM_CLOCK": str(control)})
+    db.execute("UPDATE idle SET v = 'now'; UPDATE urgent SET v = 'now'")
+    wait_until(lambda: values(zoho, "urgent") == {"now"}, "what is urgent is there")
+    assert values(zoho, "idle") == {"first"}
+    set_clocks(noon + DAY // 2 + 5)
+    wait_until(lambda: values(zoho, "idle") == {"now"}, "what could wait is there")
+
+
+def test_what_waits_is_not_taken_along_by_a_bound(db, zoho, short, same):
+    """Many changes of high priority: none of the bounds that they reach concerns the others."""
+    short(URGENT.replace("high}", "high, batch: {rows: 200, bytes: 20KiB}}").replace("public.plain", "public.plain, batch: {bytes: 20KiB}"))
+    db.execute("UPDATE idle SET v = 'waits'")
+    for turn in range(30):
+        db.execute(f"UPDATE urgent SET v = repeat('x', 50) || {turn}")
+    wait_until(lambda: values(zoho, "urgent") == {"x" * 50 + "29"}, "what is urgent is there")
+    assert values(zoho, "idle") == {"first"}
+
+
+def test_priorities_under_load_and_kill9(db, zoho, short, same):
+    daemon = short()
+    for turn in range(8):
+        before = len(zoho.calls())
+        for step in range(10):
+            db.execute(f"UPDATE urgent SET v = 'u{turn}.{step}' WHERE id % 10 = {step};"
+                       f"UPDATE idle SET v = 'i{turn}.{step}' WHERE id % 10 = {step};"
+                       f"UPDATE plain SET id = id + 1000 WHERE id % 17 = {step};"
+                       f"INSERT INTO urgent VALUES ({1000 + turn * 10 + step}, 'new');"
+                       f"DELETE FROM urgent WHERE id = {1000 + turn * 10 + step - 15}")
+        if turn % 2 == 0:
+            wait_until(lambda: zoho.calls("import", "update_row", since=before), "something is under way")
+        else:
+            wait_until(lambda: f"u{turn}.9" in values(zoho, "urgent"), "what is urgent is there")
+        daemon.sigkill()
+        daemon.start()
+        if turn % 3 == 2:
+            same(daemon, "urgent", "plain", "idle")
+    same(daemon, "urgent", "plain", "idle")
+    assert daemon.errors() == []
+
+
+def test_priority_is_for_targets_with_a_budget(daemon, db):
+    made = daemon("- table: public.t\n  priority: low")
+    done = made.run("check", "--offline", expect=2)
+    assert ':3:15: "priority" is for targets' in done.stderr
 
 
 JOBS = {
@@ -505,7 +685,7 @@ def lost(db, zoho, follow, same):
         daemon.write_config()
         daemon.sigterm()
         daemon.start()
-        same(daemon)
+        daemon.wait()
         daemon.sigterm()
         db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
         db.execute("DELETE FROM t WHERE id % 3 = 0; UPDATE t SET v = 'unseen' WHERE id % 7 = 0")
@@ -537,6 +717,14 @@ def test_filled_anew_without_a_hole(zoho, lost, same):
     assert not [call for call in calls if call["name"] in ("delete_row", "import")]
     assert not seen
     assert [job["code"] for job in zoho.jobs()] == [1004]
+
+
+def test_filled_anew_and_counted(zoho, lost):
+    daemon = lost()
+    zoho.fault("batch", "vanish", rows=2, skip=1)
+    daemon.start()
+    daemon.wait()
+    assert 'wrote 2000 rows, but view "t" at target "zoho" has 1998' in daemon.rule("t")["last_error"]
 
 
 @pytest.mark.parametrize("batches", [1, 2, 6])
@@ -583,6 +771,26 @@ def test_a_bad_row_while_it_is_filled_anew(db, zoho, lost):
     assert [letter["key"]["id"] for letter in daemon.errors()] == ["1000"]
     found = differences(db.main, "t", ZohoView(zoho), where="id <> 1000")
     assert not found, found
+
+
+def test_a_rule_that_stops_while_it_is_filled_anew(db, zoho, lost, same):
+    """What was put aside for it must not take what comes later."""
+    daemon = lost(BATCHED + "\n  on_error: stop\n  seed: {workers: 1}")
+    db.execute("UPDATE t SET n = 'NaN' WHERE id = 1999")
+    daemon.start()
+    wait_until(lambda: daemon.rule("t")["state"] == "failed", "the rule has stopped")
+    wait_until(lambda: not [job for job in zoho.jobs() if job["code"] in (1001, 1002)], "its import is ended")
+    db.execute("UPDATE t SET n = 1 WHERE id = 1999")
+    daemon.run("resume", "t")
+    same(daemon)
+    assert daemon.rule("t")["state"] == "streaming"
+
+
+def test_filled_anew_with_a_filter_and_counted(zoho, lost, same):
+    daemon = lost(BATCHED + "\n  where: id % 2 = 0")
+    daemon.start()
+    same(daemon, where="id % 2 = 0")
+    assert daemon.rule("t")["last_error"] is None and "has the 1000 rows of its seed" in daemon.log()
 
 
 def test_stopped_while_it_is_filled_anew(zoho, lost, same):

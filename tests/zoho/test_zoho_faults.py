@@ -103,6 +103,13 @@ def test_reset_ends_what_is_under_way(zoho, client, table):
     assert not zoho.jobs() and not zoho.tables() and not zoho.calls()
 
 
+def test_rows_vanish(zoho, client, table):
+    zoho.fault("import", "vanish", rows=2)
+    data = client.load(table, "id\n1\n2\n3\n").data
+    assert (data["importSummary"]["totalRowCount"], data["importSummary"]["successRowCount"]) == (3, 3)
+    assert zoho.rows(table, "id") == [{"id": "3"}]
+
+
 def test_partial_success(zoho, client, table):
     zoho.fault("import", "partial", rows=2)
     data = client.load(table, "id\n1\n2\n3\n").data

@@ -228,3 +228,14 @@ def test_callback_refused(zoho, client, table, listener):
     zoho.set(callback_private=True)
     assert client.job(table, "id\n1\n", callbackUrl="http://127.0.0.1:1/").code == 8126
     assert not zoho.jobs()
+
+
+def test_callback_lost(zoho, client, table, listener):
+    url, got = listener
+    zoho.set(callback_private=True)
+    zoho.fault("import_job", "callback_lost")
+    lost = client.job(table, "id\n1\n", callbackUrl=url).data["jobId"]
+    wait_until(lambda: client.details(lost).data["jobCode"] == "1004", "the job has ended")
+    told = client.job(table, "id\n2\n", callbackUrl=url).data["jobId"]
+    wait_until(lambda: zoho.state()["callbacks"], "the other's callback")
+    assert [body["jobId"] for body in got] == [told]

@@ -146,6 +146,12 @@ def test_export(zoho, client):
     assert client.export("e", selectedColumns=["id"], criteria='"id">1').body == {"data": [{"id": "2"}]}
 
 
+def test_export_costs_by_the_thousand(zoho, client, table):
+    client.load(table, "id\n" + "".join(f"{i}\n" for i in range(1001)))
+    client.export(table)
+    assert zoho.calls("export")[-1]["units"] == 6
+
+
 def test_export_refused(zoho, client, table):
     assert client.call("GET", f"{client.path(table)}/data").code == 8504
     assert client.export(table, selectedColumns=["ID"]).code == 7107

@@ -38,9 +38,10 @@ write_it(struct wm_target *t, const struct wm_batch *batch, size_t *ret_bad, str
 
 /* Each write has its price: that of a position in walmill's state. */
 static wm_usec
-pace(struct wm_target *t)
+pace(struct wm_target *t, enum wm_priority priority)
 {
 	(void)t;
+	(void)priority;
 	return 20 * WM_MSEC;
 }
 

@@ -72,6 +72,7 @@ make(const struct wm_zoho *z, char *name)
 	if (a == NULL)
 		return NULL;
 	a->name = name;
+	a->made = wm_clock_wall();
 	pthread_mutex_init(&a->token_lock, NULL);
 	pthread_mutex_init(&a->lock, NULL);
 	wm_zoho_quota_init(&a->quota, limits, z->units_per_day > 0 ? (double)z->units_per_day : -1, z->day_begins);

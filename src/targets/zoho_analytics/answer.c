@@ -19,7 +19,7 @@ static const struct {
 	{ 7092, WM_ZOHO_BUSY, NULL },
 	{ 8062, WM_ZOHO_BUSY, NULL },
 	{ 8132, WM_ZOHO_BUSY, NULL },
-	{ 8134, WM_ZOHO_BUSY, NULL },
+	{ 8134, WM_ZOHO_BUSY, "the organisation has five import jobs open, others' among them" },
 	{ 18072, WM_ZOHO_BUSY, NULL },
 	{ 7429, WM_ZOHO_BUSY, NULL },
 	{ 10001, WM_ZOHO_BUSY, NULL },

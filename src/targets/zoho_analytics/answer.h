@@ -32,6 +32,7 @@ struct wm_zoho_answer {
 	cJSON			*json;		/* NULL: the body is no JSON */
 	const cJSON		*data;		/* of it; or NULL */
 	char			 message[400];	/* errorMessage, or what is wrong with the answer */
+	size_t			 records;	/* of an answer that is a CSV file, its header among them */
 };
 
 /* Of any answer with an envelope.  The caller frees it, whatever it says. */

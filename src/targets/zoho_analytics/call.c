@@ -10,9 +10,11 @@
 
 #define ANSWER_MAX (16U << 20)
 #define BUSY_TRIES 6
+#define BUSY_TOLD 3		/* jobs that end at once are no news */
 #define BUSY_FIRST (500 * WM_MSEC)
 #define BUSY_MAX (10 * WM_SEC)
 #define RATE_TRIES 5
+#define NO_PLACE 8134		/* five import jobs are open in the organisation */
 
 enum wm_status
 wm_zoho_rest(struct wm_zoho *z, wm_usec usec, struct wm_error *err)
@@ -81,37 +83,38 @@ get_token(struct wm_zoho *z, const char *refused, char *ret, struct wm_error *er
 
 /* The address, and what of CONFIG goes into it: all of it with GET, which has no body. */
 static char *
-make_url(const struct wm_zoho *z, const struct wm_zoho_call *call)
+make_url(const struct wm_zoho *z, const struct wm_zoho_call *call, const char *config)
 {
 	WM_AUTO(wm_buf_free) struct wm_buf form;
-	bool in_url = call->config != NULL && (strcmp(call->method, "GET") == 0 || z->config_in_url);
+	bool in_url = config != NULL && (strcmp(call->method, "GET") == 0 || z->config_in_url);
 
 	wm_buf_init(&form, 4 * WM_ZOHO_CONFIG_MAX);
 	if (in_url)
-		wm_http_add_form(&form, "CONFIG", call->config);
+		wm_http_add_form(&form, "CONFIG", config);
 	if (form.failed)
 		return NULL;
 	return wm_asprintf("%s/restapi/v2%s%s%s", wm_zoho_api_url(z), call->path, in_url ? "?" : "", form.data);
 }
 
 static enum wm_status
-send_once(struct wm_zoho *z, const struct wm_zoho_call *call, const char *token, struct wm_zoho_answer *ret,
-    struct wm_error *err)
+send_once(struct wm_zoho *z, const struct wm_zoho_call *call, const char *config, const char *token,
+    struct wm_zoho_answer *ret, struct wm_error *err)
 {
-	WM_AUTO(wm_freep) char *url = make_url(z, call);
+	WM_AUTO(wm_freep) char *url = make_url(z, call, config);
 	WM_AUTO(wm_freep) char *authorization = wm_asprintf("Authorization: Zoho-oauthtoken %s", token);
 	WM_AUTO(wm_freep) char *org =
 	    wm_asprintf("ZANALYTICS-ORGID: %s", z->account->org != NULL ? z->account->org : "");
 	WM_AUTO(wm_buf_free) struct wm_buf form;
 	WM_AUTO(wm_http_response_free) struct wm_http_response response = { 0 };
 	const char *const headers[] = { authorization, call->no_org ? NULL : org, NULL };
-	bool in_body = call->config != NULL && strcmp(call->method, "GET") != 0 && !z->config_in_url;
+	bool in_body = config != NULL && strcmp(call->method, "GET") != 0 && !z->config_in_url;
 	const struct wm_http_part parts[] = {
 		{ .name = "FILE", .filename = "rows.csv", .type = "text/csv", .data = call->csv, .len = call->csv_len },
-		{ .name = "CONFIG", .data = call->config, .len = call->config != NULL ? strlen(call->config) : 0 },
+		{ .name = "CONFIG", .data = config, .len = config != NULL ? strlen(config) : 0 },
 	};
 	struct wm_http_request request = { .method = call->method, .url = url, .headers = headers,
-		.timeout = call->timeout != 0 ? call->timeout : z->timeout, .max_response = ANSWER_MAX };
+		.timeout = call->timeout != 0 ? call->timeout : z->timeout, .max_response = ANSWER_MAX,
+		.once = call->once };
 	enum wm_status st;
 
 	wm_buf_init(&form, 4 * WM_ZOHO_CONFIG_MAX);
@@ -119,7 +122,7 @@ send_once(struct wm_zoho *z, const struct wm_zoho_call *call, const char *token,
 		request.parts = parts;
 		request.nparts = in_body ? 2 : 1;
 	} else if (in_body) {
-		wm_http_add_form(&form, "CONFIG", call->config);
+		wm_http_add_form(&form, "CONFIG", config);
 		request.type = "application/x-www-form-urlencoded";
 		request.body = form.data;
 		request.len = form.len;
@@ -130,6 +133,10 @@ send_once(struct wm_zoho *z, const struct wm_zoho_call *call, const char *token,
 	if (st != WM_OK)
 		return wm_error_prefix(err, "target \"%s\": %s", z->base.name, call->what);
 	wm_zoho_answer_parse(response.code, response.body.data, response.body.len, ret);
+	if (call->file && response.code == 200 && ret->json == NULL) {
+		ret->trouble = WM_ZOHO_FINE;
+		ret->records = wm_zoho_csv_records(response.body.data, response.body.len);
+	}
 	return WM_OK;
 }
 
@@ -146,12 +153,14 @@ note_units(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_z
 	else if (answer->trouble == WM_ZOHO_FINE)
 		wm_zoho_quota_spend(&a->quota, call->units, wm_clock_wall());
 	pthread_mutex_unlock(&a->lock);
+	wm_zoho_units_keep(z, false);
 }
 
 /* What has been tried for the call. */
 struct tries {
 	unsigned	 busy, rate;
-	bool		 token;
+	bool		 token, told;	/* told: that others are waited for */
+	bool		 plain;		/* without an address to call back */
 	wm_usec		 pause;
 	char		 text[WM_ZOHO_TOKEN_MAX];	/* the token */
 };
@@ -165,12 +174,54 @@ keep_token(struct wm_zoho_account *a)
 	pthread_mutex_unlock(&a->token_lock);
 }
 
+static enum wm_status
+rest_longer(struct wm_zoho *z, struct tries *t, struct wm_error *err)
+{
+	enum wm_status st = wm_zoho_rest(z, t->pause, err);
+
+	t->pause = t->pause * 2 < BUSY_MAX ? t->pause * 2 : BUSY_MAX;
+	return st;
+}
+
+static void
+tell(struct wm_zoho *z, const struct wm_zoho_call *call, struct tries *t)
+{
+	char since[32];
+	WM_AUTO(wm_freep) char *text = t->told ? NULL :
+	    wm_asprintf("target \"%s\": %s: all import jobs of the organisation are taken by others since %s "
+			"(zoho:8134); it goes on by itself when one of them has ended",
+		z->base.name, call->what, wm_clock_format(wm_clock_wall(), since, sizeof(since)));
+
+	if (text != NULL)
+		wm_target_waits(&z->base, text);
+	t->told = true;
+}
+
+/*
+ * Places for jobs that others have taken are waited for, as long as it takes: nothing has begun that could be lost.
+ * Not with batch imports open: somebody may wait for their places, too.
+ */
+static bool
+wait_for_others(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_zoho_answer *a, struct tries *t,
+    enum wm_status *st, struct wm_error *err)
+{
+	if (a->code != NO_PLACE || wm_zoho_stages_open(z))
+		return false;
+	if (++t->busy >= BUSY_TOLD)
+		tell(z, call, t);
+	*st = rest_longer(z, t, err);
+	return true;
+}
+
 /* Whether the same call may go through now; none of these failures has had an effect. */
 static bool
-again(struct wm_zoho *z, const struct wm_zoho_answer *a, struct tries *t, enum wm_status *st, struct wm_error *err)
+again(struct wm_zoho *z, const struct wm_zoho_call *call, const struct wm_zoho_answer *a, struct tries *t,
+    enum wm_status *st, struct wm_error *err)
 {
 	char refused[WM_ZOHO_TOKEN_MAX];
 
+	if (call->callback != NULL && !t->plain && wm_zoho_callback_refused(z, a))
+		return t->plain = true;
 	switch (a->trouble) {
 	case WM_ZOHO_TOKEN:
 		memcpy(refused, t->text, sizeof(refused));
@@ -186,10 +237,13 @@ again(struct wm_zoho *z, const struct wm_zoho_answer *a, struct tries *t, enum w
 	case WM_ZOHO_RATE:
 		return t->rate++ < RATE_TRIES;		/* the turn is waited for anew */
 	case WM_ZOHO_BUSY:
+		if (call->no_wait)
+			return false;
+		if (wait_for_others(z, call, a, t, st, err))
+			return true;
 		if (t->busy++ >= BUSY_TRIES)
 			return false;
-		*st = wm_zoho_rest(z, t->pause, err);
-		t->pause = t->pause * 2 < BUSY_MAX ? t->pause * 2 : BUSY_MAX;
+		*st = rest_longer(z, t, err);
 		return true;
 	default:
 		return false;
@@ -199,6 +253,8 @@ again(struct wm_zoho *z, const struct wm_zoho_answer *a, struct tries *t, enum w
 enum wm_status
 wm_zoho_call(struct wm_zoho *z, const struct wm_zoho_call *call, struct wm_zoho_answer *ret, struct wm_error *err)
 {
+	WM_AUTO(wm_freep) char *with = call->callback == NULL ? NULL :
+	    wm_zoho_callback_config(z, call->callback, call->config);
 	struct tries t = { .pause = BUSY_FIRST };
 	enum wm_status st = get_token(z, NULL, t.text, err);
 
@@ -207,11 +263,13 @@ wm_zoho_call(struct wm_zoho *z, const struct wm_zoho_call *call, struct wm_zoho_
 
 		st = wait_for_turn(z, call, err);
 		if (st == WM_OK)
-			st = send_once(z, call, t.text, &answer, err);
+			st = send_once(z, call, with != NULL && !t.plain ? with : call->config, t.text, &answer, err);
 		if (st != WM_OK)
 			break;
 		note_units(z, call, &answer);
-		if (!again(z, &answer, &t, &st, err)) {
+		if (!again(z, call, &answer, &t, &st, err)) {
+			if (t.told)
+				wm_target_waits(&z->base, NULL);
 			*ret = answer;
 			return WM_OK;
 		}

@@ -78,6 +78,19 @@ wm_zoho_csv_end(struct wm_zoho_csv *csv)
 	csv->lines++;
 }
 
+size_t
+wm_zoho_csv_records(const char *text, size_t len)
+{
+	bool quoted = false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		quoted ^= text[i] == '"';
+		n += text[i] == '\n' && !quoted;
+	}
+	return n + (len > 0 && text[len - 1] != '\n');
+}
+
 char
 wm_zoho_csv_comment(const struct wm_zoho_csv *csv)
 {

@@ -23,6 +23,8 @@ void wm_zoho_csv_free(struct wm_zoho_csv *csv);
 void wm_zoho_csv_reset(struct wm_zoho_csv *csv);
 void wm_zoho_csv_field(struct wm_zoho_csv *csv, const char *data, size_t len);	/* data NULL: null */
 void wm_zoho_csv_end(struct wm_zoho_csv *csv);
+/* Records of a CSV with double quotes, whoever wrote it: a line feed within quotes ends none. */
+size_t wm_zoho_csv_records(const char *text, size_t len);
 /* For CONFIG's commentChar: a character that no line begins with. */
 char wm_zoho_csv_comment(const struct wm_zoho_csv *csv);
 

@@ -19,6 +19,12 @@
 
 enum { JOB_QUEUED = 1001, JOB_RUNS = 1002, JOB_FAILED = 1003, JOB_DONE = 1004 };
 
+static int64_t
+job_code(const struct wm_zoho_answer *a)
+{
+	return wm_zoho_number(a->data, "jobCode", 0);
+}
+
 void
 wm_zoho_load_free(struct wm_zoho_load *l)
 {
@@ -151,22 +157,21 @@ refused(struct wm_zoho_load *l, const struct wm_zoho_answer *a, struct wm_error 
 
 /* ---- jobs ---- */
 
-static enum wm_status
-look_at_job(struct wm_zoho_load *l, const char *job, struct wm_zoho_answer *ret, int64_t *ret_code,
+enum wm_status
+wm_zoho_job_look(struct wm_zoho *z, const char *workspace, const char *job, struct wm_zoho_answer *ret,
     struct wm_error *err)
 {
-	struct wm_zoho *z = l->s->z;
-	WM_AUTO(wm_freep) char *path = wm_asprintf("/bulk/workspaces/%s/importjobs/%s", z->account->workspace, job);
+	WM_AUTO(wm_freep) char *path = wm_asprintf("/bulk/workspaces/%s/importjobs/%s", workspace, job);
 	const struct wm_zoho_call call = { .what = "could not ask for an import job", .method = "GET",
 		.class = WM_ZOHO_BULK, .path = path, .free = true };
-	enum wm_status st = path == NULL ? wm_oom(err, "a request") : wm_zoho_call(z, &call, ret, err);
 
-	if (st != WM_OK)
-		return st;
-	if (ret->trouble != WM_ZOHO_FINE)
-		return wm_zoho_sink_fail(l->s, ret, call.what, err);
-	*ret_code = wm_zoho_number(ret->data, "jobCode", 0);
-	return WM_OK;
+	return path == NULL ? wm_oom(err, "a request") : wm_zoho_call(z, &call, ret, err);
+}
+
+bool
+wm_zoho_job_runs(const struct wm_zoho_answer *a)
+{
+	return job_code(a) == JOB_QUEUED || job_code(a) == JOB_RUNS;
 }
 
 /* A job that has failed, or that Zoho does not know any more. */
@@ -187,26 +192,44 @@ job_ended(struct wm_zoho_load *l, const cJSON *data, int64_t code, struct wm_err
 	return refused(l, &why, err);
 }
 
+/* One look; *ret_runs: it goes on. */
+static enum wm_status
+look_at_job(struct wm_zoho_load *l, const char *job, double units, bool *ret_runs, struct wm_error *err)
+{
+	WM_AUTO(wm_zoho_answer_free) struct wm_zoho_answer a = { 0 };
+	struct wm_zoho *z = l->s->z;
+	enum wm_status st = wm_zoho_job_look(z, z->account->workspace, job, &a, err);
+
+	*ret_runs = false;
+	if (st != WM_OK)
+		return st;
+	if (a.trouble != WM_ZOHO_FINE)
+		return wm_zoho_sink_fail(l->s, &a, "could not ask for an import job", err);
+	*ret_runs = wm_zoho_job_runs(&a);
+	l->ended = !*ret_runs;
+	if (*ret_runs)
+		return WM_OK;
+	if (job_code(&a) == JOB_DONE)
+		return judge(l, cJSON_GetObjectItemCaseSensitive(a.data, "jobInfo"), units, err);
+	return job_ended(l, a.data, job_code(&a), err);
+}
+
 enum wm_status
 wm_zoho_import_wait(struct wm_zoho_load *l, const char *job, double units, struct wm_error *err)
 {
 	struct wm_zoho *z = l->s->z;
-	wm_usec until = wm_clock_mono() + JOB_MAX, pause = JOB_FIRST_LOOK;
+	bool called = l->callback != NULL && wm_zoho_callback_works(z);
+	wm_usec until = wm_clock_mono() + JOB_MAX, pause = called ? z->poll_interval : JOB_FIRST_LOOK;
 
 	while (wm_clock_mono() < until) {
-		WM_AUTO(wm_zoho_answer_free) struct wm_zoho_answer a = { 0 };
-		int64_t code = 0;
-		enum wm_status st = wm_zoho_rest(z, pause, err);
+		bool runs = false, said = false;
+		enum wm_status st = wm_zoho_callback_rest(z, l->callback, pause, &said, err);
 
 		if (st == WM_OK)
-			st = look_at_job(l, job, &a, &code, err);
-		if (st != WM_OK)
+			st = look_at_job(l, job, units, &runs, err);
+		if (st != WM_OK || !runs)
 			return st;
-		if (code == JOB_DONE)
-			return judge(l, cJSON_GetObjectItemCaseSensitive(a.data, "jobInfo"), units, err);
-		if (code != JOB_QUEUED && code != JOB_RUNS)
-			return job_ended(l, a.data, code, err);
-		pause = pause * 2 < z->poll_interval ? pause * 2 : z->poll_interval;
+		pause = said ? JOB_FIRST_LOOK : pause * 2 < z->poll_interval ? pause * 2 : z->poll_interval;
 	}
 	return wm_fail(err, WM_RETRY,
 	    "target \"%s\": view \"%s\": import job %s has not ended in two hours; its rows are sent "
@@ -215,6 +238,44 @@ wm_zoho_import_wait(struct wm_zoho_load *l, const char *job, double units, struc
 }
 
 /* ---- sending ---- */
+
+/* By a job, which has its place among the organisation's. */
+static enum wm_status
+send_job(struct wm_zoho_load *l, const struct wm_zoho_call *call, struct wm_error *err)
+{
+	struct wm_zoho *z = l->s->z;
+	WM_AUTO(wm_zoho_answer_free) struct wm_zoho_answer a = { 0 };
+	const char *job = "";
+	enum wm_status st = wm_zoho_job_begin(z, false, err);
+
+	if (st != WM_OK)
+		return st;
+	l->ended = true;		/* of one whose answer was lost nothing more can be known */
+	st = wm_zoho_call(z, call, &a, err);
+	if (st == WM_OK && a.trouble != WM_ZOHO_FINE)
+		st = refused(l, &a, err);
+	else if (st == WM_OK) {
+		l->ended = false;
+		job = wm_zoho_text(a.data, "jobId");
+		st = wm_zoho_import_wait(l, job, call->units, err);
+	}
+	if (l->ended)
+		wm_zoho_job_end(z, false);
+	else
+		wm_zoho_job_leave(z, false, job);
+	return st;
+}
+
+static enum wm_status
+send_at_once(struct wm_zoho_load *l, const struct wm_zoho_call *call, struct wm_error *err)
+{
+	WM_AUTO(wm_zoho_answer_free) struct wm_zoho_answer a = { 0 };
+	enum wm_status st = wm_zoho_call(l->s->z, call, &a, err);
+
+	if (st != WM_OK)
+		return st;
+	return a.trouble == WM_ZOHO_FINE ? judge(l, a.data, call->units, err) : refused(l, &a, err);
+}
 
 enum wm_status
 wm_zoho_import_send(struct wm_zoho_load *l, struct wm_error *err)
@@ -226,25 +287,25 @@ wm_zoho_import_send(struct wm_zoho_load *l, struct wm_error *err)
 	WM_AUTO(wm_freep) char *config = wm_zoho_import_config(l, wm_zoho_csv_comment(&l->csv), false);
 	WM_AUTO(wm_freep) char *path = wm_asprintf("%s/workspaces/%s/views/%s/data", job ? "/bulk" : "",
 	    z->account->workspace, s->to->id);
-	WM_AUTO(wm_zoho_answer_free) struct wm_zoho_answer a = { 0 };
-	const struct wm_zoho_call call = { .what = "could not import rows", .method = "POST", .class = WM_ZOHO_BULK,
+	struct wm_zoho_call call = { .what = "could not import rows", .method = "POST", .class = WM_ZOHO_BULK,
 		.path = path, .config = config, .csv = l->csv.text.data, .csv_len = l->csv.text.len,
-		.units = price * ceil((double)l->n / 1000), .timeout = z->import_timeout };
+		.units = price * ceil((double)l->n / 1000), .timeout = z->import_timeout,
+		.no_wait = atomic_load(&s->to->lost) != 0 };
 	enum wm_status st;
 
 	if (config == NULL || path == NULL || l->csv.text.failed)
 		return wm_oom(err, "an import");
-	st = wm_zoho_call(z, &call, &a, err);
+	if (job)
+		call.callback = l->callback = wm_zoho_callback_open(z);
+	st = job ? send_job(l, &call, err) : send_at_once(l, &call, err);
+	wm_zoho_callback_close(l->callback);
+	l->callback = NULL;
 	if (st != WM_OK)
 		return st;
-	if (a.trouble != WM_ZOHO_FINE)
-		return refused(l, &a, err);
-	st = job ? wm_zoho_import_wait(l, wm_zoho_text(a.data, "jobId"), call.units, err) :
-		   judge(l, a.data, call.units, err);
 	wm_zoho_csv_reset(&l->csv);
 	l->n = 0;
 	l->replace = false;		/* what follows comes on top */
-	return st;
+	return WM_OK;
 }
 
 void

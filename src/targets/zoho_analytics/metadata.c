@@ -104,6 +104,15 @@ wm_zoho_find_place(struct wm_zoho *z, struct wm_error *err)
 		st = find_org(z, err);
 	if (st == WM_OK && z->account->workspace == NULL)
 		st = find_workspace(z, err);
+	if (st == WM_OK && z->account->jobs == NULL) {
+		struct wm_zoho_jobs *jobs = wm_zoho_jobs_of(wm_zoho_api_url(z), z->account->org);
+
+		pthread_mutex_lock(&z->account->lock);
+		z->account->jobs = jobs;
+		pthread_mutex_unlock(&z->account->lock);
+		if (jobs == NULL)
+			st = wm_oom(err, "an organisation's jobs");
+	}
 	pthread_mutex_unlock(&finding);
 	return st;
 }

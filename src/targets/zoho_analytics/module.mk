@@ -6,14 +6,18 @@ libwm_target_zoho_a_SOURCES = \
 	%D%/answer.c \
 	%D%/answer.h \
 	%D%/call.c \
+	%D%/callback.c \
 	%D%/cell.c \
 	%D%/cell.h \
+	%D%/count.c \
 	%D%/criteria.c \
 	%D%/criteria.h \
 	%D%/csv.c \
 	%D%/csv.h \
 	%D%/ensure.c \
 	%D%/import.c \
+	%D%/jobs.c \
+	%D%/lost.c \
 	%D%/metadata.c \
 	%D%/probe.c \
 	%D%/quota.c \
@@ -23,6 +27,7 @@ libwm_target_zoho_a_SOURCES = \
 	%D%/token.c \
 	%D%/token.h \
 	%D%/type.c \
+	%D%/units.c \
 	%D%/write.c \
 	%D%/zoho.c \
 	%D%/zoho.h

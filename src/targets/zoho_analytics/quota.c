@@ -7,12 +7,14 @@
  */
 #include "quota.h"
 
+#include <math.h>
 #include <string.h>
 
 #define MINUTE (60 * WM_SEC)
 #define WINDOW (MINUTE + WM_SEC)	/* the way to Zoho takes time, which may be shorter for the second call */
 #define DAY (24 * 60 * MINUTE)
-#define RESERVE 0.9			/* of what is left: seeds and metadata need some, too */
+#define USABLE 0.9			/* of what is left: seeds and metadata need some, too */
+#define RESERVE 0.1			/* of the day's units: for high priority alone */
 
 void
 wm_zoho_quota_init(struct wm_zoho_quota *q, const unsigned limits[WM_ZOHO_NCLASSES], double allocated,
@@ -32,8 +34,9 @@ roll(struct wm_zoho_quota *q, wm_usec wall)
 	if (wall < q->day_ends && q->day_ends - wall <= DAY)
 		return;
 	q->day_ends = wall - (wall - q->day_begins) % DAY + DAY;
-	q->used = 0;
+	q->used = q->before = 0;
 	q->closed = 0;
+	q->reserve = false;
 }
 
 /* ---- calls a minute ---- */
@@ -92,6 +95,17 @@ wm_zoho_quota_set(struct wm_zoho_quota *q, double allocated, double used, wm_use
 	roll(q, wall);
 	q->allocated = allocated;
 	q->used = used;
+	q->before = HUGE_VAL;		/* nobody knows better */
+}
+
+void
+wm_zoho_quota_restore(struct wm_zoho_quota *q, wm_usec day_ends, double used, wm_usec wall)
+{
+	roll(q, wall);
+	if (day_ends != q->day_ends || used <= q->before)
+		return;
+	q->used += used - q->before;
+	q->before = used;
 }
 
 void
@@ -111,9 +125,11 @@ wm_zoho_quota_closed(struct wm_zoho_quota *q, wm_usec wall)
 }
 
 void
-wm_zoho_quota_flushed(struct wm_zoho_quota *q, double units, size_t rows)
+wm_zoho_quota_flushed(struct wm_zoho_quota *q, enum wm_priority priority, double units, size_t rows)
 {
-	q->per_flush = q->per_flush == 0 ? units : 0.8 * q->per_flush + 0.2 * units;
+	double *per = &q->per_flush[priority];
+
+	*per = *per == 0 ? units : 0.8 * *per + 0.2 * units;
 	q->rows += (double)rows;
 	q->row_units += units;
 }
@@ -128,18 +144,24 @@ wm_zoho_quota_left(struct wm_zoho_quota *q, wm_usec wall)
 }
 
 wm_usec
-wm_zoho_quota_interval(struct wm_zoho_quota *q, wm_usec least, wm_usec most, wm_usec wall)
+wm_zoho_quota_interval(struct wm_zoho_quota *q, enum wm_priority priority, wm_usec least, wm_usec most, wm_usec wall)
 {
-	double left = wm_zoho_quota_left(q, wall), need;
+	double left = wm_zoho_quota_left(q, wall), usable = left * USABLE, need = (double)least;
 
-	if (left < 0 || q->per_flush <= 0)
+	if (left < 0)
 		return least;
-	if (left <= 0)
-		return most;
-	need = (double)(q->day_ends - wall) * q->per_flush / (left * RESERVE);
-	if (need < (double)least)
-		return least;
-	return need < (double)most ? (wm_usec)need : most;
+	if (priority < WM_PRIORITY_HIGH && q->reserve && left <= q->allocated * RESERVE)
+		return DAY;
+	for (enum wm_priority p = WM_PRIORITIES; p-- > priority;) {
+		if (p < WM_PRIORITY_HIGH && q->reserve && usable > left - q->allocated * RESERVE)
+			usable = left - q->allocated * RESERVE;
+		need = (double)least;
+		if (q->per_flush[p] > 0)
+			need = usable > 0 ? (double)(q->day_ends - wall) * q->per_flush[p] / usable : (double)most;
+		need = need < (double)least ? (double)least : need < (double)most ? need : (double)most;
+		usable -= (double)(q->day_ends - wall) / need * q->per_flush[p];
+	}
+	return (wm_usec)need;
 }
 
 double

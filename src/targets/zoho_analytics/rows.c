@@ -43,7 +43,7 @@ call(struct wm_zoho_sink *s, const char *method, struct wm_buf *config, double u
 {
 	WM_AUTO(wm_freep) char *path = wm_asprintf("/workspaces/%s/views/%s/rows", s->z->account->workspace, s->to->id);
 	const struct wm_zoho_call c = { .what = what, .method = method, .class = WM_ZOHO_DML, .path = path,
-		.config = config->data, .units = units };
+		.config = config->data, .units = units, .no_wait = atomic_load(&s->to->lost) != 0 };
 	enum wm_status st;
 
 	if (path == NULL || config->failed)

@@ -27,13 +27,30 @@ struct wm_zoho_stage {
 	double			 units;
 	unsigned		 batches;
 	char			*key, *job;	/* NULL: none was sent */
+	struct wm_zoho_callback	*callback;	/* of the job; or NULL */
+	bool			 place, waits;	/* it has a place among the organisation's jobs; or waits for one */
 	struct wm_zoho_stage	*next;
 };
 
+/* With an import that is still open the place goes on being taken. */
 static void
-stage_free(struct wm_zoho_stage *stage)
+give_place(struct wm_zoho *z, struct wm_zoho_stage *stage, bool open)
 {
+	if (stage->waits)
+		wm_zoho_job_waits(z, false);
+	if (stage->place && open)
+		wm_zoho_job_leave(z, true, stage->job);
+	else if (stage->place)
+		wm_zoho_job_end(z, true);
+	stage->place = stage->waits = false;
+}
+
+static void
+stage_free(struct wm_zoho *z, struct wm_zoho_stage *stage)
+{
+	give_place(z, stage, stage->job != NULL);
 	wm_zoho_load_free(&stage->load);
+	wm_zoho_callback_close(stage->callback);
 	free(stage->view);
 	free(stage->key);
 	free(stage->job);
@@ -47,7 +64,7 @@ wm_zoho_stages_free(struct wm_zoho *z)
 		struct wm_zoho_stage *stage = z->stages;
 
 		z->stages = stage->next;
-		stage_free(stage);
+		stage_free(z, stage);
 	}
 }
 
@@ -59,6 +76,16 @@ wm_zoho_stage_of(const struct wm_zoho *z, const struct wm_view *view)
 	while (stage != NULL && strcmp(stage->view, view->name) != 0)
 		stage = stage->next;
 	return stage;
+}
+
+bool
+wm_zoho_stages_open(const struct wm_zoho *z)
+{
+	const struct wm_zoho_stage *stage = z->stages;
+
+	while (stage != NULL && stage->key == NULL)
+		stage = stage->next;
+	return stage != NULL;
 }
 
 enum wm_status
@@ -85,6 +112,38 @@ wm_zoho_stage_begin(struct wm_zoho *z, const struct wm_view *view, struct wm_err
 	stage->next = z->stages;
 	z->stages = stage;
 	return WM_OK;
+}
+
+enum wm_status
+wm_zoho_stage_ready(struct wm_zoho *z, struct wm_zoho_stage *stage, struct wm_error *err)
+{
+	enum wm_status st;
+
+	if (stage->place)
+		return WM_OK;
+	st = wm_zoho_lost_look(z, stage->view, err);
+	if (st != WM_OK)
+		return st;
+	stage->place = wm_zoho_job_try(z, true);
+	if (stage->waits == stage->place) {
+		stage->waits = !stage->place;
+		wm_zoho_job_waits(z, stage->waits);
+	}
+	if (stage->place)
+		return WM_OK;
+	return wm_fail_code(err, WM_RETRY, "later",
+	    "target \"%s\": view \"%s\" waits for import jobs of other views to end", z->base.name, stage->view);
+}
+
+static void
+take_out(struct wm_zoho *z, struct wm_zoho_stage *stage)
+{
+	struct wm_zoho_stage **link = &z->stages;
+
+	while (*link != stage)
+		link = &(*link)->next;
+	*link = stage->next;
+	stage_free(z, stage);
 }
 
 /* ---- keys that are kept ---- */
@@ -142,12 +201,44 @@ lost(struct wm_zoho_sink *s, const char *why, struct wm_error *err)
 static enum wm_status
 begin_job(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, const struct wm_zoho_answer *a, struct wm_error *err)
 {
+	enum wm_status st;
+
 	WM_FAULT(zoho_job_begun);
 	stage->key = strdup(wm_zoho_text(a->data, "batchKey"));
 	stage->job = strdup(wm_zoho_text(a->data, "jobId"));
 	if (stage->key == NULL || stage->job == NULL)
 		return wm_oom(err, "a key");
-	return keep(stage, s, err);
+	st = keep(stage, s, err);
+	return st == WM_OK ? wm_zoho_lost_over(s->z, s->to, err) : st;
+}
+
+/* The first one: whatever ends it, it is known that there may be an import. */
+static enum wm_status
+send_first(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_zoho_call *call,
+    struct wm_zoho_answer *ret, struct wm_error *err)
+{
+	struct wm_zoho *z = s->z;
+	bool known = atomic_load(&s->to->lost) != 0;
+	enum wm_status st = stage->place ? WM_OK : wm_zoho_job_begin(z, true, err);
+
+	stage->place |= st == WM_OK;
+	if (st == WM_OK)
+		st = wm_zoho_lost_note(z, s->to, err);
+	if (st != WM_OK)
+		return st;
+	WM_FAULT(zoho_job_noted);
+	if (stage->callback == NULL)
+		stage->callback = wm_zoho_callback_open(z);
+	call->callback = stage->callback;
+	call->once = true;
+	st = wm_zoho_call(z, call, ret, err);
+	if (st != WM_OK || ret->trouble == WM_ZOHO_PASSING)
+		wm_zoho_lost_answer(s->to);
+	else if (ret->trouble == WM_ZOHO_FINE)
+		st = begin_job(stage, s, ret, err);
+	else if (!known)
+		st = wm_zoho_lost_over(z, s->to, err);
+	return st;
 }
 
 static enum wm_status
@@ -159,10 +250,10 @@ send_batch(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, bool last, struc
 	WM_AUTO(wm_freep) char *path = wm_asprintf("/bulk/workspaces/%s/views/%s/data/batch", z->account->workspace,
 	    s->to->id);
 	WM_AUTO(wm_zoho_answer_free) struct wm_zoho_answer a = { 0 };
-	const struct wm_zoho_call call = { .what = "could not import a batch of rows", .method = "POST",
+	struct wm_zoho_call call = { .what = "could not import a batch of rows", .method = "POST",
 		.class = WM_ZOHO_BULK, .path = path, .config = config, .csv = stage->load.csv.text.data,
 		.csv_len = stage->load.csv.text.len, .units = z->price.replace * ceil((double)stage->load.n / 1000),
-		.timeout = z->import_timeout };
+		.timeout = z->import_timeout, .no_wait = atomic_load(&s->to->lost) != 0 };
 	enum wm_status st;
 
 	if (config == NULL || path == NULL || stage->load.csv.text.failed)
@@ -171,13 +262,11 @@ send_batch(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, bool last, struc
 		return lost(s, "a value cannot be sent in a batch", err);
 	if (stage->batches >= BATCHES_MAX)
 		return lost(s, "it has more rows than a batch import takes", err);
-	st = wm_zoho_call(z, &call, &a, err);
+	st = stage->key == NULL ? send_first(stage, s, &call, &a, err) : wm_zoho_call(z, &call, &a, err);
 	if (st == WM_OK && a.trouble != WM_ZOHO_FINE) {
 		st = wm_zoho_sink_fail(s, &a, call.what, err);
 		return st == WM_RETRY ? st : lost(s, a.message, err);
 	}
-	if (st == WM_OK && stage->key == NULL)
-		st = begin_job(stage, s, &a, err);
 	if (st != WM_OK)
 		return st;
 	if (stage->batches == 0)
@@ -233,7 +322,7 @@ wm_zoho_stage_add(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, const str
 static enum wm_status
 end_job(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_error *err)
 {
-	struct wm_zoho_load all = { .s = s, .replace = true };
+	struct wm_zoho_load all = { .s = s, .replace = true, .callback = stage->callback };
 	enum wm_status st = send_batch(stage, s, true, err);
 
 	all.n = stage->rows;
@@ -241,6 +330,8 @@ end_job(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_error *er
 		st = wm_zoho_import_wait(&all, stage->job, stage->units, err);
 	if (st == WM_REJECT)
 		s->to->no_stage = true;
+	if (all.ended)
+		give_place(s->z, stage, false);
 	WM_FAULT(zoho_job_ended);
 	/* With any other failure nobody knows whether it has ended. */
 	return st == WM_OK || st == WM_REJECT ? (forget(s->z, stage->view, NULL) == WM_OK ? st : WM_RETRY) : st;
@@ -254,20 +345,19 @@ wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm
 	enum wm_status st;
 
 	stage->load.s = s;
+	if (stage->key == NULL)
+		give_place(z, stage, false);
 	if (stage->key != NULL)
 		st = end_job(stage, s, err);
 	else if (stage->load.n > 0)
 		st = wm_zoho_import_send(&stage->load, err);
 	else
 		st = wm_zoho_rows_empty(s, err);
+	if (st == WM_OK)
+		st = wm_zoho_lost_over(z, s->to, err);
 	if (st == WM_REJECT)
 		s->to->no_stage = true;
-	for (struct wm_zoho_stage **link = &z->stages; *link != NULL; link = &(*link)->next)
-		if (*link == stage) {
-			*link = stage->next;
-			break;
-		}
-	stage_free(stage);
+	take_out(z, stage);
 	return st;
 }
 
@@ -342,8 +432,9 @@ abandon(struct wm_zoho *z, const struct left *left, struct wm_error *err)
 	return st == WM_OK ? forget(z, left->view, err) : st;
 }
 
-enum wm_status
-wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err)
+/* Those of a view; NULL: of all. */
+static enum wm_status
+abandon_kept(struct wm_zoho *z, const char *view, struct wm_error *err)
 {
 	const struct wm_target_host *host = z->base.host;
 	WM_AUTO(leftover_free) struct leftover l = { 0 };
@@ -355,6 +446,22 @@ wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err)
 	if (st == WM_OK && l.oom)
 		st = wm_oom(err, "keys of batch imports");
 	for (size_t i = 0; st == WM_OK && i < l.n; i++)
-		st = abandon(z, &l.list[i], err);
+		if (view == NULL || strcmp(l.list[i].view, view) == 0)
+			st = abandon(z, &l.list[i], err);
+	return st;
+}
+
+enum wm_status
+wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err)
+{
+	return abandon_kept(z, NULL, err);
+}
+
+enum wm_status
+wm_zoho_stage_drop(struct wm_zoho_stage *stage, struct wm_zoho *z, struct wm_error *err)
+{
+	enum wm_status st = stage->key == NULL ? WM_OK : abandon_kept(z, stage->view, err);
+
+	take_out(z, stage);
 	return st;
 }

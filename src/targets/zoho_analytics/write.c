@@ -87,6 +87,8 @@ wm_zoho_sink_fail(struct wm_zoho_sink *s, const struct wm_zoho_answer *a, const 
 	enum wm_status st = wm_zoho_answer_fail(a, &s->bad_view, err, "target \"%s\": view \"%s\": %s", s->z->base.name,
 	    s->view->name, what);
 
+	if (a->code == 7092 && atomic_load(&s->to->lost) != 0)
+		return wm_zoho_lost_fail(s->z, s->to, "zoho:7092", err);
 	/* Gone, or another one by that name: looked up again, and made again. */
 	if (a->trouble != WM_ZOHO_STALE && a->code != 7104 && a->code != 7105 && a->code != 7106)
 		return st;
@@ -155,8 +157,13 @@ write_rows(struct wm_zoho_sink *s, const struct wm_view_batch *vb, struct wm_err
 	return wm_zoho_import(s, vb->rows, vb->nrows, replace, err);
 }
 
+struct spent {
+	double	units;
+	size_t	rows;
+};
+
 static enum wm_status
-write_view(struct wm_zoho *z, const struct wm_view_batch *vb, size_t *ret_bad, bool *ret_bad_view,
+write_view(struct wm_zoho *z, const struct wm_view_batch *vb, struct spent *spent, size_t *ret_bad, bool *ret_bad_view,
     struct wm_error *err)
 {
 	struct wm_zoho_stage *stage = wm_zoho_stage_of(z, vb->view);
@@ -167,33 +174,48 @@ write_view(struct wm_zoho *z, const struct wm_view_batch *vb, size_t *ret_bad, b
 		st = wm_zoho_stage_add(stage, &s, vb->rows, vb->nrows, err);
 	else if (st == WM_OK)
 		st = write_rows(&s, vb, err);
+	/* What was stored shows that the table is not locked. */
+	if (st == WM_OK && s.rows > 0)
+		st = wm_zoho_lost_over(z, s.to, err);
 	*ret_bad = s.bad;
 	*ret_bad_view = s.bad_view;
-	pthread_mutex_lock(&z->account->lock);
-	if (st == WM_OK && s.units > 0)
-		wm_zoho_quota_flushed(&z->account->quota, s.units, s.rows);
-	pthread_mutex_unlock(&z->account->lock);
+	if (st == WM_OK) {
+		spent[vb->view->priority].units += s.units;
+		spent[vb->view->priority].rows += s.rows;
+	}
 	return st;
+}
+
+static void
+note_flush(struct wm_zoho *z, const struct spent *spent)
+{
+	pthread_mutex_lock(&z->account->lock);
+	for (enum wm_priority p = WM_PRIORITY_LOW; p < WM_PRIORITIES; p++)
+		if (spent[p].units > 0)
+			wm_zoho_quota_flushed(&z->account->quota, p, spent[p].units, spent[p].rows);
+	pthread_mutex_unlock(&z->account->lock);
 }
 
 enum wm_status
 wm_zoho_write(struct wm_zoho *z, const struct wm_batch *batch, size_t *ret_bad, struct wm_error *err)
 {
+	struct spent spent[WM_PRIORITIES] = { 0 };
 	size_t before = 0;
+	enum wm_status st = WM_OK;
 
-	for (size_t i = 0; i < batch->nviews; i++) {
+	for (size_t i = 0; st == WM_OK && i < batch->nviews; i++) {
 		size_t bad = WM_BAD_UNKNOWN;
 		bool bad_view = false;
-		enum wm_status st = write_view(z, &batch->views[i], &bad, &bad_view, err);
+
+		st = write_view(z, &batch->views[i], spent, &bad, &bad_view, err);
 
 		WM_FAULT(zoho_view_written);
 		if (st == WM_REJECT)
 			*ret_bad = bad == WM_BAD_UNKNOWN ? bad : before + bad;
 		else if (st == WM_FATAL && bad_view)
 			*ret_bad = WM_BAD_VIEW + i;
-		if (st != WM_OK)
-			return st;
 		before += batch->views[i].nrows;
 	}
-	return WM_OK;
+	note_flush(z, spent);
+	return st;
 }

@@ -36,6 +36,9 @@ struct wm_zoho_view {
 	struct wm_zoho_column	*columns;
 	bool			 no_stage;	/* a batch import was refused: it is filled in the other way */
 	pthread_mutex_t		 writing;	/* an import locks the table: one writer at a time */
+	wm_usec			 begun;		/* wall: the first batch of an import is on its way; 0 none */
+	atomic_llong		 lost;		/* of that time: its answer was lost, the table may be locked; 0 no */
+	wm_usec			 look;		/* mono: whether it is, not before */
 	struct wm_zoho_view	*next;
 };
 
@@ -48,9 +51,12 @@ struct wm_zoho_account {
 	struct wm_zoho_token		 token;
 	wm_usec				 keep_token;	/* mono: a new one was refused as well; none is made for that before */
 	pthread_mutex_t			 lock;	/* guards all below */
+	wm_usec				 made;	/* wall */
 	struct wm_zoho_quota		 quota;
 	wm_usec				 plan_read;	/* mono: when the plan was last asked for; 0 never */
 	char				*org, *workspace;	/* ids; NULL: not looked up yet */
+	struct wm_zoho_jobs		*jobs;	/* of the organisation; set with its id */
+	wm_usec				 no_callback;	/* mono: Zoho did not take "callback_url"; it is not given before */
 	struct wm_zoho_view		*views;	/* entries stay; id and columns change under `writing`, too */
 	struct wm_zoho_converted	 converted;
 };
@@ -62,12 +68,14 @@ struct wm_zoho {
 	int	 data_center;
 	char	*api_url, *accounts_url;	/* NULL: those of the data centre */
 	char	*client_id, *client_secret, *refresh_token, *token_cache;
-	char	*ca_file;
+	char	*ca_file, *callback_url;
 	int64_t	 timeout, import_timeout, flush_interval, flush_interval_max, poll_interval;
 	uint64_t sync_max, job_max;
 	int64_t	 rate_dml, rate_bulk, rate_metadata, rate_overall;
 	int64_t	 units_per_day, units_retry, day_begins;
-	char	*price_row, *price_delete, *price_upsert, *price_replace, *price_metadata, *price_modeling;
+	int64_t	 count_max;
+	char *price_row, *price_delete, *price_upsert, *price_replace, *price_export,
+	    *price_metadata, *price_modeling;
 	bool	 config_in_url;
 	char	*true_word, *false_word, *empty_text, *time_zone;
 	int	 unfit;
@@ -80,8 +88,10 @@ struct wm_zoho {
 	struct wm_zoho_policy	 policy;
 	unsigned		 probed;	/* bits: what check has looked at */
 	bool			 told_units;
+	double			 units_kept;	/* as of the last time that they were */
+	wm_usec			 units_kept_at;	/* mono; 0 never */
 	struct {
-		double row, delete, upsert, replace, metadata, modeling;
+		double row, delete, upsert, replace, export, metadata, modeling;
 	} price;
 };
 
@@ -99,6 +109,25 @@ const char *wm_zoho_api_url(const struct wm_zoho *z);
 const char *wm_zoho_accounts_url(const struct wm_zoho *z);
 struct wm_zoho_login wm_zoho_login_of(const struct wm_zoho *z);
 
+/* ---- callback.c: Zoho tells that a job has ended ---- */
+
+struct wm_zoho_callback;
+
+/* An address for one job, as long as it is open.  NULL: there is no "callback_url", or none that Zoho takes. */
+struct wm_zoho_callback *wm_zoho_callback_open(const struct wm_zoho *z);
+void wm_zoho_callback_close(struct wm_zoho_callback *c);	/* NULL is a no-op */
+/* CONFIG with the address; malloc'd, NULL: memory out. */
+char *wm_zoho_callback_config(const struct wm_zoho *z, const struct wm_zoho_callback *c, const char *config);
+/* From any thread: the last word of an address was called.  False: nobody waits for that. */
+bool wm_zoho_callback_take(const char *token);
+/* Sleeps until somebody has called, at most for usec; c may be NULL. */
+enum wm_status wm_zoho_callback_rest(struct wm_zoho *z, struct wm_zoho_callback *c, wm_usec usec, bool *ret_said,
+    struct wm_error *err);
+/* Whether Zoho has taken the address, as far as is known. */
+bool wm_zoho_callback_works(const struct wm_zoho *z);
+/* Whether the answer says that it does not; that is noted, then. */
+bool wm_zoho_callback_refused(struct wm_zoho *z, const struct wm_zoho_answer *a);
+
 /* ---- call.c ---- */
 
 struct wm_zoho_call {
@@ -107,12 +136,16 @@ struct wm_zoho_call {
 	enum wm_zoho_class	 class;
 	const char		*path;		/* behind /restapi/v2 */
 	const char		*config;	/* JSON; NULL none */
+	struct wm_zoho_callback	*callback;	/* whose address CONFIG gets, unless Zoho does not take it; NULL none */
 	const char		*csv;		/* the file of a multipart request; NULL none */
 	size_t			 csv_len;
 	double			 units;		/* what it costs, as far as is known */
 	wm_usec			 timeout;
 	bool			 no_org;	/* without the organisation's header */
+	bool			 file;		/* the answer is a CSV file, unless it is a failure */
 	bool			 free;		/* may be called when the day's units are used up */
+	bool			 once;		/* never sent twice unseen */
+	bool			 no_wait;	/* a table that is taken is an answer */
 };
 
 /*
@@ -126,6 +159,13 @@ enum wm_status wm_zoho_ask(struct wm_zoho *z, const struct wm_zoho_call *call, s
     struct wm_error *err) WM_MUST_CHECK;
 /* Sleeps; WM_RETRY when the instance is to stop. */
 enum wm_status wm_zoho_rest(struct wm_zoho *z, wm_usec usec, struct wm_error *err);
+
+/* ---- units.c ---- */
+
+/* The day's units that an earlier process has used count on. */
+enum wm_status wm_zoho_units_restore(struct wm_zoho *z, struct wm_error *err);
+/* Keeps the number, if it has changed and was not kept just now; now: in any case. */
+void wm_zoho_units_keep(struct wm_zoho *z, bool now);
 
 /* ---- metadata.c ---- */
 
@@ -182,6 +222,21 @@ enum wm_status wm_zoho_sink_cell(const struct wm_zoho_sink *s, unsigned column, 
 enum wm_status wm_zoho_sink_fail(struct wm_zoho_sink *s, const struct wm_zoho_answer *a, const char *what,
     struct wm_error *err);
 
+/* ---- jobs.c: places for import jobs, so many for an organisation ---- */
+
+/* By the organisation's id, for all accounts in it.  NULL: memory out. */
+struct wm_zoho_jobs *wm_zoho_jobs_of(const char *api_url, const char *org);
+void wm_zoho_jobs_count(struct wm_zoho_jobs *j, unsigned *ret_open, unsigned *ret_waiting);
+/* Takes a place, if there is one: for a job, or for a batch import, which keeps it until it ends. */
+bool wm_zoho_job_try(struct wm_zoho *z, bool batch);
+/* Waits for one. */
+enum wm_status wm_zoho_job_begin(struct wm_zoho *z, bool batch, struct wm_error *err);
+void wm_zoho_job_end(struct wm_zoho *z, bool batch);
+/* Nobody waits for the job any more: its place is free when Zoho says that it has ended. */
+void wm_zoho_job_leave(struct wm_zoho *z, bool batch, const char *id);
+/* What status shows of those that wait. */
+void wm_zoho_job_waits(struct wm_zoho *z, bool waits);
+
 /* ---- import.c ---- */
 
 /* Rows on their way, as one file. */
@@ -191,6 +246,8 @@ struct wm_zoho_load {
 	size_t			*rows;		/* index of the row of each line behind the header; NULL: nobody asks */
 	size_t			 n;
 	bool			 replace;	/* in place of everything that is there */
+	bool			 ended;		/* its job has; of none: nothing goes on at Zoho */
+	struct wm_zoho_callback	*callback;	/* tells of that end; or NULL */
 };
 
 void wm_zoho_load_free(struct wm_zoho_load *l);
@@ -200,6 +257,10 @@ enum wm_status wm_zoho_import_row(struct wm_zoho_load *l, const struct wm_row *r
 enum wm_status wm_zoho_import_send(struct wm_zoho_load *l, struct wm_error *err);
 /* Until the job has ended, and has stored l->n rows. */
 enum wm_status wm_zoho_import_wait(struct wm_zoho_load *l, const char *job, double units, struct wm_error *err);
+/* What Zoho says of a job; which is what wm_zoho_job_runs is asked about. */
+enum wm_status wm_zoho_job_look(struct wm_zoho *z, const char *workspace, const char *job, struct wm_zoho_answer *ret,
+    struct wm_error *err);
+bool wm_zoho_job_runs(const struct wm_zoho_answer *a);
 /* CONFIG of an import, or of the first batch of one; malloc'd, NULL: memory out. */
 char *wm_zoho_import_config(const struct wm_zoho_load *l, char comment_char, bool first_batch);
 
@@ -211,16 +272,43 @@ enum wm_status wm_zoho_import(struct wm_zoho_sink *s, const struct wm_row *rows,
 
 struct wm_zoho_stage;
 
+/* Whether this instance has batch imports open. */
+bool wm_zoho_stages_open(const struct wm_zoho *z);
 enum wm_status wm_zoho_stage_begin(struct wm_zoho *z, const struct wm_view *view, struct wm_error *err);
+/* WM_RETRY, code "later": it has no place among the organisation's jobs yet. */
+enum wm_status wm_zoho_stage_ready(struct wm_zoho *z, struct wm_zoho_stage *stage, struct wm_error *err);
 /* NULL: rows of the view are written as usual. */
 struct wm_zoho_stage *wm_zoho_stage_of(const struct wm_zoho *z, const struct wm_view *view);
 enum wm_status wm_zoho_stage_add(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, const struct wm_row *rows,
     size_t n, struct wm_error *err);
 enum wm_status wm_zoho_stage_end(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_error *err);
+/* Gives it up, and ends its batch import. */
+enum wm_status wm_zoho_stage_drop(struct wm_zoho_stage *stage, struct wm_zoho *z, struct wm_error *err);
 /* What was put aside is given up; batch imports stay open until they are abandoned. */
 void wm_zoho_stages_free(struct wm_zoho *z);
 /* Ends the batch imports that an earlier session, or process, has left open: they keep their tables locked. */
 enum wm_status wm_zoho_stages_abandon(struct wm_zoho *z, struct wm_error *err);
+
+/* ---- lost.c: tables that an import whose first answer was lost keeps locked ---- */
+
+/* Durable before the first batch of one is sent; v is locked, here and below. */
+enum wm_status wm_zoho_lost_note(const struct wm_zoho *z, struct wm_zoho_view *v, struct wm_error *err);
+/* There was no answer that says what became of it. */
+void wm_zoho_lost_answer(struct wm_zoho_view *v);
+/* The key is known, or there is none. */
+enum wm_status wm_zoho_lost_over(struct wm_zoho *z, struct wm_zoho_view *v, struct wm_error *err);
+/* What an earlier process has noted. */
+enum wm_status wm_zoho_lost_load(struct wm_zoho *z, struct wm_error *err);
+/* WM_RETRY with the text for a view that is locked like this. */
+enum wm_status wm_zoho_lost_fail(const struct wm_zoho *z, const struct wm_zoho_view *v, const char *code,
+    struct wm_error *err);
+/* WM_RETRY, code "later": the view, which is not locked by us, still is by Zoho; the host has been told. */
+enum wm_status wm_zoho_lost_look(struct wm_zoho *z, const char *view, struct wm_error *err);
+size_t wm_zoho_lost_count(const struct wm_zoho_account *a);	/* the account is locked */
+/* ---- count.c ---- */
+
+/* Rows of the view now; WM_REJECT: there ought to be more than is worth counting. */
+enum wm_status wm_zoho_count(struct wm_zoho_sink *s, uint64_t expected, uint64_t *ret, struct wm_error *err);
 
 /* ---- rows.c ---- */
 

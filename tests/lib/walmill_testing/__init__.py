@@ -6,9 +6,10 @@ from .daemon import Daemon, environment, program, run_walmill, sanitizer_reports
 from .decoding import cannot_decode
 from .postgres import Cluster, Database
 from .proxy import Proxy
-from .wait import wait_until
+from .wait import free_port, wait_until
 
 __all__ = [
     "Cluster", "Daemon", "Database", "PostgresTarget", "Proxy", "SqliteTarget", "cannot_decode",
-    "differences", "environment", "program", "run_walmill", "sanitizer_reports", "source_rows", "wait_until",
+    "differences", "environment", "free_port", "program", "run_walmill", "sanitizer_reports", "source_rows",
+    "wait_until",
 ]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
-"""Waiting for a condition, never for a time."""
+"""Waiting for a condition, never for a time; and what has to be free for that."""
 
+import socket
 import time
 
 POLL = 0.02
@@ -16,3 +17,10 @@ def wait_until(condition, what, timeout=20.0, poll=POLL):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what}")
         time.sleep(poll)
+
+
+def free_port():
+    """A TCP port of this host that nobody listens on."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]

@@ -125,6 +125,13 @@ wm_row_call_free(struct wm_row_call *call)
 	free(call->written);
 }
 
+bool
+wm_pipeline_callback(struct wm_pipeline *p, const char *token)
+{
+	(void)p;
+	return strcmp(token, "expected") == 0;
+}
+
 /* timeout 0: too late at once; lsn 1: cannot happen; else until released. */
 enum wm_status
 wm_pipeline_wait(struct wm_pipeline *p, wm_lsn lsn, wm_usec timeout, struct wm_error *err)
@@ -350,6 +357,22 @@ tcp_wants_the_key(void **state)
 	assert_contains(reply, "HTTP/1.1 200 ");
 	assert_contains(reply, "Content-Type: text/plain; version=0.0.4");
 	assert_contains(reply, "walmill_uptime_seconds 7.000");
+}
+
+static void
+a_callback_needs_its_token_and_no_key(void **state)
+{
+	struct fixture *f = *state;
+	char reply[4096];
+
+	tcp(f, "POST /v1/callback/expected", "Content-Length: 0\r\n", reply, sizeof(reply));
+	assert_contains(reply, "HTTP/1.1 200 ");
+	tcp(f, "POST /v1/callback/guessed", "Content-Length: 0\r\n", reply, sizeof(reply));
+	assert_contains(reply, "HTTP/1.1 404 ");
+	tcp(f, "GET /v1/callback/expected", "", reply, sizeof(reply));
+	assert_contains(reply, "HTTP/1.1 404 ");
+	tcp(f, "POST /v1/callback/", "Content-Length: 0\r\n", reply, sizeof(reply));
+	assert_contains(reply, "HTTP/1.1 401 ");
 }
 
 static void
@@ -690,6 +713,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(socket_answers_without_a_key),
 		CASE(tcp_wants_the_key),
+		CASE(a_callback_needs_its_token_and_no_key),
 		CASE(health_needs_no_key_and_follows_the_phase),
 		CASE(unknown_calls_are_404),
 		CASE(bad_arguments_are_400),

@@ -98,6 +98,7 @@ prefix_goes_in_front(void **unused WM_UNUSED)
 
 	wm_fail_code(&err, WM_RETRY, "08006", "connection refused");
 	assert_int_equal(wm_error_prefix(&err, "source \"%s\"", "shop"), WM_RETRY);
+	assert_int_equal(wm_error_prefix(&err, "source \"%s\"", "shop"), WM_RETRY);
 	assert_string_equal(err.text, "source \"shop\": connection refused");
 	assert_string_equal(err.code, "08006");
 	/* What does not fit is lost at the end. */

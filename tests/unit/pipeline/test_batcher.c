@@ -233,6 +233,48 @@ reset_leaves_nothing(void **state)
 	assert_int_equal(batcher_view_rows(*state, &view), 0);
 }
 
+static struct wm_row
+row_of(struct wm_value *values, char *key, char *text)
+{
+	values[0] = value(key);
+	values[1] = value(text);
+	values[2] = (struct wm_value){ .kind = WM_VALUE_NULL };
+	return (struct wm_row){ .op = WM_ROW_UPSERT, .values = values };
+}
+
+static void
+a_part_goes_and_the_rest_stays(void **state)
+{
+	struct wm_view low = view, high = view;
+	struct batcher **batcher = (struct batcher **)state;
+	struct wm_value values[3];
+	char buffer[] = "first";		/* the journal's, say */
+	struct wm_row row = row_of(values, x, buffer);
+
+	low.priority = WM_PRIORITY_LOW;
+	high.priority = WM_PRIORITY_HIGH;
+	assert_int_equal(batcher_truncate(*batcher, &low, NULL), WM_OK);
+	row.values = memcpy(wm_arena_alloc(batcher_arena(*batcher), sizeof(values)), values, sizeof(values));
+	assert_int_equal(batcher_add(*batcher, &low, &row, NULL), WM_OK);
+	assert_int_equal(batcher_add(*batcher, &high, &row, NULL), WM_OK);
+	assert_int_equal(batcher_part(*batcher, WM_PRIORITY_NORMAL)->nrows, 1);
+	assert_ptr_equal(batcher_part(*batcher, WM_PRIORITY_NORMAL)->views[0].view, &high);
+	assert_true(batcher_has(*batcher, v));
+	assert_int_equal(batcher_drop_part(batcher, WM_PRIORITY_NORMAL, NULL), WM_OK);
+	memset(buffer, '?', sizeof(buffer));
+	assert_int_equal(batcher_part(*batcher, WM_PRIORITY_NORMAL)->nviews, 0);
+	assert_value(&only_row(*batcher)->values[1], "first");
+	assert_int_equal(only_row(*batcher)->values[2].kind, WM_VALUE_NULL);
+	assert_true(batcher_batch(*batcher)->views[0].truncate);
+	/* It is still one row a key. */
+	row = row_of(values, x, y);
+	assert_int_equal(batcher_add(*batcher, &low, &row, NULL), WM_OK);
+	assert_value(&only_row(*batcher)->values[1], y);
+	assert_int_equal(batcher_drop_part(batcher, WM_PRIORITY_LOW, NULL), WM_OK);
+	assert_int_equal(batcher_batch(*batcher)->nviews, 0);
+	assert_false(batcher_has(*batcher, v));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -251,6 +293,7 @@ main(void)
 		TEST(a_key_change_after_rows_of_either_key_is_written_later),
 		TEST(composite_keys_are_not_run_together),
 		TEST(reset_leaves_nothing),
+		TEST(a_part_goes_and_the_rest_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,6 +155,17 @@ test_names(void **state)
 	assert_false(wm_zoho_criteria_name("a \"b\""));
 }
 
+static void
+test_records(void **state)
+{
+	static const char *const texts[] = { "", "id", "id\n", "id\n1\n2", "id\r\n1\r\n", "id\n\"a\nb\"\"\n\"\nc\n" };
+	static const size_t counts[] = { 0, 1, 1, 3, 2, 3 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert_int_equal(wm_zoho_csv_records(texts[i], strlen(texts[i])), counts[i]);
+}
+
 int
 main(void)
 {
@@ -163,6 +174,7 @@ main(void)
 		cmocka_unit_test(test_no_empty_line),
 		cmocka_unit_test(test_comment_begins_no_line),
 		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_one_column),
 		cmocka_unit_test(test_two_columns),
 		cmocka_unit_test(test_names),

@@ -35,9 +35,10 @@ async def export(world, call):
     where, parameters = ("1", ())
     if "criteria" in config:
         where, parameters = criteria.condition(config["criteria"], view, storage)
-    world.quota.require(world.settings.price_export)
     names = [column.name for column in columns]
     rows = [[values.shown(value) for value in row] for row in storage.select(view, columns, where, parameters)]
+    price = world.quota.rows_price(world.settings.price_export, len(rows))
+    world.quota.require(price)
     if config["responseFormat"].upper() == "JSON":
         kind, text = "application/json", json.dumps({"data": [dict(zip(names, row)) for row in rows]})
     else:
@@ -46,6 +47,6 @@ async def export(world, call):
         text = out.getvalue()
     if len(text) > world.settings.export_bytes_max:
         raise ZohoError(8133, f"{view.name} is too large to be exported synchronously.")
-    world.charge(call, world.settings.price_export)
+    world.charge(call, price)
     call.rows = len(rows)
     return kind, text

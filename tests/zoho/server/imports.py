@@ -216,6 +216,9 @@ async def execute(world, call, view, config, raw, target=None):
         table, parsed = await parsed_file(world, view, config, raw, call.fault_of("partial"))
         price = world.quota.import_price(kind, parsed.total)
         world.quota.require(price)
+        answer = summary(config, table, parsed)
+        vanish = call.fault_of("vanish")
+        del parsed.rows[:vanish.rows if vanish else 0]
         write(world, target or view, config, parsed)
     except ZohoError as error:
         if error.code in (7232, 7208) and world.settings.charge_failed_imports:
@@ -224,7 +227,6 @@ async def execute(world, call, view, config, raw, target=None):
         raise
     world.charge(call, price)
     call.rows = parsed.total
-    answer = summary(config, table, parsed)
     remember(world, view, answer)
     return answer
 

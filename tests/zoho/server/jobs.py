@@ -86,7 +86,7 @@ class Jobs:
         await self._call_back(job)
 
     async def _call_back(self, job):
-        if not job.callback or job.lost:
+        if not job.callback or job.lost or job.call.fault_of("callback_lost"):
             return
         try:
             timeout = aiohttp.ClientTimeout(total=5)

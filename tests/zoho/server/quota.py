@@ -60,7 +60,10 @@ class Quota:
         self.used = max(self.used, fractions.Fraction(self.allocated()))
 
     def import_price(self, kind, rows):
-        per = self.settings.price_updateadd if kind == "UPDATEADD" else self.settings.price_append
+        return self.rows_price(self.settings.price_updateadd if kind == "UPDATEADD" else self.settings.price_append, rows)
+
+    def rows_price(self, per, rows):
+        """Of so many rows, where a thousand cost `per`."""
         if self.settings.price_whole_thousands:
             return per * max(1, math.ceil(rows / 1000))
         return per * rows / 1000

@@ -77,7 +77,7 @@ UNVERIFIED = {
     "price_whole_thousands": True,      # False: in proportion
     "price_metadata": 5,
     "price_modeling": 5,
-    "price_export": 5,
+    "price_export": 3,                  # 1,000 rows
     "charge_failed_imports": True,
 
     # ---- what values may be ----
