@@ -133,17 +133,15 @@ wm_pg_consume(struct wm_pg *c)
 	return good;
 }
 
-/* Waits for bytes of the server, and takes them; false when the connection is broken, or given up. */
+/* Waits for bytes of the server, and takes them, or for room to send; false when the connection is broken, or given up. */
 static bool
-take_bytes(struct wm_pg *c)
+wait_for(struct wm_pg *c, short events)
 {
-	int unsent = PQflush(c->pq), n;
-	struct pollfd fd = { .fd = PQsocket(c->pq), .events = (short)(unsent > 0 ? POLLIN | POLLOUT : POLLIN) };
+	struct pollfd fd = { .fd = PQsocket(c->pq), .events = events };
+	int n;
 	/* What was left to TLS by whoever read before is noticed a little later. */
 	wm_usec wait = PQsslInUse(c->pq) && c->silence > TLS_SLICE ? TLS_SLICE : c->silence;
 
-	if (unsent < 0)
-		return false;
 	n = poll(&fd, 1, wait / WM_MSEC < INT_MAX ? (int)(wait / WM_MSEC) : INT_MAX);
 	if (n < 0)
 		return errno == EINTR;
@@ -153,6 +151,15 @@ take_bytes(struct wm_pg *c)
 		look_after(c);
 	}
 	return c->given_up[0] == '\0' && wm_pg_consume(c);
+}
+
+/* Waits for the server's answer. */
+static bool
+take_bytes(struct wm_pg *c)
+{
+	int unsent = PQflush(c->pq);
+
+	return unsent >= 0 && wait_for(c, (short)(unsent > 0 ? POLLIN | POLLOUT : POLLIN));
 }
 
 PGresult *
@@ -184,8 +191,9 @@ send_all(struct wm_pg *c)
 {
 	int unsent;
 
+	/* Once all is sent nothing need come back: only what is unsent is waited for. */
 	while ((unsent = PQflush(c->pq)) > 0)
-		if (!take_bytes(c))
+		if (!wait_for(c, POLLIN | POLLOUT))
 			return false;
 	c->looks = 0;
 	return unsent == 0;
@@ -199,9 +207,10 @@ wm_pg_copy_put(struct wm_pg *c, const char *data, size_t len)
 }
 
 bool
-wm_pg_copy_end(struct wm_pg *c)
+wm_pg_copy_end(struct wm_pg *c, const char *why)
 {
-	return PQputCopyEnd(c->pq, NULL) == 1 && send_all(c) && PQsetnonblocking(c->pq, 0) == 0;
+	return PQsetnonblocking(c->pq, 1) == 0 && PQputCopyEnd(c->pq, why) == 1 && send_all(c) &&
+	    PQsetnonblocking(c->pq, 0) == 0;
 }
 
 /* Of a table that was not read to its end. */
