@@ -131,6 +131,11 @@ bool wm_plan_source_row(const struct wm_plan *plan, const struct wm_value *value
     struct wm_tuple *ret) WM_MUST_CHECK;
 /* rel->ncolumns flags: what the rule reads of a row. */
 const bool *wm_plan_needed(const struct wm_plan *plan);
+/*
+ * Whether the rule takes every row as it is, so that nobody has to look into it: the view's columns are some of the
+ * relation's, in its order (ret_columns has rel->ncolumns entries), and behind them, *ret_marked, _walmill_deleted.
+ */
+bool wm_plan_passes(const struct wm_plan *plan, bool *ret_columns, bool *ret_marked) WM_MUST_CHECK;
 
 enum wm_outcome {
 	WM_PLAN_NOTHING,	/* not wanted by the rule, or nothing to do */

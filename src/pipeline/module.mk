@@ -20,6 +20,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/pipeline.c \
 	%D%/positions.c \
 	%D%/receipts.c \
+	%D%/receipts_binary.c \
 	%D%/receipts.h \
 	%D%/request.c \
 	%D%/retry.c \
@@ -27,6 +28,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/row.c \
 	%D%/seed_bulk.c \
 	%D%/seed_late.c \
+	%D%/seed_pass.c \
 	%D%/seed_unit.c \
 	%D%/seed_write.c \
 	%D%/seeder.h \

@@ -159,6 +159,7 @@ seeder_clear(struct seeder *s)
 	wm_target_destroy(s->own);
 	wm_pg_close(s->sql);
 	wm_plan_free(s->plan);
+	seeder_forget_passing(s);
 	batcher_destroy(s->batcher);
 	letters_destroy(s->delivery.letters);
 	receipts_destroy(s->delivery.receipts);
@@ -257,6 +258,7 @@ plan_bulk(struct bulk *b, struct wm_error *err)
 			seeder_unit_done(&s);
 	}
 	wm_plan_free(s.plan);
+	seeder_forget_passing(&s);
 	return st;
 }
 

@@ -96,6 +96,7 @@ seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
 	st = late_batch(&s, ret_did, err);
 	w->bookmarks |= s.unit->dirty;
 	wm_plan_free(s.plan);
+	seeder_forget_passing(&s);
 	free(s.visible);
 	w->delivery.buried = s.delivery.buried;
 	batcher_reset(w->batcher);

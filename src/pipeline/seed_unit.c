@@ -106,41 +106,8 @@ range_blocks(const struct wm_rule *rule, const struct wm_leaf *leaf)
 	return blocks < 1 ? 1 : blocks > 1e9 ? 1000000000 : (uint32_t)blocks;
 }
 
-/* What the leaf's progress will be once the range up to `to` has been committed. */
-static enum wm_status
-finish_range(struct seeder *s, struct leaf_progress *leaf, uint32_t to, struct wm_error *err)
-{
-	WM_AUTO(wm_freep) char *name = bookmark_unit_name(s->unit);
-	WM_AUTO(wm_freep) char *value = NULL;
-	struct leaf_progress before = *leaf;
-	enum wm_status st;
-
-	/* Another seeder's bookmark of this unit must not be overtaken by an older one; other units' need not wait. */
-	pthread_mutex_lock(&s->unit->bookmarking);
-	pthread_mutex_lock(&s->unit->lock);
-	leaf->next = to;
-	leaf->done = to == WM_SEED_TO_END;
-	value = bookmark_unit(s->unit);
-	*leaf = before;
-	pthread_mutex_unlock(&s->unit->lock);
-	/* What is put aside is gone after a crash: nothing of it is done before all is. */
-	if (name == NULL || value == NULL)
-		st = wm_oom(err, "a bookmark");
-	else
-		st = seeder_write(s, name, s->unit->staged ? NULL : value, err);
-	if (st == WM_OK) {
-		pthread_mutex_lock(&s->unit->lock);
-		leaf->next = to;
-		leaf->done = to == WM_SEED_TO_END;
-		pthread_mutex_unlock(&s->unit->lock);
-	}
-	pthread_mutex_unlock(&s->unit->bookmarking);
-	return st;
-}
-
-/* The range will be read again. */
-static void
-uncount(struct seeder *s)
+void
+seeder_uncount(struct seeder *s)
 {
 	struct unit *u = s->unit;
 
@@ -150,34 +117,57 @@ uncount(struct seeder *s)
 	u->filtered -= s->filtered;
 	u->dead -= s->dead;
 	pthread_mutex_unlock(&u->lock);
+	s->read = s->written = s->filtered = s->dead = 0;
 }
 
-/* The next range of a leaf: read, written, committed with its bookmark. */
+enum wm_status
+seeder_check_range(struct seeder *s, const struct seed_range *range, struct wm_error *err)
+{
+	bool has_rows = false;
+	enum wm_status st = wm_seed_check_rewrite(s->sql, range->leaf->oid, err);
+
+	if (st == WM_OK && range->from == 0 && range->to == WM_SEED_TO_END && s->read == 0)
+		st = wm_seed_has_rows(s->sql, range->leaf->schema, range->leaf->name, &has_rows, err);
+	if (st == WM_OK && has_rows)
+		st = wm_fail(err, WM_FATAL, "the seed of %s.%s read no row, but the table has rows",
+		    range->leaf->schema, range->leaf->name);
+	return st;
+}
+
+/* Each row goes through the rule. */
+static enum wm_status
+read_range(struct seeder *s, const struct seed_range *range, struct wm_error *err)
+{
+	struct wm_seed_range blocks = { .rel = wm_plan_relation(s->plan), .needed = wm_plan_needed(s->plan),
+		.schema = range->leaf->schema, .name = range->leaf->name, .from = range->from, .to = range->to };
+	uint64_t rows;
+	enum wm_status st = wm_seed_copy(s->sql, &blocks, take_row, s, &rows, err);
+
+	if (st == WM_OK)
+		st = seeder_check_range(s, range, err);
+	return st == WM_OK ? seeder_write_range(s, range, false, err) : st;
+}
+
 enum wm_status
 seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress, struct wm_error *err)
 {
 	uint32_t step = range_blocks(s->unit->rule, leaf);
-	struct wm_seed_range range = { .rel = wm_plan_relation(s->plan), .needed = wm_plan_needed(s->plan),
-		.schema = leaf->schema, .name = leaf->name, .from = progress->next, .to = WM_SEED_TO_END };
-	bool has_rows = false;
-	uint64_t rows;
-	enum wm_status st;
+	struct seed_range range = { .leaf = leaf, .progress = progress, .from = progress->next, .to = WM_SEED_TO_END };
+	enum wm_status st = WM_REJECT;
 
 	if (leaf->blocks > step && progress->next < leaf->blocks - step)
 		range.to = progress->next + step;
 	s->read = s->written = s->filtered = s->dead = 0;
-	st = wm_seed_copy(s->sql, &range, take_row, s, &rows, err);
-	if (st == WM_OK)
-		st = wm_seed_check_rewrite(s->sql, leaf->oid, err);
-	if (st == WM_OK && range.from == 0 && range.to == WM_SEED_TO_END && s->read == 0)
-		st = wm_seed_has_rows(s->sql, leaf->schema, leaf->name, &has_rows, err);
-	if (st == WM_OK && has_rows)
-		st = wm_fail(err, WM_FATAL, "the seed of %s.%s read no row, but the table has rows",
-		    leaf->schema, leaf->name);
-	if (st == WM_OK)
-		st = finish_range(s, progress, range.to, err);
+	if (seeder_may_pass(s)) {
+		st = seeder_write_range(s, &range, true, err);
+		seeder_note_pass(s, st == WM_OK);
+		if (st != WM_OK)
+			seeder_uncount(s);
+	}
+	if (st == WM_REJECT && !s->passing.broke_off)
+		st = read_range(s, &range, err);
 	if (st != WM_OK)
-		uncount(s);
+		seeder_uncount(s);
 	return st;
 }
 
@@ -253,6 +243,8 @@ seeder_compile(struct seeder *s, struct unit *u, struct wm_error *err)
 	s->unit = u;
 	s->read = s->written = s->filtered = s->dead = 0;
 	st = wm_plan_compile(u->rule, u->rel, &env, &s->plan, err);
+	if (st == WM_OK)
+		st = seeder_look_at_passing(s, err);
 	return st == WM_OK ? note_columns(s, err) : st;
 }
 

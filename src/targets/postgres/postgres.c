@@ -161,4 +161,5 @@ const struct wm_target_ops wm_target_postgres_ops = {
 	.rollback = rollback,
 	.close = close_session,
 	.preflight = wm_postgres_preflight,
+	.pass = wm_postgres_pass,
 };
