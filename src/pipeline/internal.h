@@ -47,11 +47,29 @@ struct rule_stats {
 
 /* ---- tables that rules take ---- */
 
+#define LEAF_RUNS_MAX 64
+
+struct leaf_run {		/* blocks, to excluded */
+	uint32_t	from, to;
+};
+
 struct leaf_progress {		/* a table's file, or one of a partitioned table's */
 	uint32_t	oid, node, link;
 	uint32_t	next;		/* first block not seeded yet */
+	uint32_t	claimed;	/* first block that no seeder of this session works at */
+	unsigned	nahead;
+	struct leaf_run	ahead[LEAF_RUNS_MAX];	/* seeded already, behind next */
 	bool		done;
 };
+
+/* ---- ranges.c ---- */
+
+/* The next range to be read, of a leaf with so many blocks; false: there is none left to claim. */
+bool leaf_claim(struct leaf_progress *p, uint32_t blocks, uint32_t step, uint32_t *ret_from, uint32_t *ret_to);
+/* These blocks have been seeded. */
+void leaf_note(struct leaf_progress *p, uint32_t from, uint32_t to);
+/* Nothing of it counts. */
+void leaf_restart(struct leaf_progress *p);
 
 struct matched {
 	const struct wm_rule	*rule;

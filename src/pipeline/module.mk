@@ -19,6 +19,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/partitions.c \
 	%D%/pipeline.c \
 	%D%/positions.c \
+	%D%/ranges.c \
 	%D%/receipts.c \
 	%D%/receipts_binary.c \
 	%D%/receipts.h \

@@ -28,6 +28,7 @@ late_batch(struct seeder *s, bool *ret_did, struct wm_error *err)
 	struct unit *u = s->unit;
 	struct wm_leaves leaves = { 0 };
 	enum wm_status st;
+	bool more;
 
 	*ret_did = false;
 	seeder_restart_append(u);
@@ -67,7 +68,7 @@ late_batch(struct seeder *s, bool *ret_did, struct wm_error *err)
 			st = seeder_leaf(s, &leaves, i, err);
 			continue;
 		}
-		st = seeder_range(s, seeder_find_leaf(&leaves, u->leaves[i].oid), &u->leaves[i], err);
+		st = seeder_range(s, seeder_find_leaf(&leaves, u->leaves[i].oid), &u->leaves[i], &more, err);
 		break;
 	}
 	wm_leaves_free(&leaves);

@@ -148,15 +148,36 @@ read_range(struct seeder *s, const struct seed_range *range, struct wm_error *er
 	return st == WM_OK ? seeder_write_range(s, range, false, err) : st;
 }
 
-enum wm_status
-seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress, struct wm_error *err)
+size_t
+seeder_count_ranges(const struct wm_rule *rule, const struct wm_leaf *leaf)
 {
-	uint32_t step = range_blocks(s->unit->rule, leaf);
-	struct seed_range range = { .leaf = leaf, .progress = progress, .from = progress->next, .to = WM_SEED_TO_END };
+	return (size_t)leaf->blocks / range_blocks(rule, leaf) + 1;
+}
+
+/* False: what is left of the leaf is others' to do, or nothing is. */
+static bool
+claim(struct seeder *s, struct seed_range *range)
+{
+	struct unit *u = s->unit;
+	bool got;
+
+	pthread_mutex_lock(&u->lock);
+	got = u->state == UNIT_SEEDING && leaf_claim(range->progress, range->leaf->blocks,
+	    range_blocks(u->rule, range->leaf), &range->from, &range->to);
+	pthread_mutex_unlock(&u->lock);
+	return got;
+}
+
+enum wm_status
+seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress, bool *ret_more,
+    struct wm_error *err)
+{
+	struct seed_range range = { .leaf = leaf, .progress = progress };
 	enum wm_status st = WM_REJECT;
 
-	if (leaf->blocks > step && progress->next < leaf->blocks - step)
-		range.to = progress->next + step;
+	*ret_more = leaf != NULL && claim(s, &range);
+	if (!*ret_more)
+		return WM_OK;
 	s->read = s->written = s->filtered = s->dead = 0;
 	if (seeder_may_pass(s)) {
 		st = seeder_write_range(s, &range, true, err);
@@ -193,6 +214,9 @@ seeder_match_leaves(struct unit *u, const struct wm_leaves *leaves, struct wm_er
 			if (u->leaves[k].oid == list[i].oid && u->leaves[k].node == list[i].node &&
 			    u->leaves[k].link == list[i].link)
 				list[i] = u->leaves[k];
+	/* Nobody works at it yet. */
+	for (size_t i = 0; i < leaves->n; i++)
+		list[i].claimed = 0;
 	free(u->leaves);
 	u->leaves = list;
 	u->nleaves = leaves->n;
@@ -390,7 +414,11 @@ seeder_unit_done(struct seeder *s)
 	pthread_mutex_lock(&u->lock);
 	if (!s->exact && s->snapshot_lsn > u->catchup)
 		u->catchup = s->snapshot_lsn;
-	if (unit_complete(u)) {
+	if (unit_complete(u) && u->state != UNIT_SEEDING) {
+		/* Another seeder came to its end first. */
+		if (u->state == UNIT_STREAMING && u->catchup != 0)
+			u->state = UNIT_CATCHING;
+	} else if (unit_complete(u)) {
 		if (!rule_has_failed_unit(s->w, u->rule))
 			stats_set_error(u->stats, NULL);
 		u->state = u->catchup == 0 ? UNIT_STREAMING : UNIT_CATCHING;
@@ -452,10 +480,11 @@ seeder_leaf(struct seeder *s, const struct wm_leaves *leaves, size_t i, struct w
 {
 	struct leaf_progress *progress = &s->unit->leaves[i];
 	const struct wm_leaf *leaf = seeder_find_leaf(leaves, progress->oid);
+	bool more = true;
 	enum wm_status st = WM_OK;
 
-	while (st == WM_OK && leaf != NULL && !progress->done)
-		st = seeder_range(s, leaf, progress, err);
+	while (st == WM_OK && more)
+		st = seeder_range(s, leaf, progress, &more, err);
 	return st;
 }
 
@@ -464,7 +493,8 @@ enum wm_status
 seeder_fail_unit(struct seeder *s, struct wm_error *err)
 {
 	stats_set_error(s->unit->stats, err->text);
-	wm_log(WM_LOG_ERROR, "seed_failed", "the seed of %s.%s under rule \"%s\" stops: %s",
+	if (s->unit->state != UNIT_FAILED)
+		wm_log(WM_LOG_ERROR, "seed_failed", "the seed of %s.%s under rule \"%s\" stops: %s",
 	    s->unit->schema, s->unit->name, s->unit->rule->name, err->text);
 	pthread_mutex_lock(&s->unit->lock);
 	unit_fail(s->unit, s->written > 0);

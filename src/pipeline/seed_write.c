@@ -27,10 +27,8 @@ ensure_view(struct seeder *s, struct wm_error *err)
 	if (found == WM_FOUND_ALL)
 		return WM_OK;
 	pthread_mutex_lock(&s->unit->lock);
-	for (size_t i = 0; i < s->unit->nleaves; i++) {
-		s->unit->leaves[i].next = 0;
-		s->unit->leaves[i].done = false;
-	}
+	for (size_t i = 0; i < s->unit->nleaves; i++)
+		leaf_restart(&s->unit->leaves[i]);
 	pthread_mutex_unlock(&s->unit->lock);
 	return WM_OK;
 }
@@ -43,13 +41,6 @@ commit(struct seeder *s, const char *name, const char *value, struct wm_error *e
 	return bookmarks_commit(s->w, s->delivery.target, &mark, value != NULL, err);
 }
 
-static void
-note_range(const struct seed_range *range)
-{
-	range->progress->next = range->to;
-	range->progress->done = range->to == WM_SEED_TO_END;
-}
-
 /* What the bookmark says once the range is committed. */
 static char *
 range_bookmark(struct seeder *s)
@@ -59,7 +50,7 @@ range_bookmark(struct seeder *s)
 
 	pthread_mutex_lock(&s->unit->lock);
 	before = *s->range->progress;
-	note_range(s->range);
+	leaf_note(s->range->progress, s->range->from, s->range->to);
 	value = bookmark_unit(s->unit);
 	*s->range->progress = before;
 	pthread_mutex_unlock(&s->unit->lock);
@@ -83,7 +74,7 @@ commit_range(struct seeder *s, struct wm_error *err)
 		st = commit(s, name, s->unit->staged ? NULL : value, err);
 	if (st == WM_OK) {
 		pthread_mutex_lock(&s->unit->lock);
-		note_range(s->range);
+		leaf_note(s->range->progress, s->range->from, s->range->to);
 		pthread_mutex_unlock(&s->unit->lock);
 	}
 	pthread_mutex_unlock(&s->unit->bookmarking);
@@ -151,6 +142,9 @@ count_rows(struct seeder *s, uint64_t rows, uint64_t buried)
 	pthread_mutex_lock(&s->unit->lock);
 	s->unit->written += rows - buried;
 	s->unit->dead += buried;
+	/* Another seeder has given it up meanwhile: these rows must go before it comes back. */
+	if (s->unit->state == UNIT_FAILED)
+		s->unit->empty_view = s->unit->dirty = true;
 	pthread_mutex_unlock(&s->unit->lock);
 }
 

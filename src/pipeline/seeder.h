@@ -110,9 +110,11 @@ enum wm_status seeder_empty_view(struct seeder *s, struct wm_error *err);
 void seeder_uncount(struct seeder *s);
 /* What has to be true of a range that was read, before it is committed. */
 enum wm_status seeder_check_range(struct seeder *s, const struct seed_range *range, struct wm_error *err);
-/* The next range of a leaf: read, written, committed with its bookmark. */
-enum wm_status seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress,
-    struct wm_error *err);
+/* How many ranges a leaf has, about. */
+size_t seeder_count_ranges(const struct wm_rule *rule, const struct wm_leaf *leaf);
+/* The next range of a leaf (NULL: gone): read, written, committed with its bookmark; *ret_more false: there was none. */
+enum wm_status seeder_range(struct seeder *s, const struct wm_leaf *leaf,
+    struct leaf_progress *progress, bool *ret_more, struct wm_error *err);
 /* All that is left of leaf i. */
 enum wm_status seeder_leaf(struct seeder *s, const struct wm_leaves *leaves, size_t i, struct wm_error *err);
 /* Notes a unit that is complete. */

@@ -245,8 +245,9 @@ a_source_that_is_newer(struct fixture *f)
 static void
 a_column_of_another_type(struct fixture *f)
 {
-	static const char *const tables[] = { "id integer PRIMARY KEY, note varchar", "id bigint PRIMARY KEY, note text",
-		"id integer UNIQUE, note text", "id integer PRIMARY KEY, note text GENERATED ALWAYS AS ('g') STORED, more text" };
+	static const char *const tables[] = { "id integer PRIMARY KEY, note varchar",
+		"id bigint PRIMARY KEY, note text", "id integer UNIQUE, note text",
+		"id integer PRIMARY KEY, note text GENERATED ALWAYS AS ('g') STORED, more text" };
 	const struct wm_view *view = make_view(f, "t", COLUMNS(KEY("id", "integer"), COLUMN("note", "text")));
 
 	begin(f);
