@@ -122,6 +122,7 @@ struct wm_view {
 	unsigned		 nkeys;
 	unsigned		*keys;		/* indexes into columns */
 	bool			 emptied;	/* a truncate comes first: what stands there need not be kept */
+	bool			 bare;		/* to be made without its unique key, which make_key adds to the rows */
 };
 
 enum wm_row_op {

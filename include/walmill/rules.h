@@ -108,7 +108,7 @@ struct wm_plan_env {
 	const char	*source;	/* name, for {source} */
 	const void	*mask_key;	/* HMAC key of sha256 masks */
 	size_t		 mask_key_len;
-	bool		 emptied;	/* for the view */
+	bool		 emptied, bare;	/* for the view */
 };
 
 /*

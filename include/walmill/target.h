@@ -139,6 +139,11 @@ struct wm_target_ops {
 	enum wm_status (*pass)(struct wm_target *t, const struct wm_view *view, const struct wm_passage *rows,
 	    uint64_t *ret_rows, struct wm_error *err);
 	/*
+	 * Gives a view that was made `bare` its unique key, in the open transaction, unless it has it already; until then
+	 * rows come by pass alone.  WM_REJECT: rows have the same key.  NULL: every view is made with its key.
+	 */
+	enum wm_status (*make_key)(struct wm_target *t, const struct wm_view *view, struct wm_error *err);
+	/*
 	 * For how long changes are to gather before they are written, where each call has its price; asked before each
 	 * write.  NULL: an idle stream writes at once.
 	 */

@@ -161,6 +161,7 @@ bookmark_unit(const struct unit *u)
 	add_lsn(o, "strayed", u->strayed);
 	cJSON_AddBoolToObject(o, "reseed", u->reseed);
 	cJSON_AddBoolToObject(o, "empty_view", u->empty_view);
+	cJSON_AddBoolToObject(o, "bare", u->bare);
 	cJSON_AddBoolToObject(o, "older", u->older);
 	cJSON_AddNumberToObject(o, "leaves_behind", leaves_behind(u->rule));
 	if (u->visible != NULL)
@@ -220,6 +221,7 @@ bookmark_apply(struct worker *w, struct unit *u)
 	u->column_list = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "column_list"));
 	u->grew = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "grew"));
 	u->since = get_lsn(o, "since");
+	u->bare = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "bare"));
 	if ((uint32_t)get_number(o, "oid") != u->oid || strcmp(get_text(o, "fingerprint"), fingerprint) != 0) {
 		/* Another table of this name, or another rule: what the view holds is of before.  The seed meets
 		 * the rows that the source has; those that only the former rule kept have to go first. */

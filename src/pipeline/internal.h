@@ -297,6 +297,8 @@ struct unit {
 	bool			 resumed;	/* its seed broke off: the counters hold what was read twice */
 	bool			 reseed;	/* the view may hold rows of before */
 	bool			 empty_view;	/* truncate the view before the first batch */
+	atomic_bool		 bare;		/* its view may be without its key: ranges are passed, nothing else is written */
+	bool			 keying;	/* a seeder makes it */
 	bool			 staged;	/* its rows are put aside, and take the place of the view's at the end */
 	bool			 dirty;		/* its bookmark goes with the next commit */
 	wm_lsn			 catchup;	/* UNIT_CATCHING: until the position is here */
@@ -655,6 +657,8 @@ enum wm_status unit_take_relation(struct unit *u, const struct wm_relation *rel,
 void unit_restart(struct unit *u);
 /* A part of the rows has been seeded. */
 bool unit_has_progress(const struct unit *u);
+/* All of them have been. */
+bool unit_complete(const struct unit *u);
 /* Changes pass it by from now on: a view that holds rows (left_rows: of this batch) is emptied before it comes back. */
 void unit_fail(struct unit *u, bool left_rows);
 /* Seeds all units side by side; only before the worker streams. */

@@ -28,6 +28,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/route.c \
 	%D%/row.c \
 	%D%/seed_bulk.c \
+	%D%/seed_key.c \
 	%D%/seed_late.c \
 	%D%/seed_pass.c \
 	%D%/seed_unit.c \

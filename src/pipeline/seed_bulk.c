@@ -61,6 +61,8 @@ run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 	if (st == WM_OK)
 		st = seeder_stage_end(s, err);
 	if (st == WM_OK)
+		st = seeder_end_bare(s, err);
+	if (st == WM_OK)
 		seeder_unit_done(s);
 	return st;
 }
@@ -258,6 +260,8 @@ plan_unit(struct bulk *b, struct seeder *s, struct unit *u, struct wm_error *err
 	if (st == WM_OK && !u->staged)
 		st = seeder_empty_view(s, err);
 	if (st == WM_OK)
+		st = seeder_begin_bare(s, b->snapshot[0] != '\0' && !s->w->inexact, err);
+	if (st == WM_OK)
 		st = seeder_write(s, NULL, NULL, err);		/* creates the view */
 	if (st == WM_OK)
 		st = add_tasks(b, u, &leaves, err);
@@ -270,6 +274,43 @@ plan_unit(struct bulk *b, struct seeder *s, struct unit *u, struct wm_error *err
 	return st == WM_REJECT ? seeder_fail_unit(s, err) : st;
 }
 
+/*
+ * Views that are still without their key: those of a session before, whatever has become of their rule, and those whose
+ * seed did not come to its end.  After this there is none: the stream finds every view whole.
+ */
+static enum wm_status
+make_keys(struct bulk *b, struct seeder *s, struct wm_error *err)
+{
+	struct worker *w = b->w;
+	enum wm_status st = WM_OK;
+
+	for (size_t i = 0; st == WM_OK && i < w->nunits; i++) {
+		if (!w->units[i]->bare)
+			continue;
+		st = seeder_compile(s, w->units[i], err);
+		/* The second time, when its rows were in the way, it is empty. */
+		for (int k = 0; st == WM_OK && k < 2; k++)
+			st = seeder_make_key(s, err);
+		if (st == WM_REJECT)
+			st = seeder_fail_unit(s, err);
+	}
+	return st;
+}
+
+static enum wm_status
+end_bulk(struct bulk *b, struct wm_error *err)
+{
+	struct seeder s = { .w = b->w, .delivery = b->w->delivery, .batcher = b->w->batcher, .exact = true,
+		.opened = &b->opened };
+	enum wm_status st;
+
+	s.delivery.seed = true;
+	st = make_keys(b, &s, err);
+	wm_plan_free(s.plan);
+	seeder_forget_passing(&s);
+	return st;
+}
+
 static enum wm_status
 plan_bulk(struct bulk *b, struct wm_error *err)
 {
@@ -279,6 +320,8 @@ plan_bulk(struct bulk *b, struct wm_error *err)
 	enum wm_status st = worker_sql(w, err);
 
 	s.delivery.seed = true;
+	if (st == WM_OK)
+		st = make_keys(b, &s, err);
 	for (size_t i = 0; st == WM_OK && i < w->nunits; i++)
 		if (w->units[i]->state == UNIT_SEEDING && worker_hold(w, w->units[i]->rule) == NULL)
 			st = plan_unit(b, &s, w->units[i], err);
@@ -352,6 +395,8 @@ seed_bulk(struct worker *w, struct wm_error *err)
 	st = plan_bulk(&b, err);
 	if (st == WM_OK && b.ntasks > 0)
 		st = run_bulk(&b, err);
+	if (st == WM_OK)
+		st = end_bulk(&b, err);
 	if (st == WM_OK)
 		st = letters_load(w->delivery.letters, NULL, err);
 	free(b.tasks);

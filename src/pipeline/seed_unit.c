@@ -185,8 +185,12 @@ seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress 
 		if (st != WM_OK)
 			seeder_uncount(s);
 	}
-	if (st == WM_REJECT && !s->passing.broke_off)
-		st = read_range(s, &range, err);
+	if (st == WM_REJECT && !s->passing.broke_off) {
+		/* Each row by itself, which is written over one that is there: for that the view needs its key. */
+		st = seeder_make_key(s, err);
+		if (st == WM_OK)
+			st = read_range(s, &range, err);
+	}
 	if (st != WM_OK)
 		seeder_uncount(s);
 	return st;
@@ -261,6 +265,7 @@ seeder_compile(struct seeder *s, struct unit *u, struct wm_error *err)
 	enum wm_status st;
 
 	env.emptied = u->empty_view;
+	env.bare = u->bare;
 	wm_plan_free(s->plan);
 	s->plan = NULL;
 	s->ensured = 0;
@@ -314,7 +319,7 @@ seeder_empty_view(struct seeder *s, struct wm_error *err)
 	return st;
 }
 
-static bool
+bool
 unit_complete(const struct unit *u)
 {
 	for (size_t i = 0; i < u->nleaves; i++)
@@ -414,7 +419,9 @@ seeder_unit_done(struct seeder *s)
 	pthread_mutex_lock(&u->lock);
 	if (!s->exact && s->snapshot_lsn > u->catchup)
 		u->catchup = s->snapshot_lsn;
-	if (unit_complete(u) && u->state != UNIT_SEEDING) {
+	if (u->bare) {
+		/* Its key is still to be made. */
+	} else if (unit_complete(u) && u->state != UNIT_SEEDING) {
 		/* Another seeder came to its end first. */
 		if (u->state == UNIT_STREAMING && u->catchup != 0)
 			u->state = UNIT_CATCHING;

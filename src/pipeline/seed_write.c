@@ -160,8 +160,11 @@ seeder_write(struct seeder *s, const char *name, const char *value, struct wm_er
 	if (s->instance_lock != NULL)
 		pthread_mutex_lock(s->instance_lock);
 	while ((st = write_once(s, name, value, err)) == WM_RETRY || st == WM_FATAL) {
-		/* What was put aside is lost: from the beginning again, in another session.  So it is with the source's. */
-		if (s->late || s->unit->staged || s->passing.broke_off) {
+		/*
+		 * What was put aside is lost, the source's transaction too, and without a key a range that is there
+		 * already could come a second time: in another session, from what is known then.
+		 */
+		if (s->late || s->unit->staged || s->unit->bare || s->passing.broke_off) {
 			wm_error_prefix(err, "seeding %s.%s", s->unit->schema, s->unit->name);
 			break;
 		}

@@ -89,6 +89,15 @@ enum wm_status seeder_pass_rows(struct seeder *s, const struct seed_range *range
 /* What became of it: whether the next ranges are worth a try. */
 void seeder_note_pass(struct seeder *s, bool taken);
 
+/* ---- seed_key.c ---- */
+
+/* For a unit that begins: makes its view without the key, to get it at the end, where that is right. */
+enum wm_status seeder_begin_bare(struct seeder *s, bool exact, struct wm_error *err);
+/* Gives a view that was made bare its key; where that fails for its rows, they are to be seeded again. */
+enum wm_status seeder_make_key(struct seeder *s, struct wm_error *err);
+/* The same once all is there; one seeder's to do. */
+enum wm_status seeder_end_bare(struct seeder *s, struct wm_error *err);
+
 /* ---- seed_unit.c ---- */
 
 /* Turns to unit u: its plan, compiled anew. */

@@ -67,6 +67,7 @@ wm_plan_compile(const struct wm_rule *rule, const struct wm_relation *rel, const
 	if (status != WM_OK)
 		return status;
 	plan->view.emptied = env->emptied;
+	plan->view.bare = env->bare;
 	*ret = plan;
 	plan = NULL;
 	return WM_OK;

@@ -271,6 +271,92 @@ a_column_of_another_type(struct fixture *f)
 	}
 }
 
+/* ---- views that get their key once the rows are there ---- */
+
+static struct wm_view
+bare_view(struct fixture *f)
+{
+	struct wm_view view;
+
+	if (f->peer->ops->make_key == NULL)
+		skip();
+	view = *make_view(f, "t", COLUMNS(KEY("id", "integer"), COLUMN("note", "text")));
+	view.bare = true;
+	start(f);
+	ensure(f, &view);
+	commit(f);
+	return view;
+}
+
+static void
+pass_ids(struct fixture *f, const struct wm_view *view, int from, int to)
+{
+	struct feed feed = make_feed(1000);
+	uint64_t rows;
+
+	for (int id = from; id < to; id++)
+		add_row(&feed, id, "passed");
+	OK(pass(f, view, &feed, OLD_SOURCE, &rows));
+}
+
+static void
+a_key_after_the_rows(struct fixture *f)
+{
+	struct wm_view view = bare_view(f);
+
+	pass_ids(f, &view, 0, 1000);
+	commit(f);
+	OK(f->target->ops->make_key(f->target, &view, &error));
+	commit(f);
+	/* Another time it is there already. */
+	OK(f->target->ops->make_key(f->target, &view, &error));
+	commit(f);
+	view.bare = false;
+	ensure(f, &view);
+	around(f, &view, 5);
+	around(f, &view, 5000);
+	commit(f);
+	assert_rows(f, "SELECT note, count(*) FROM t GROUP BY note ORDER BY note", "beside|2\npassed|999");
+}
+
+static void
+a_key_that_was_rolled_back(struct fixture *f)
+{
+	struct wm_view view = bare_view(f);
+	enum wm_found found;
+
+	pass_ids(f, &view, 0, 10);
+	commit(f);
+	OK(f->target->ops->make_key(f->target, &view, &error));
+	f->target->ops->rollback(f->target);
+	view.bare = false;
+	assert_int_equal(f->target->ops->ensure(f->target, &view, &found, &error), WM_REJECT);
+	f->target->ops->rollback(f->target);
+	OK(f->target->ops->make_key(f->target, &view, &error));
+	ensure(f, &view);
+	around(f, &view, 5);
+	commit(f);
+	assert_rows(f, "SELECT count(*) FROM t", "10");
+}
+
+static void
+rows_of_one_key(struct fixture *f)
+{
+	struct wm_view view = bare_view(f);
+
+	pass_ids(f, &view, 0, 10);
+	pass_ids(f, &view, 5, 15);
+	commit(f);
+	assert_int_equal(f->target->ops->make_key(f->target, &view, &error), WM_REJECT);
+	pass_ids(f, &view, 20, 25);
+	commit(f);
+	assert_rows(f, "SELECT count(*) FROM t", "25");
+	f->peer->sql(f, "DELETE FROM t WHERE ctid NOT IN (SELECT min(ctid) FROM t GROUP BY id)");
+	OK(f->target->ops->make_key(f->target, &view, &error));
+	commit(f);
+	assert_rows(f, "SELECT count(*) FROM t", "20");
+}
+
 const struct test_case pass_cases[] = {
 	{ .name = "rows cut anywhere", .run = rows_cut_anywhere },
 	{ .name = "no rows", .run = no_rows },
@@ -280,5 +366,8 @@ const struct test_case pass_cases[] = {
 	{ .name = "a source that breaks off", .run = a_source_that_breaks_off },
 	{ .name = "a source that is newer", .run = a_source_that_is_newer },
 	{ .name = "a column of another type", .run = a_column_of_another_type },
+	{ .name = "a key after the rows", .run = a_key_after_the_rows },
+	{ .name = "a key that was rolled back", .run = a_key_that_was_rolled_back },
+	{ .name = "rows of one key", .run = rows_of_one_key },
 	{ .name = NULL },
 };

@@ -169,3 +169,66 @@ def test_kill_in_the_middle_again_and_again(db, dw, watched):
     d.same("t")
     assert w.copies()[0] > 20
     d.sigterm()
+
+
+def creation(w):
+    """How the target's table was made, of what the server was told since."""
+    with open(w.log, "rb") as log:
+        log.seek(w.since)
+        text = log.read().decode(errors="replace")
+    made = re.search(r'CREATE TABLE "public"\."t" \((.*?)\); RELEASE', text, re.DOTALL).group(1)
+    return "PRIMARY KEY" in made, 'ALTER TABLE "public"."t" ADD PRIMARY KEY ("id")' in text
+
+
+def has_key(dw):
+    return dw.rows("SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'p'") == [("t_pkey",)]
+
+
+def test_the_key_comes_after_the_rows(db, dw, watched):
+    db.execute(TABLE)
+    w = watched()
+    d = w.daemon.start()
+    d.same("t")
+    assert creation(w) == (False, True) and has_key(dw)
+    db.execute("UPDATE t SET n = n + 1 WHERE id % 5 = 0; DELETE FROM t WHERE id % 9 = 0; INSERT INTO t VALUES (-1, 1, 'x')")
+    d.same("t")
+    d.sigterm()
+
+
+@pytest.mark.parametrize("prepare, rules", [
+    # A key that the source does not hold to; rows that are looked into.
+    ("CREATE TABLE s (id int, n int, v text); INSERT INTO s SELECT * FROM t; ALTER TABLE s REPLICA IDENTITY FULL",
+     "- {table: public.s, view: t, key: [id]}"),
+    ("SELECT 1", "- {table: public.t, where: n >= 0}"),
+])
+def test_the_key_comes_with_the_table(db, dw, watched, prepare, rules):
+    db.execute(TABLE)
+    db.execute(prepare)
+    w = watched(rules)
+    d = w.daemon.start()
+    d.same("t")
+    assert creation(w)[0] and has_key(dw)
+    d.sigterm()
+
+
+def test_types_that_do_not_pass_have_their_key_at_once(db, dw, watched):
+    db.execute(TABLE)
+    db.execute("ALTER TABLE t ADD m money DEFAULT 7")
+    w = watched("- {table: public.t, seed: {batch_rows: 3000}}")
+    d = w.daemon.start()
+    d.same("t")
+    assert w.copies()[0] == 0 and has_key(dw)
+    d.sigterm()
+
+
+def test_a_row_of_somebody_else_before_the_key(db, dw, watched):
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, n int, v text); INSERT INTO t SELECT i, i, md5(i::text) FROM generate_series(1, 200000) i")
+    w = watched("- {table: public.t, seed: {batch_rows: 2000, workers: 1}}")
+    d = w.daemon
+    d.launch()
+    wait_until(lambda: dw.value("SELECT to_regclass('t') IS NOT NULL") and dw.value("SELECT count(*) FROM t") > 2000, "rows")
+    dw.execute("INSERT INTO t SELECT id, -1, 'not ours' FROM t LIMIT 5")
+    wait_until(d.ready, "the daemon streams")
+    d.same("t")
+    assert has_key(dw) and "cannot be made" in d.log()
+    d.sigterm()

@@ -45,7 +45,7 @@ column_fits(const struct wm_shape *shape, const struct wm_view_column *c)
 static bool
 fits(const struct wm_shape *shape, const struct wm_view *view)
 {
-	if (!wm_shape_complete(shape, view) || !shape->has_key || !wm_postgres_copyable(shape, view))
+	if (!wm_shape_complete(shape, view) || (!shape->has_key && !view->bare) || !wm_postgres_copyable(shape, view))
 		return false;
 	for (unsigned i = 0; i < view->ncolumns; i++)
 		if (!column_fits(shape, &view->columns[i]))

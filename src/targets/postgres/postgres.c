@@ -162,4 +162,5 @@ const struct wm_target_ops wm_target_postgres_ops = {
 	.close = close_session,
 	.preflight = wm_postgres_preflight,
 	.pass = wm_postgres_pass,
+	.make_key = wm_postgres_make_key,
 };

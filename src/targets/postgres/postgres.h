@@ -77,6 +77,9 @@ enum wm_status wm_postgres_bookmarks_check(
 /* Whether COPY stores the view's rows as INSERT would. */
 bool wm_postgres_copyable(const struct wm_shape *shape, const struct wm_view *view);
 
+/* key.c: the clause of a table's definition */
+void wm_postgres_add_key(struct wm_buf *sql, const struct wm_view *view);
+
 /* copy.c */
 /* Whether the view's new rows are worth a COPY of their own. */
 bool wm_postgres_may_copy(struct wm_postgres_view *v, const struct wm_view_batch *batch);
@@ -102,6 +105,8 @@ enum wm_status wm_postgres_write(
     struct wm_target *base, const struct wm_batch *batch, size_t *ret_bad, struct wm_error *err);
 enum wm_status wm_postgres_pass(struct wm_target *base, const struct wm_view *view,
     const struct wm_passage *rows, uint64_t *ret_rows, struct wm_error *err);
+enum wm_status wm_postgres_make_key(
+    struct wm_target *base, const struct wm_view *view, struct wm_error *err);
 enum wm_status wm_postgres_load(struct wm_target *base, const char *source, wm_bookmark_fn *fn,
     void *arg, struct wm_error *err);
 enum wm_status wm_postgres_commit(
