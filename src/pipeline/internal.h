@@ -35,6 +35,9 @@ struct rule_stats {
 	struct rule_stats	*next;
 	atomic_int		 state;		/* enum rule_state */
 	atomic_uint_fast64_t	 seeded, read, total;
+	atomic_uint_fast64_t	 seed_rate;	/* rows read a second, lately; 0 not known, or no seed */
+	uint64_t		 rate_read;	/* the worker's: as of rate_at */
+	wm_usec			 rate_at;	/* mono; 0: no seed */
 	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
 	atomic_bool		 refused;	/* it has dead letters: views may lack rows that the source has */
 	atomic_uint_fast64_t	 buried;	/* rows that became dead letters in this life */

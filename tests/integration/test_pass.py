@@ -232,3 +232,23 @@ def test_a_row_of_somebody_else_before_the_key(db, dw, watched):
     d.same("t")
     assert has_key(dw) and "cannot be made" in d.log()
     d.sigterm()
+
+
+def test_status_says_how_long_it_will_take(db, dw, watched):
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, n int, v text); INSERT INTO t SELECT i, i, md5(i::text) FROM generate_series(1, 60000) i")
+    db.execute("ANALYZE t")
+    # A target that is slow, until it is told not to be.
+    dw.execute("CREATE TABLE t (id int PRIMARY KEY, n int, v text); "
+               "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.001); RETURN NEW; END'; "
+               "CREATE TRIGGER slow BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow()")
+    w = watched("- {table: public.t, seed: {batch_rows: 1000, workers: 1}, batch: {rows: 200}}")
+    d = w.daemon.start()
+    wait_until(lambda: d.rule("t")["seed_rows_per_s"] > 0, "a pace is known")
+    rule = d.rule("t")
+    assert rule["state"] == "seeding" and rule["seed_left_s"] > 1
+    assert re.search(r"rule t: \d+% of 60,000 rows are read, [0-9,]+ rows/s, .* left", d.run("status").stdout)
+    dw.execute("ALTER TABLE t DISABLE TRIGGER slow")
+    d.same("t")
+    rule = d.rule("t")
+    assert (rule["seed_rows_per_s"], rule["seed_left_s"]) == (0, None)
+    d.sigterm()
