@@ -41,7 +41,8 @@ run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 
 	if (st == WM_OK)
 		st = seeder_compile(s, t->unit, err);
-	if (st == WM_OK && t->unit->staged && !s->exact) {
+	/* Under another snapshot a row could be read a second time. */
+	if (st == WM_OK && (t->unit->staged || t->unit->bare) && !s->exact) {
 		atomic_store(&s->w->inexact, true);
 		st = wm_fail(err, WM_RETRY, "the snapshot of the slot has gone: %s.%s is seeded in another way",
 		    t->unit->schema, t->unit->name);
