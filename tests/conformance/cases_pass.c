@@ -122,10 +122,11 @@ static void
 no_rows(struct fixture *f)
 {
 	const struct wm_view *view;
-	struct feed feed = make_feed(5);
+	struct feed feed;
 	uint64_t rows = 7;
 
 	begin(f);
+	feed = make_feed(5);
 	view = notes_view(f);
 	OK(pass(f, view, &feed, OLD_SOURCE, &rows));
 	assert_int_equal(rows, 0);
@@ -138,14 +139,16 @@ a_value_larger_than_any_buffer(struct fixture *f)
 {
 	enum { SIZE = 5000000 };
 	const struct wm_view *view;
-	struct feed feed = make_feed(SIZE * 2);
-	char *note = malloc(SIZE + 1);
+	struct feed feed;
 	uint64_t rows;
+	char *note;
 
+	begin(f);
+	feed = make_feed(SIZE * 2);
+	note = malloc(SIZE + 1);
 	assert_non_null(note);
 	memset(note, 'x', SIZE);
 	note[SIZE] = '\0';
-	begin(f);
 	view = notes_view(f);
 	for (int i = 0; i < 3; i++)
 		add_row(&feed, i, note);
@@ -172,10 +175,11 @@ static void
 a_row_that_is_there(struct fixture *f)
 {
 	const struct wm_view *view;
-	struct feed feed = make_feed(100);
+	struct feed feed;
 	uint64_t rows;
 
 	begin(f);
+	feed = make_feed(100);
 	view = notes_view(f);
 	around(f, view, 500);
 	for (int id = 0; id < 1000; id++)
@@ -190,10 +194,11 @@ static void
 a_key_without_a_value(struct fixture *f)
 {
 	const struct wm_view *view = make_view(f, "u", COLUMNS(COLUMN("n", "integer"), KEY("name", "text")));
-	struct feed feed = make_feed(100);
+	struct feed feed;
 	uint64_t rows;
 
 	begin(f);
+	feed = make_feed(100);
 	ensure(f, view);
 	add_row(&feed, 1, "named");
 	add_row(&feed, 2, NULL);
@@ -229,10 +234,11 @@ static void
 a_source_that_is_newer(struct fixture *f)
 {
 	const struct wm_view *view;
-	struct feed feed = make_feed(100);
+	struct feed feed;
 	uint64_t rows;
 
 	begin(f);
+	feed = make_feed(100);
 	view = notes_view(f);
 	assert_int_equal(pass(f, view, &feed, 990000, &rows), WM_REJECT);
 	assert_int_equal(feed.calls, 0);
