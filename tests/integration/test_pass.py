@@ -252,3 +252,36 @@ def test_status_says_how_long_it_will_take(db, dw, watched):
     rule = d.rule("t")
     assert (rule["seed_rows_per_s"], rule["seed_left_s"]) == (0, None)
     d.sigterm()
+
+
+def test_a_rule_that_comes_while_the_stream_goes_on(db, dw, watched):
+    """Its ranges pass between two transactions; rows that the stream has brought meanwhile send theirs the other way."""
+    db.execute(TABLE)
+    db.execute("CREATE TABLE first (id int PRIMARY KEY)")
+    w = watched("- table: public.first")
+    d = w.daemon.start()
+    d.wait()
+    d.write_rules("- {table: public.t, seed: {batch_rows: 2000}}", "20-late.yaml")
+    d.sighup()
+    for turn in range(200):
+        db.execute(f"INSERT INTO t VALUES ({100000 + turn}, 1, 'live'); UPDATE t SET n = n + 1, v = 'live' WHERE id % 400 = {turn}; "
+                   f"DELETE FROM t WHERE id % 400 = {399 - turn}")
+    wait_until(lambda: d.rule("t") is not None and d.rule("t")["state"] == "streaming", "the rule streams")
+    d.same("t")
+    assert w.copies()[0] > 0 and has_key(dw)
+    d.sigterm()
+
+
+def test_live_changes_during_the_first_seed(db, dw, watched):
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, n int, v text); INSERT INTO t SELECT i, i, md5(i::text) FROM generate_series(1, 100000) i")
+    w = watched("- {table: public.t, seed: {batch_rows: 3000}}")
+    d = w.daemon
+    d.launch()
+    wait_until(lambda: dw.value("SELECT to_regclass('t') IS NOT NULL"), "the seed has begun")
+    for turn in range(100):
+        db.execute(f"INSERT INTO t VALUES ({200000 + turn}, 1, 'live'); UPDATE t SET n = -n, id = id + 1000000 WHERE id % 1000 = {turn}; "
+                   f"DELETE FROM t WHERE id % 1000 = {999 - turn}; UPDATE t SET v = repeat(v, 3) WHERE id % 1000 = {500 + turn}")
+    wait_until(d.ready, "the daemon streams")
+    d.same("t")
+    assert has_key(dw)
+    d.sigterm()
