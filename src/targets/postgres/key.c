@@ -22,21 +22,40 @@ wm_postgres_add_key(struct wm_buf *sql, const struct wm_view *view)
 	wm_buf_addc(sql, ')');
 }
 
+/* *ret_has also when there is no table any more: it is made anew, with its key. */
+static enum wm_status
+look(struct wm_postgres *t, const struct wm_view *view, struct wm_shape *shape, bool *ret_has, struct wm_error *err)
+{
+	enum wm_status st;
+
+	wm_shape_free(shape);
+	st = wm_shape_load(t->pg, t->home, view, shape, err);
+	*ret_has = shape->kind == '\0' || shape->has_key;
+	return st;
+}
+
 static enum wm_status
 add(struct wm_postgres *t, const struct wm_view *view, struct wm_error *err)
 {
 	WM_AUTO(wm_shape_free) struct wm_shape shape = { 0 };
-	struct wm_buf sql;
-	enum wm_status st = wm_shape_load(t->pg, t->home, view, &shape, err);
+	WM_AUTO(wm_buf_free) struct wm_buf sql;
+	bool has;
+	enum wm_status st = look(t, view, &shape, &has, err);
 
-	/* One that is gone is made anew, with its key. */
-	if (st != WM_OK || shape.kind == '\0' || shape.has_key)
-		return st;
 	wm_buf_init(&sql, SQL_MAX);
+	if (st != WM_OK || has)
+		return st;
+	/* Another instance may be about to do the same. */
+	wm_buf_addf(&sql, "LOCK TABLE %s IN ACCESS EXCLUSIVE MODE", shape.name);
+	st = sql.failed ? wm_oom(err, "a statement") : wm_pg_exec(t->pg, sql.data, "could not lock the table", err);
+	if (st == WM_OK)
+		st = look(t, view, &shape, &has, err);
+	if (st != WM_OK || has)
+		return st;
+	wm_buf_reset(&sql);
 	wm_buf_addf(&sql, "%s; ALTER TABLE %s ADD ", room, shape.name);
 	wm_postgres_add_key(&sql, view);
 	st = sql.failed ? wm_oom(err, "a statement") : wm_pg_exec(t->pg, sql.data, "could not add the key", err);
-	wm_buf_free(&sql);
 	t->changed_shape = true;
 	wm_postgres_views_forget(t);
 	return st;
