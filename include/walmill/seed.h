@@ -59,7 +59,7 @@ struct wm_seed_pass {
 	bool			 waits;		/* the message at hand is to be handed over */
 	char			*row;		/* the message at hand; libpq's */
 	size_t			 len;
-	uint64_t		 messages, rows;	/* rows: once it has ended */
+	uint64_t		 messages, rows;
 	struct wm_buf		 buf;
 };
 

@@ -3,7 +3,7 @@
  * pass.c - a range of a table as bytes that another PostgreSQL server takes as they are.
  *
  * Format: PostgreSQL documentation, "COPY", File Formats, Binary Format.  A message is a row; the first one has the
- * header before it, the last one is the trailer, or both when there is no row.
+ * header before it, the last one is the trailer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 
 #define CHUNK ((size_t)64 << 10)
 #define HEADER 19			/* signature, flags, length of the extension, which is empty */
+#define TRAILER 2
 
 /*
  * The columns' types must be what the target was told: bytes do not show theirs.  The look also locks the table until
@@ -94,7 +95,6 @@ finish(struct wm_seed_pass *p, struct wm_error *err)
 		return wm_pg_fail(p->c, res, err, "reading %s.%s broke off", p->range.schema, p->range.name);
 	PQclear(wm_pg_result(p->c));
 	p->ended = true;
-	p->rows = p->messages == 0 ? 0 : p->messages - 1;
 	if (told != p->rows)
 		return wm_fail(err, WM_RETRY, "reading %s.%s: the server sent %" PRIu64 " rows, %" PRIu64 " arrived",
 		    p->range.schema, p->range.name, told, p->rows);
@@ -107,7 +107,10 @@ show(struct wm_seed_pass *p)
 {
 	size_t head = p->messages == 1 ? HEADER : 0;
 
-	if (p->fn != NULL && p->len > head + 2)
+	if (p->len <= head + TRAILER)
+		return;
+	p->rows++;
+	if (p->fn != NULL)
 		p->fn(p->arg, p->row + head, p->len - head);
 }
 
