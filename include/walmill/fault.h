@@ -81,6 +81,7 @@
 	X(postgres_begun, "postgres: a transaction has begun") \
 	X(postgres_shaped, "postgres: a view's table is made or altered, not committed") \
 	X(postgres_sent, "postgres: statements, perhaps a COMMIT, are sent, their answers are awaited") \
+	X(postgres_keyed, "postgres: a table that was made without its key has got it, not committed") \
 	X(postgres_copied, "postgres: rows are sent by COPY, the answer is awaited") \
 	X(postgres_written, "postgres: rows are written, not committed") \
 	X(postgres_commit_before, "postgres: bookmarks and COMMIT are to be sent") \
@@ -97,6 +98,8 @@
 	X(apply_committed, "the target has committed, letters that are void are still there") \
 	X(apply_done, "they are gone, the position is not reported") \
 	X(seed_view_emptied, "a view of before is emptied for its seed") \
+	X(seed_bare, "a view is made without its key, for its seed, and its bookmark says so") \
+	X(seed_keyed, "it has got its key") \
 	X(seed_batch_before, "a batch of the seed is written, not committed") \
 	X(seed_batch_committed, "it is committed with its bookmark") \
 	X(seed_staged, "rows that were put aside have taken the view's place, no bookmark says so yet") \

@@ -126,6 +126,7 @@ struct wm_view {
 	unsigned		*keys;		/* indexes into columns */
 	enum wm_priority	 priority;
 	bool			 emptied;	/* a truncate comes first: what stands there need not be kept */
+	bool			 bare;		/* to be made without its unique key, which make_key adds to the rows */
 };
 
 enum wm_row_op {

@@ -72,11 +72,12 @@ int wm_pg_copy_row(struct wm_pg *c, char **ret);
 /* As PQconsumeInput, and what TLS holds; false: the connection is broken. */
 bool wm_pg_consume(struct wm_pg *c);
 /*
- * COPY FROM STDIN, once PGRES_COPY_IN has come: sends a piece, which need not end with a row; ends the data.  False: the
- * connection is lost, wm_pg_fail has the reason.  What the server makes of the data comes as a result.
+ * COPY FROM STDIN, once PGRES_COPY_IN has come: sends a piece, which need not end with a row; ends the data, or, with
+ * why, has the server give it up.  False: the connection is lost, wm_pg_fail has the reason.  What the server makes of
+ * the data comes as a result.
  */
 bool wm_pg_copy_put(struct wm_pg *c, const char *data, size_t len);
-bool wm_pg_copy_end(struct wm_pg *c);
+bool wm_pg_copy_end(struct wm_pg *c, const char *why);
 
 void wm_pg_quote_ident(struct wm_buf *b, const char *name);	/* "na""me" */
 void wm_pg_quote_literal(struct wm_buf *b, const char *s);	/* 'va''lue', E'' when it has a backslash */

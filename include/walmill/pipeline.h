@@ -167,6 +167,8 @@ struct wm_rule_status {
 	uint64_t	 rows_seeded;	/* accepted by the target */
 	uint64_t	 rows_read;	/* read at the source by the seed */
 	uint64_t	 seed_total;	/* estimate until the seed ends */
+	double		 seed_rows_per_s;	/* read by a seed that goes on; 0 not known, or none */
+	double		 seed_left_s;	/* until it has read all; -1 not known, or none */
 	uint64_t	 inserts, updates, deletes, truncates, dead_letters, rereads;
 	const char	*priority;	/* high, normal, low */
 	uint64_t	 waiting;	/* changes that gather, where each write has its price */

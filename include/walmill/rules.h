@@ -109,7 +109,7 @@ struct wm_plan_env {
 	const char	*source;	/* name, for {source} */
 	const void	*mask_key;	/* HMAC key of sha256 masks */
 	size_t		 mask_key_len;
-	bool		 emptied;	/* for the view */
+	bool		 emptied, bare;	/* for the view */
 };
 
 /*
@@ -132,6 +132,11 @@ bool wm_plan_source_row(const struct wm_plan *plan, const struct wm_value *value
     struct wm_tuple *ret) WM_MUST_CHECK;
 /* rel->ncolumns flags: what the rule reads of a row. */
 const bool *wm_plan_needed(const struct wm_plan *plan);
+/*
+ * Whether the rule takes every row as it is, so that nobody has to look into it: the view's columns are some of the
+ * relation's, in its order (ret_columns has rel->ncolumns entries), and behind them, *ret_marked, _walmill_deleted.
+ */
+bool wm_plan_passes(const struct wm_plan *plan, bool *ret_columns, bool *ret_marked) WM_MUST_CHECK;
 
 enum wm_outcome {
 	WM_PLAN_NOTHING,	/* not wanted by the rule, or nothing to do */

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "walmill/arena.h"
+#include "walmill/buf.h"
 #include "walmill/error.h"
 #include "walmill/model.h"
 #include "walmill/pg.h"
@@ -34,6 +35,7 @@ struct wm_seed_range {
 	const bool		*needed;	/* rel->ncolumns flags */
 	const char		*schema, *name;	/* of the leaf */
 	uint32_t		 from, to;	/* blocks, to excluded; WM_SEED_TO_END: to the table's end */
+	const char		*constant;	/* an expression that follows the columns, to be passed; or NULL */
 };
 
 /*
@@ -43,6 +45,35 @@ struct wm_seed_range {
  */
 enum wm_status wm_seed_copy(struct wm_pg *c, const struct wm_seed_range *range, wm_seed_row_fn *fn, void *arg,
     uint64_t *ret_rows, struct wm_error *err) WM_MUST_CHECK;
+/* ---- a range as bytes, for another PostgreSQL server ---- */
+
+/* Called for each row, in the binary form of COPY. */
+typedef void wm_seed_passed_fn(void *arg, const char *row, size_t len);
+
+struct wm_seed_pass {
+	struct wm_pg		*c;
+	struct wm_seed_range	 range;
+	wm_seed_passed_fn	*fn;		/* or NULL */
+	void			*arg;
+	bool			 begun, ended;
+	bool			 waits;		/* the message at hand is to be handed over */
+	char			*row;		/* the message at hand; libpq's */
+	size_t			 len;
+	uint64_t		 messages, rows;
+	struct wm_buf		 buf;
+};
+
+/*
+ * WM_REJECT: the columns' types are not those of rel (any more), or the role may not read the table.  range is copied,
+ * what it points to is not.  The end is called whatever this returned.
+ */
+enum wm_status wm_seed_pass_begin(struct wm_pg *c, const struct wm_seed_range *range, wm_seed_passed_fn *fn, void *arg,
+    struct wm_seed_pass *ret, struct wm_error *err) WM_MUST_CHECK;
+/* The next piece, valid until the next call; *ret_len 0: the end, with as many rows as the server says it sent. */
+enum wm_status wm_seed_pass_next(struct wm_seed_pass *p, const char **ret, size_t *ret_len, struct wm_error *err)
+    WM_MUST_CHECK;
+void wm_seed_pass_end(struct wm_seed_pass *p);
+
 /*
  * What a read that failed in c means: that the role may not read the table concerns those who read it, not the
  * source, so it is WM_REJECT, with the remedy.  All else stays as it is.

@@ -64,6 +64,17 @@ struct wm_fact {		/* a number that a target has to tell, for status and metrics 
 };
 #define WM_FACTS_MAX 24
 
+/*
+ * Rows of a source that is a PostgreSQL server, in the binary form of COPY and with the view's columns in order, for a
+ * target that takes them without a look: the types of the view's columns are those of the source.
+ */
+struct wm_passage {
+	int		 version;	/* of the source's server: 150003 */
+	/* The next piece, cut anywhere, valid until the next call; *ret_len 0: the end. */
+	enum wm_status	(*next)(void *arg, const char **ret, size_t *ret_len, struct wm_error *err);
+	void		*arg;
+};
+
 enum wm_stage {			/* of a view that a seed fills anew, unseen until it is whole */
 	WM_STAGE_BEGIN,
 	WM_STAGE_READY,
@@ -130,6 +141,18 @@ struct wm_target_ops {
 	 */
 	enum wm_status (*stage)(struct wm_target *t, const struct wm_view *view, enum wm_stage what,
 	    struct wm_error *err);
+	/*
+	 * Stores rows that the view, which has been ensured, does not have, all or nothing; *ret_rows: how many.  WM_REJECT:
+	 * not for this view (next has not been called then), or one was refused: all is undone, and write judges each of
+	 * them.  What next fails with is returned, and all is undone.  NULL: never.
+	 */
+	enum wm_status (*pass)(struct wm_target *t, const struct wm_view *view, const struct wm_passage *rows,
+	    uint64_t *ret_rows, struct wm_error *err);
+	/*
+	 * Gives a view that was made `bare` its unique key, in the open transaction, unless it has it already; until then
+	 * rows come by pass alone.  WM_REJECT: rows have the same key.  NULL: every view is made with its key.
+	 */
+	enum wm_status (*make_key)(struct wm_target *t, const struct wm_view *view, struct wm_error *err);
 	/*
 	 * Rows that the view has now, as the other side counts them.  Asked when a seed has ended and nothing else of
 	 * ours has written to the view since; it ought to be `expected`.  WM_REJECT: counting costs too much.  No

@@ -104,13 +104,21 @@ add_target(cJSON *o, const struct wm_target_status *t)
 	    add_text(o, "last_error", t->last_error);
 }
 
+/* How long the seed will take. */
+static bool
+add_left(cJSON *o, double left)
+{
+	return left < 0 ? cJSON_AddNullToObject(o, "seed_left_s") != NULL : add_number(o, "seed_left_s", left);
+}
+
 static bool
 add_rule(cJSON *o, const struct wm_rule_status *r)
 {
 	return add_text(o, "name", r->name) && add_text(o, "source", r->source) && add_text(o, "target", r->target) &&
 	    add_text(o, "table", r->table) && add_text(o, "view", r->view) && add_text(o, "state", r->state) &&
 	    add_count(o, "rows_seeded", r->rows_seeded) && add_count(o, "rows_read", r->rows_read) &&
-	    add_count(o, "seed_total", r->seed_total) && add_count(o, "inserts", r->inserts) &&
+	    add_count(o, "seed_total", r->seed_total) && add_number(o, "seed_rows_per_s", r->seed_rows_per_s) &&
+	    add_left(o, r->seed_left_s) && add_count(o, "inserts", r->inserts) &&
 	    add_count(o, "updates", r->updates) && add_count(o, "deletes", r->deletes) &&
 	    add_count(o, "truncates", r->truncates) && add_count(o, "dead_letters", r->dead_letters) &&
 	    add_count(o, "rereads", r->rereads) && add_text(o, "priority", r->priority) &&

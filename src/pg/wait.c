@@ -193,6 +193,7 @@ send_all(struct wm_pg *c)
 {
 	int unsent;
 
+	/* Once all is sent nothing need come back: only what is unsent is waited for. */
 	while ((unsent = PQflush(c->pq)) > 0)
 		if (!take_bytes(c, true))
 			return false;
@@ -208,9 +209,10 @@ wm_pg_copy_put(struct wm_pg *c, const char *data, size_t len)
 }
 
 bool
-wm_pg_copy_end(struct wm_pg *c)
+wm_pg_copy_end(struct wm_pg *c, const char *why)
 {
-	return PQputCopyEnd(c->pq, NULL) == 1 && send_all(c) && PQsetnonblocking(c->pq, 0) == 0;
+	return PQsetnonblocking(c->pq, 1) == 0 && PQputCopyEnd(c->pq, why) == 1 && send_all(c) &&
+	    PQsetnonblocking(c->pq, 0) == 0;
 }
 
 /* Of a table that was not read to its end. */

@@ -20,6 +20,7 @@
 #define HOLD "hold/"
 #define TABLE "table/"
 #define VIEW "view/"
+#define LEAF_NUMBERS 5
 #define UNIT_GONE "{\"oid\":0}"
 
 static void
@@ -100,6 +101,44 @@ leaves_behind(const struct wm_rule *rule)
 	return rule->on_delete == WM_DELETE_SOFT ? 1 : 0;
 }
 
+/*
+ * [oid, file, first block not seeded, done, link, and pairs of first and last block + 1 that are seeded behind it].
+ * Who does not know the pairs seeds those blocks again.
+ */
+static cJSON *
+leaf_json(const struct leaf_progress *p)
+{
+	double v[LEAF_NUMBERS + 2 * LEAF_RUNS_MAX] = { p->oid, p->node, p->next, p->done, p->link };
+	int n = LEAF_NUMBERS;
+
+	for (unsigned i = 0; i < p->nahead; i++) {
+		v[n++] = p->ahead[i].from;
+		v[n++] = p->ahead[i].to;
+	}
+	return cJSON_CreateDoubleArray(v, n);
+}
+
+static struct leaf_progress
+leaf_from_json(const cJSON *leaf)
+{
+	double v[LEAF_NUMBERS + 2 * LEAF_RUNS_MAX] = { 0 };
+	struct leaf_progress p;
+	const cJSON *item;
+	int n = 0;
+
+	cJSON_ArrayForEach(item, leaf)
+		if (n < (int)WM_ARRAY_SIZE(v))
+			v[n++] = item->valuedouble;
+	p = (struct leaf_progress){ .oid = (uint32_t)v[0],
+		.node = (uint32_t)v[1],
+		.next = (uint32_t)v[2],
+		.done = v[3] != 0,
+		.link = (uint32_t)v[4] };
+	for (int i = LEAF_NUMBERS; i + 1 < n; i += 2)
+		p.ahead[p.nahead++] = (struct leaf_run){ .from = (uint32_t)v[i], .to = (uint32_t)v[i + 1] };
+	return p;
+}
+
 char *
 bookmark_unit(const struct unit *u)
 {
@@ -122,6 +161,7 @@ bookmark_unit(const struct unit *u)
 	add_lsn(o, "strayed", u->strayed);
 	cJSON_AddBoolToObject(o, "reseed", u->reseed);
 	cJSON_AddBoolToObject(o, "empty_view", u->empty_view);
+	cJSON_AddBoolToObject(o, "bare", u->bare);
 	cJSON_AddBoolToObject(o, "older", u->older);
 	cJSON_AddNumberToObject(o, "leaves_behind", leaves_behind(u->rule));
 	if (u->visible != NULL)
@@ -132,12 +172,8 @@ bookmark_unit(const struct unit *u)
 	cJSON_AddNumberToObject(o, "dead", (double)u->dead);
 	leaves = cJSON_AddArrayToObject(o, "leaves");
 	/* Changes pass a failed one by: what it has seeded counts no more. */
-	for (size_t i = 0; u->state != UNIT_FAILED && i < u->nleaves; i++) {
-		const double leaf[] = { u->leaves[i].oid, u->leaves[i].node, u->leaves[i].next, u->leaves[i].done,
-			u->leaves[i].link };
-
-		cJSON_AddItemToArray(leaves, cJSON_CreateDoubleArray(leaf, (int)WM_ARRAY_SIZE(leaf)));
-	}
+	for (size_t i = 0; u->state != UNIT_FAILED && i < u->nleaves; i++)
+		cJSON_AddItemToArray(leaves, leaf_json(&u->leaves[i]));
 	return cJSON_PrintUnformatted(o);
 }
 
@@ -157,14 +193,8 @@ read_leaves(struct unit *u, const cJSON *leaves)
 	u->leaves = calloc((size_t)cJSON_GetArraySize(leaves) + 1, sizeof(*u->leaves));
 	if (u->leaves == NULL)
 		return false;
-	cJSON_ArrayForEach(leaf, leaves) {
-		double v[5] = { 0 };
-
-		for (int i = 0; i < 5; i++)
-			v[i] = cJSON_GetArrayItem(leaf, i) == NULL ? 0 : cJSON_GetArrayItem(leaf, i)->valuedouble;
-		u->leaves[u->nleaves++] = (struct leaf_progress){ .oid = (uint32_t)v[0], .node = (uint32_t)v[1],
-			.next = (uint32_t)v[2], .done = v[3] != 0, .link = (uint32_t)v[4] };
-	}
+	cJSON_ArrayForEach(leaf, leaves)
+		u->leaves[u->nleaves++] = leaf_from_json(leaf);
 	return true;
 }
 
@@ -191,6 +221,7 @@ bookmark_apply(struct worker *w, struct unit *u)
 	u->column_list = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "column_list"));
 	u->grew = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "grew"));
 	u->since = get_lsn(o, "since");
+	u->bare = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "bare"));
 	if ((uint32_t)get_number(o, "oid") != u->oid || strcmp(get_text(o, "fingerprint"), fingerprint) != 0) {
 		/* Another table of this name, or another rule: what the view holds is of before.  The seed meets
 		 * the rows that the source has; those that only the former rule kept have to go first. */

@@ -35,6 +35,9 @@ struct rule_stats {
 	struct rule_stats	*next;
 	atomic_int		 state;		/* enum rule_state */
 	atomic_uint_fast64_t	 seeded, read, total;
+	atomic_uint_fast64_t	 seed_rate;	/* rows read a second, lately; 0 not known, or no seed */
+	uint64_t		 rate_read;	/* the worker's: as of rate_at */
+	wm_usec			 rate_at;	/* mono; 0: no seed */
 	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
 	atomic_uint_fast64_t	 waiting;	/* changes that gather, where the target has a pace */
 	atomic_bool		 refused;	/* it has dead letters: views may lack rows that the source has */
@@ -48,11 +51,29 @@ struct rule_stats {
 
 /* ---- tables that rules take ---- */
 
+#define LEAF_RUNS_MAX 64
+
+struct leaf_run {		/* blocks, to excluded */
+	uint32_t	from, to;
+};
+
 struct leaf_progress {		/* a table's file, or one of a partitioned table's */
 	uint32_t	oid, node, link;
 	uint32_t	next;		/* first block not seeded yet */
+	uint32_t	claimed;	/* first block that no seeder of this session works at */
+	unsigned	nahead;
+	struct leaf_run	ahead[LEAF_RUNS_MAX];	/* seeded already, behind next */
 	bool		done;
 };
+
+/* ---- ranges.c ---- */
+
+/* The next range to be read, of a leaf with so many blocks; false: there is none left to claim. */
+bool leaf_claim(struct leaf_progress *p, uint32_t blocks, uint32_t step, uint32_t *ret_from, uint32_t *ret_to);
+/* These blocks have been seeded. */
+void leaf_note(struct leaf_progress *p, uint32_t from, uint32_t to);
+/* Nothing of it counts. */
+void leaf_restart(struct leaf_progress *p);
 
 struct matched {
 	const struct wm_rule	*rule;
@@ -280,6 +301,8 @@ struct unit {
 	bool			 resumed;	/* its seed broke off: the counters hold what was read twice */
 	bool			 reseed;	/* the view may hold rows of before */
 	bool			 empty_view;	/* truncate the view before the first batch */
+	atomic_bool		 bare;		/* its view may be without its key: ranges are passed, nothing else is written */
+	bool			 keying;	/* a seeder makes it */
 	bool			 staged;	/* its rows are put aside, and take the place of the view's at the end */
 	bool			 dirty;		/* its bookmark goes with the next commit */
 	wm_lsn			 catchup;	/* UNIT_CATCHING: until the position is here */
@@ -668,6 +691,8 @@ enum wm_status unit_take_relation(struct unit *u, const struct wm_relation *rel,
 void unit_restart(struct unit *u);
 /* A part of the rows has been seeded. */
 bool unit_has_progress(const struct unit *u);
+/* All of them have been. */
+bool unit_complete(const struct unit *u);
 /* Changes pass it by from now on: a view that holds rows (left_rows: of this batch) is emptied before it comes back. */
 void unit_fail(struct unit *u, bool left_rows);
 /* Seeds all units side by side; only before the worker streams. */

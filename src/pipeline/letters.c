@@ -78,6 +78,12 @@ filter_has(const struct letters *l, uint64_t hash)
 	return (l->filter[hash % FILTER_BITS / 64] >> (hash % 64) & 1) != 0;
 }
 
+bool
+letters_any(const struct letters *l)
+{
+	return l->any;
+}
+
 /* ---- rows as text ---- */
 
 /* False when the value is not text that a reader gets back as it was. */

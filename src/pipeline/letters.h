@@ -22,6 +22,8 @@ void letters_destroy(struct letters *l);		/* NULL is a no-op */
  */
 enum wm_status letters_load(struct letters *l, struct worker *w, struct wm_error *err);
 
+/* Whether any row may have one. */
+bool letters_any(const struct letters *l);
 /* Refused: the row, whatever is known of it (row may be NULL), becomes a letter or takes the place of one. */
 enum wm_status letters_bury(struct letters *l, const struct wm_rule *rule, const struct wm_view *view,
     const struct wm_row *row, bool seed, const char *class, const struct wm_error *why, struct wm_error *err);

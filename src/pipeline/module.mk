@@ -20,7 +20,9 @@ libwm_pipeline_a_SOURCES = \
 	%D%/partitions.c \
 	%D%/pipeline.c \
 	%D%/positions.c \
+	%D%/ranges.c \
 	%D%/receipts.c \
+	%D%/receipts_binary.c \
 	%D%/receipts.h \
 	%D%/request.c \
 	%D%/retry.c \
@@ -28,7 +30,9 @@ libwm_pipeline_a_SOURCES = \
 	%D%/row.c \
 	%D%/seed_bulk.c \
 	%D%/seed_count.c \
+	%D%/seed_key.c \
 	%D%/seed_late.c \
+	%D%/seed_pass.c \
 	%D%/seed_unit.c \
 	%D%/seed_write.c \
 	%D%/seeder.h \

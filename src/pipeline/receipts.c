@@ -25,6 +25,7 @@ struct receipts {
 	int64_t			 writer;
 	size_t			 n;
 	struct gathered		*list;
+	size_t			 passing;	/* in list: what is passed on goes there */
 	bool			 stored;	/* something in the file waits for the target's answer */
 	bool			 committed;	/* which has come */
 	bool			 broken;	/* said in the log already */
@@ -256,6 +257,36 @@ receipts_take(struct receipts *r, const struct wm_batch *batch, const char *orig
 		for (size_t k = 0; g != NULL && k < v->nrows; k++)
 			take_row(r, g, v->view, &v->rows[k]);
 	}
+}
+
+bool
+receipts_can_pass(const struct receipts *r, const struct wm_view *view)
+{
+	return r == NULL || receipts_binary_can(view);
+}
+
+void
+receipts_pass_begin(struct receipts *r, const struct wm_view *view, const char *origin)
+{
+	struct gathered *g = r == NULL ? NULL : find_view(r, view, origin);
+
+	if (r != NULL)
+		r->passing = g == NULL ? SIZE_MAX : (size_t)(g - r->list);
+}
+
+void
+receipts_pass(struct receipts *r, const struct wm_view *view, const char *row, size_t len)
+{
+	struct gathered *g = r == NULL || r->passing == SIZE_MAX ? NULL : &r->list[r->passing];
+
+	if (g == NULL)
+		return;
+	if (g->receipt.nkeys >= PART_KEYS)
+		store_part(r, g);
+	if (!add_key(g, receipts_binary_key(view, row, len)))
+		return;
+	g->receipt.rows++;
+	g->receipt.checksum = mix(g->receipt.checksum, row, len);
 }
 
 void

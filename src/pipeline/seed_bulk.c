@@ -42,7 +42,8 @@ run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 
 	if (st == WM_OK)
 		st = seeder_compile(s, t->unit, err);
-	if (st == WM_OK && t->unit->staged && !s->exact) {
+	/* Under another snapshot a row could be read a second time. */
+	if (st == WM_OK && (t->unit->staged || t->unit->bare) && !s->exact) {
 		atomic_store(&s->w->inexact, true);
 		st = wm_fail(err, WM_RETRY, "the snapshot of the slot has gone: %s.%s is seeded in another way",
 		    t->unit->schema, t->unit->name);
@@ -63,6 +64,8 @@ run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 		    "could not end reading", err);
 	if (st == WM_OK)
 		st = seeder_stage_end(s, err);
+	if (st == WM_OK)
+		st = seeder_end_bare(s, err);
 	if (st == WM_OK)
 		seeder_unit_done(s);
 	return st;
@@ -165,6 +168,7 @@ seeder_clear(struct seeder *s)
 	wm_target_destroy(s->own);
 	wm_pg_close(s->sql);
 	wm_plan_free(s->plan);
+	seeder_forget_passing(s);
 	batcher_destroy(s->batcher);
 	letters_destroy(s->delivery.letters);
 	receipts_destroy(s->delivery.receipts);
@@ -207,7 +211,113 @@ seeder_init(struct seeder *s, struct bulk *b, struct wm_error *err)
 	return st;
 }
 
-/* Makes views exist and lists what is to be read: leaf by leaf, or whole units for append views. */
+/* How many seeders may work at a leaf at the same time. */
+static size_t
+count_helpers(const struct bulk *b, const struct unit *u, const struct wm_leaf *leaf)
+{
+	size_t ranges, workers = (size_t)u->rule->seed_workers;
+
+	/* Where all share one instance, rows in the order of their blocks are written faster. */
+	if (leaf == NULL || (b->w->target->ops->caps & WM_TARGET_PARALLEL) == 0)
+		return 1;
+	ranges = seeder_count_ranges(u->rule, leaf);
+	return ranges < workers ? ranges : workers;
+}
+
+/* Leaf by leaf, each for as many seeders as may work at it, or the whole unit for an append view. */
+static enum wm_status
+add_tasks(struct bulk *b, struct unit *u, const struct wm_leaves *leaves, struct wm_error *err)
+{
+	bool whole = u->rule->mode == WM_MODE_APPEND;
+	size_t helpers = 1;
+
+	for (size_t i = 0; i < (whole ? 1 : u->nleaves); i++) {
+		struct task *tasks;
+
+		if (!whole)
+			helpers = count_helpers(b, u, seeder_find_leaf(leaves, u->leaves[i].oid));
+		tasks = realloc(b->tasks, (b->ntasks + helpers) * sizeof(*tasks));
+		if (tasks == NULL)
+			return wm_oom(err, "a seed");
+		b->tasks = tasks;
+		for (size_t k = 0; k < helpers; k++)
+			b->tasks[b->ntasks++] = (struct task){ .unit = u, .leaf = whole ? SIZE_MAX : i };
+	}
+	return WM_OK;
+}
+
+/* Makes the view exist and lists what is to be read. */
+static enum wm_status
+plan_unit(struct bulk *b, struct seeder *s, struct unit *u, struct wm_error *err)
+{
+	struct wm_leaves leaves = { 0 };
+	enum wm_status st;
+
+	seeder_restart_append(u);
+	st = seeder_compile(s, u, err);
+	if (st == WM_OK)
+		st = wm_catalog_leaves(s->w->sql, u->oid, &leaves, err);
+	if (st == WM_OK)
+		st = seeder_match_leaves(u, &leaves, err);
+	if (st == WM_OK)
+		st = seeder_forget_letters(s, err);
+	/* Of rows that are read under several snapshots one could be there twice. */
+	if (st == WM_OK && b->snapshot[0] != '\0' && !s->w->inexact)
+		st = seeder_stage_begin(s, err);
+	if (st == WM_OK && !u->staged)
+		st = seeder_empty_view(s, err);
+	if (st == WM_OK)
+		st = seeder_begin_bare(s, b->snapshot[0] != '\0' && !s->w->inexact, err);
+	if (st == WM_OK)
+		st = seeder_write(s, NULL, NULL, err);		/* creates the view */
+	if (st == WM_OK)
+		st = add_tasks(b, u, &leaves, err);
+	wm_leaves_free(&leaves);
+	/* A partitioned table without partitions has nothing to read. */
+	if (st == WM_OK && u->nleaves == 0)
+		st = seeder_stage_end(s, err);
+	if (st == WM_OK && u->nleaves == 0)
+		seeder_unit_done(s);
+	return st == WM_REJECT ? seeder_fail_unit(s, err) : st;
+}
+
+/*
+ * Views that are still without their key: those of a session before, whatever has become of their rule, and those whose
+ * seed did not come to its end.  After this there is none: the stream finds every view whole.
+ */
+static enum wm_status
+make_keys(struct bulk *b, struct seeder *s, struct wm_error *err)
+{
+	struct worker *w = b->w;
+	enum wm_status st = WM_OK;
+
+	for (size_t i = 0; st == WM_OK && i < w->nunits; i++) {
+		if (!w->units[i]->bare)
+			continue;
+		st = seeder_compile(s, w->units[i], err);
+		/* The second time, when its rows were in the way, it is empty. */
+		for (int k = 0; st == WM_OK && k < 2; k++)
+			st = seeder_make_key(s, err);
+		if (st == WM_REJECT)
+			st = seeder_fail_unit(s, err);
+	}
+	return st;
+}
+
+static enum wm_status
+end_bulk(struct bulk *b, struct wm_error *err)
+{
+	struct seeder s = { .w = b->w, .delivery = b->w->delivery, .batcher = b->w->batcher, .exact = true,
+		.opened = &b->opened };
+	enum wm_status st;
+
+	s.delivery.seed = true;
+	st = make_keys(b, &s, err);
+	wm_plan_free(s.plan);
+	seeder_forget_passing(&s);
+	return st;
+}
+
 static enum wm_status
 plan_bulk(struct bulk *b, struct wm_error *err)
 {
@@ -217,52 +327,13 @@ plan_bulk(struct bulk *b, struct wm_error *err)
 	enum wm_status st = worker_sql(w, err);
 
 	s.delivery.seed = true;
-	for (size_t i = 0; st == WM_OK && i < w->nunits; i++) {
-		struct unit *u = w->units[i];
-		struct wm_leaves leaves = { 0 };
-		size_t ntasks;
-		struct task *tasks;
-
-		if (u->state != UNIT_SEEDING || worker_hold(w, u->rule) != NULL)
-			continue;
-		seeder_restart_append(u);
-		st = seeder_compile(&s, u, err);
-		if (st == WM_OK)
-			st = wm_catalog_leaves(w->sql, u->oid, &leaves, err);
-		if (st == WM_OK)
-			st = seeder_match_leaves(u, &leaves, err);
-		wm_leaves_free(&leaves);
-		if (st == WM_OK)
-			st = seeder_forget_letters(&s, err);
-		/* Of rows that are read under several snapshots one could be there twice. */
-		if (st == WM_OK && b->snapshot[0] != '\0' && !w->inexact)
-			st = seeder_stage_begin(&s, err);
-		if (st == WM_OK && !u->staged)
-			st = seeder_empty_view(&s, err);
-		if (st == WM_OK)
-			st = seeder_write(&s, NULL, NULL, err);		/* creates the view */
-		if (st == WM_REJECT) {
-			st = seeder_fail_unit(&s, err);
-			continue;
-		}
-		if (st != WM_OK)
-			break;
-		ntasks = u->rule->mode == WM_MODE_APPEND ? 1 : u->nleaves;
-		tasks = realloc(b->tasks, (b->ntasks + ntasks + 1) * sizeof(*tasks));
-		if (tasks == NULL)
-			st = wm_oom(err, "a seed");
-		else
-			b->tasks = tasks;
-		for (size_t k = 0; st == WM_OK && k < ntasks; k++)
-			b->tasks[b->ntasks++] = (struct task){ .unit = u,
-				.leaf = u->rule->mode == WM_MODE_APPEND ? SIZE_MAX : k };
-		/* A partitioned table without partitions has nothing to read. */
-		if (st == WM_OK && u->nleaves == 0)
-			st = seeder_stage_end(&s, err);
-		if (st == WM_OK && u->nleaves == 0)
-			seeder_unit_done(&s);
-	}
+	if (st == WM_OK)
+		st = make_keys(b, &s, err);
+	for (size_t i = 0; st == WM_OK && i < w->nunits; i++)
+		if (w->units[i]->state == UNIT_SEEDING && worker_hold(w, w->units[i]->rule) == NULL)
+			st = plan_unit(b, &s, w->units[i], err);
 	wm_plan_free(s.plan);
+	seeder_forget_passing(&s);
 	return st;
 }
 
@@ -331,6 +402,8 @@ seed_bulk(struct worker *w, struct wm_error *err)
 	st = plan_bulk(&b, err);
 	if (st == WM_OK && b.ntasks > 0)
 		st = run_bulk(&b, err);
+	if (st == WM_OK)
+		st = end_bulk(&b, err);
 	if (st == WM_OK)
 		st = letters_load(w->delivery.letters, NULL, err);
 	free(b.tasks);

@@ -28,10 +28,14 @@ late_batch(struct seeder *s, bool *ret_did, struct wm_error *err)
 	struct unit *u = s->unit;
 	struct wm_leaves leaves = { 0 };
 	enum wm_status st;
+	bool more;
 
 	*ret_did = false;
 	seeder_restart_append(u);
 	st = seeder_compile(s, u, err);
+	/* A rule that failed left it so; the second time, when its rows were in the way, the view is empty. */
+	for (int k = 0; st == WM_OK && k < 2; k++)
+		st = seeder_make_key(s, err);
 	if (st == WM_OK)
 		st = seeder_empty_view(s, err);
 	if (st == WM_OK)
@@ -67,7 +71,7 @@ late_batch(struct seeder *s, bool *ret_did, struct wm_error *err)
 			st = seeder_leaf(s, &leaves, i, err);
 			continue;
 		}
-		st = seeder_range(s, seeder_find_leaf(&leaves, u->leaves[i].oid), &u->leaves[i], err);
+		st = seeder_range(s, seeder_find_leaf(&leaves, u->leaves[i].oid), &u->leaves[i], &more, err);
 		break;
 	}
 	wm_leaves_free(&leaves);
@@ -96,6 +100,7 @@ seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
 	st = late_batch(&s, ret_did, err);
 	w->bookmarks |= s.unit->dirty;
 	wm_plan_free(s.plan);
+	seeder_forget_passing(&s);
 	free(s.visible);
 	w->delivery.buried = s.delivery.buried;
 	batcher_reset(w->batcher);

@@ -108,41 +108,8 @@ range_blocks(const struct wm_rule *rule, const struct wm_leaf *leaf)
 	return blocks < 1 ? 1 : blocks > 1e9 ? 1000000000 : (uint32_t)blocks;
 }
 
-/* What the leaf's progress will be once the range up to `to` has been committed. */
-static enum wm_status
-finish_range(struct seeder *s, struct leaf_progress *leaf, uint32_t to, struct wm_error *err)
-{
-	WM_AUTO(wm_freep) char *name = bookmark_unit_name(s->unit);
-	WM_AUTO(wm_freep) char *value = NULL;
-	struct leaf_progress before = *leaf;
-	enum wm_status st;
-
-	/* Another seeder's bookmark of this unit must not be overtaken by an older one; other units' need not wait. */
-	pthread_mutex_lock(&s->unit->bookmarking);
-	pthread_mutex_lock(&s->unit->lock);
-	leaf->next = to;
-	leaf->done = to == WM_SEED_TO_END;
-	value = bookmark_unit(s->unit);
-	*leaf = before;
-	pthread_mutex_unlock(&s->unit->lock);
-	/* What is put aside is gone after a crash: nothing of it is done before all is. */
-	if (name == NULL || value == NULL)
-		st = wm_oom(err, "a bookmark");
-	else
-		st = seeder_write(s, name, s->unit->staged ? NULL : value, err);
-	if (st == WM_OK) {
-		pthread_mutex_lock(&s->unit->lock);
-		leaf->next = to;
-		leaf->done = to == WM_SEED_TO_END;
-		pthread_mutex_unlock(&s->unit->lock);
-	}
-	pthread_mutex_unlock(&s->unit->bookmarking);
-	return st;
-}
-
-/* The range will be read again. */
-static void
-uncount(struct seeder *s)
+void
+seeder_uncount(struct seeder *s)
 {
 	struct unit *u = s->unit;
 
@@ -152,34 +119,82 @@ uncount(struct seeder *s)
 	u->filtered -= s->filtered;
 	u->dead -= s->dead;
 	pthread_mutex_unlock(&u->lock);
+	s->read = s->written = s->filtered = s->dead = 0;
 }
 
-/* The next range of a leaf: read, written, committed with its bookmark. */
 enum wm_status
-seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress, struct wm_error *err)
+seeder_check_range(struct seeder *s, const struct seed_range *range, struct wm_error *err)
 {
-	uint32_t step = range_blocks(s->unit->rule, leaf);
-	struct wm_seed_range range = { .rel = wm_plan_relation(s->plan), .needed = wm_plan_needed(s->plan),
-		.schema = leaf->schema, .name = leaf->name, .from = progress->next, .to = WM_SEED_TO_END };
 	bool has_rows = false;
-	uint64_t rows;
-	enum wm_status st;
+	enum wm_status st = wm_seed_check_rewrite(s->sql, range->leaf->oid, err);
 
-	if (leaf->blocks > step && progress->next < leaf->blocks - step)
-		range.to = progress->next + step;
-	s->read = s->written = s->filtered = s->dead = 0;
-	st = wm_seed_copy(s->sql, &range, take_row, s, &rows, err);
-	if (st == WM_OK)
-		st = wm_seed_check_rewrite(s->sql, leaf->oid, err);
-	if (st == WM_OK && range.from == 0 && range.to == WM_SEED_TO_END && s->read == 0)
-		st = wm_seed_has_rows(s->sql, leaf->schema, leaf->name, &has_rows, err);
+	if (st == WM_OK && range->from == 0 && range->to == WM_SEED_TO_END && s->read == 0)
+		st = wm_seed_has_rows(s->sql, range->leaf->schema, range->leaf->name, &has_rows, err);
 	if (st == WM_OK && has_rows)
 		st = wm_fail(err, WM_FATAL, "the seed of %s.%s read no row, but the table has rows",
-		    leaf->schema, leaf->name);
+		    range->leaf->schema, range->leaf->name);
+	return st;
+}
+
+/* Each row goes through the rule. */
+static enum wm_status
+read_range(struct seeder *s, const struct seed_range *range, struct wm_error *err)
+{
+	struct wm_seed_range blocks = { .rel = wm_plan_relation(s->plan), .needed = wm_plan_needed(s->plan),
+		.schema = range->leaf->schema, .name = range->leaf->name, .from = range->from, .to = range->to };
+	uint64_t rows;
+	enum wm_status st = wm_seed_copy(s->sql, &blocks, take_row, s, &rows, err);
+
 	if (st == WM_OK)
-		st = finish_range(s, progress, range.to, err);
+		st = seeder_check_range(s, range, err);
+	return st == WM_OK ? seeder_write_range(s, range, false, err) : st;
+}
+
+size_t
+seeder_count_ranges(const struct wm_rule *rule, const struct wm_leaf *leaf)
+{
+	return (size_t)leaf->blocks / range_blocks(rule, leaf) + 1;
+}
+
+/* False: what is left of the leaf is others' to do, or nothing is. */
+static bool
+claim(struct seeder *s, struct seed_range *range)
+{
+	struct unit *u = s->unit;
+	bool got;
+
+	pthread_mutex_lock(&u->lock);
+	got = u->state == UNIT_SEEDING && leaf_claim(range->progress, range->leaf->blocks,
+	    range_blocks(u->rule, range->leaf), &range->from, &range->to);
+	pthread_mutex_unlock(&u->lock);
+	return got;
+}
+
+enum wm_status
+seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress, bool *ret_more,
+    struct wm_error *err)
+{
+	struct seed_range range = { .leaf = leaf, .progress = progress };
+	enum wm_status st = WM_REJECT;
+
+	*ret_more = leaf != NULL && claim(s, &range);
+	if (!*ret_more)
+		return WM_OK;
+	s->read = s->written = s->filtered = s->dead = 0;
+	if (seeder_may_pass(s)) {
+		st = seeder_write_range(s, &range, true, err);
+		seeder_note_pass(s, st == WM_OK);
+		if (st != WM_OK)
+			seeder_uncount(s);
+	}
+	if (st == WM_REJECT && !s->passing.broke_off) {
+		/* Each row by itself, which is written over one that is there: for that the view needs its key. */
+		st = seeder_make_key(s, err);
+		if (st == WM_OK)
+			st = read_range(s, &range, err);
+	}
 	if (st != WM_OK)
-		uncount(s);
+		seeder_uncount(s);
 	return st;
 }
 
@@ -205,6 +220,9 @@ seeder_match_leaves(struct unit *u, const struct wm_leaves *leaves, struct wm_er
 			if (u->leaves[k].oid == list[i].oid && u->leaves[k].node == list[i].node &&
 			    u->leaves[k].link == list[i].link)
 				list[i] = u->leaves[k];
+	/* Nobody works at it yet. */
+	for (size_t i = 0; i < leaves->n; i++)
+		list[i].claimed = 0;
 	free(u->leaves);
 	u->leaves = list;
 	u->nleaves = leaves->n;
@@ -249,12 +267,15 @@ seeder_compile(struct seeder *s, struct unit *u, struct wm_error *err)
 	enum wm_status st;
 
 	env.emptied = u->empty_view;
+	env.bare = u->bare;
 	wm_plan_free(s->plan);
 	s->plan = NULL;
 	s->ensured = 0;
 	s->unit = u;
 	s->read = s->written = s->filtered = s->dead = 0;
 	st = wm_plan_compile(u->rule, u->rel, &env, &s->plan, err);
+	if (st == WM_OK)
+		st = seeder_look_at_passing(s, err);
 	return st == WM_OK ? note_columns(s, err) : st;
 }
 
@@ -300,7 +321,7 @@ seeder_empty_view(struct seeder *s, struct wm_error *err)
 	return st;
 }
 
-static bool
+bool
 unit_complete(const struct unit *u)
 {
 	for (size_t i = 0; i < u->nleaves; i++)
@@ -400,7 +421,13 @@ seeder_unit_done(struct seeder *s)
 	pthread_mutex_lock(&u->lock);
 	if (!s->exact && s->snapshot_lsn > u->catchup)
 		u->catchup = s->snapshot_lsn;
-	if (unit_complete(u)) {
+	if (u->bare) {
+		/* Its key is still to be made. */
+	} else if (unit_complete(u) && u->state != UNIT_SEEDING) {
+		/* Another seeder came to its end first. */
+		if (u->state == UNIT_STREAMING && u->catchup != 0)
+			u->state = UNIT_CATCHING;
+	} else if (unit_complete(u)) {
 		if (!rule_has_failed_unit(s->w, u->rule))
 			stats_set_error(u->stats, NULL);
 		to_count = u->state == UNIT_SEEDING && seeder_may_count(s);
@@ -465,10 +492,11 @@ seeder_leaf(struct seeder *s, const struct wm_leaves *leaves, size_t i, struct w
 {
 	struct leaf_progress *progress = &s->unit->leaves[i];
 	const struct wm_leaf *leaf = seeder_find_leaf(leaves, progress->oid);
+	bool more = true;
 	enum wm_status st = WM_OK;
 
-	while (st == WM_OK && leaf != NULL && !progress->done)
-		st = seeder_range(s, leaf, progress, err);
+	while (st == WM_OK && more)
+		st = seeder_range(s, leaf, progress, &more, err);
 	return st;
 }
 
@@ -486,7 +514,8 @@ enum wm_status
 seeder_fail_unit(struct seeder *s, struct wm_error *err)
 {
 	stats_set_error(s->unit->stats, err->text);
-	wm_log(WM_LOG_ERROR, "seed_failed", "the seed of %s.%s under rule \"%s\" stops: %s",
+	if (s->unit->state != UNIT_FAILED)
+		wm_log(WM_LOG_ERROR, "seed_failed", "the seed of %s.%s under rule \"%s\" stops: %s",
 	    s->unit->schema, s->unit->name, s->unit->rule->name, err->text);
 	pthread_mutex_lock(&s->unit->lock);
 	unit_fail(s->unit, s->written > 0);

@@ -20,6 +20,24 @@
 
 struct bulk;
 
+/* A range that is read, and what the leaf's progress is once it is committed. */
+struct seed_range {
+	const struct wm_leaf	*leaf;
+	struct leaf_progress	*progress;
+	uint32_t		 from, to;
+};
+
+/* How rows go through that nobody looks into (seed_pass.c). */
+struct passing {
+	bool			 may;		/* the rule and the target allow it */
+	bool			*columns;	/* of the relation */
+	bool			 marked;	/* _walmill_deleted follows them */
+	bool			 broke_off;	/* it was not the target that failed */
+	unsigned		 doubt, waits;	/* something was refused: how many ranges go row by row, and how many are left */
+	uint64_t		 rows;		/* of the range at work, as the target counts them */
+	struct wm_seed_pass	 read;
+};
+
 struct seeder {
 	struct worker		*w;
 	struct bulk		*bulk;		/* NULL: the worker itself, late */
@@ -36,6 +54,9 @@ struct seeder {
 	struct unit		*unit;
 	struct wm_position	 at;		/* of the next row */
 	uint64_t		 read, written, filtered, dead;	/* rows of the range at work */
+	const struct seed_range	*range;		/* to be noted with the commit, or NULL */
+	bool			 passes;	/* the range's rows are still to be passed */
+	struct passing		 passing;
 	wm_lsn			 snapshot_lsn;	/* everything the snapshot sees was committed before */
 	bool			 late;		/* between two transactions of the stream */
 	bool			 exact;		/* the snapshot is the slot's: the stream starts where it ends */
@@ -53,6 +74,29 @@ struct seeder {
  * snapshot, and all its dead rows, for as long.  WM_REJECT: the rule stops.
  */
 enum wm_status seeder_write(struct seeder *s, const char *name, const char *value, struct wm_error *err);
+/* The same with what is left of a range, or, with pass, all of it as it is; its bookmark notes the range as done. */
+enum wm_status seeder_write_range(struct seeder *s, const struct seed_range *range, bool pass, struct wm_error *err);
+
+/* ---- seed_pass.c ---- */
+
+/* For the plan at hand. */
+enum wm_status seeder_look_at_passing(struct seeder *s, struct wm_error *err);
+void seeder_forget_passing(struct seeder *s);
+/* Whether the next range is to go without a look at its rows. */
+bool seeder_may_pass(struct seeder *s);
+/* Rows that were refused: as WM_REJECT from a target's pass, and so is a table that was altered. */
+enum wm_status seeder_pass_rows(struct seeder *s, const struct seed_range *range, struct wm_error *err);
+/* What became of it: whether the next ranges are worth a try. */
+void seeder_note_pass(struct seeder *s, bool taken);
+
+/* ---- seed_key.c ---- */
+
+/* For a unit that begins: makes its view without the key, to get it at the end, where that is right. */
+enum wm_status seeder_begin_bare(struct seeder *s, bool exact, struct wm_error *err);
+/* Gives a view that was made bare its key; where that fails for its rows, they are to be seeded again. */
+enum wm_status seeder_make_key(struct seeder *s, struct wm_error *err);
+/* The same once all is there; one seeder's to do. */
+enum wm_status seeder_end_bare(struct seeder *s, struct wm_error *err);
 
 /* ---- seed_unit.c ---- */
 
@@ -75,9 +119,15 @@ enum wm_status seeder_stage_end(struct seeder *s, struct wm_error *err);
 /* What was put aside of the unit, if anything was, is given up. */
 enum wm_status seeder_stage_drop(struct seeder *s, struct wm_error *err);
 enum wm_status seeder_empty_view(struct seeder *s, struct wm_error *err);
-/* The next range of a leaf: read, written, committed with its bookmark. */
-enum wm_status seeder_range(struct seeder *s, const struct wm_leaf *leaf, struct leaf_progress *progress,
-    struct wm_error *err);
+/* What was read of the range does not count: it will be read again. */
+void seeder_uncount(struct seeder *s);
+/* What has to be true of a range that was read, before it is committed. */
+enum wm_status seeder_check_range(struct seeder *s, const struct seed_range *range, struct wm_error *err);
+/* How many ranges a leaf has, about. */
+size_t seeder_count_ranges(const struct wm_rule *rule, const struct wm_leaf *leaf);
+/* The next range of a leaf (NULL: gone): read, written, committed with its bookmark; *ret_more false: there was none. */
+enum wm_status seeder_range(struct seeder *s, const struct wm_leaf *leaf,
+    struct leaf_progress *progress, bool *ret_more, struct wm_error *err);
 /* All that is left of leaf i. */
 enum wm_status seeder_leaf(struct seeder *s, const struct wm_leaves *leaves, size_t i, struct wm_error *err);
 /* Notes a unit that is complete. */

@@ -121,6 +121,9 @@ show_rule(struct wm_pipeline *p, const struct wm_rule *rule, struct wm_rule_stat
 	ret->rows_seeded = atomic_load(&s->seeded);
 	ret->rows_read = atomic_load(&s->read);
 	ret->seed_total = atomic_load(&s->total);
+	ret->seed_rows_per_s = (double)atomic_load(&s->seed_rate);
+	ret->seed_left_s = ret->seed_rows_per_s == 0 || ret->seed_total < ret->rows_read ? -1 :
+	    (double)(ret->seed_total - ret->rows_read) / ret->seed_rows_per_s;
 	ret->inserts = atomic_load(&s->inserts);
 	ret->updates = atomic_load(&s->updates);
 	ret->deletes = atomic_load(&s->deletes);

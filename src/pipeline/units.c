@@ -76,7 +76,7 @@ bool
 unit_has_progress(const struct unit *u)
 {
 	for (size_t i = 0; i < u->nleaves; i++)
-		if (u->leaves[i].next != 0 || u->leaves[i].done)
+		if (u->leaves[i].next != 0 || u->leaves[i].done || u->leaves[i].nahead > 0)
 			return true;
 	return false;
 }

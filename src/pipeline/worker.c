@@ -23,6 +23,7 @@
 #define STEADY_EVERY WM_MSEC
 #define STREAM_SLICE (100 * WM_MSEC)	/* between two batches of a late seed */
 #define FAILED_WAIT (60 * WM_SEC)
+#define PACE_WINDOW WM_SEC
 #define RELEASE_BYTES (4U << 20)
 
 bool
@@ -92,6 +93,25 @@ rule_state(struct worker *w, const struct wm_rule *rule)
 	return state;
 }
 
+/* The pace of a seed, over a second and what was before. */
+static void
+show_pace(struct rule_stats *stats, enum rule_state state, uint64_t read)
+{
+	wm_usec now = wm_clock_mono(), time = now - stats->rate_at;
+	uint64_t rate = atomic_load(&stats->seed_rate), lately;
+
+	if (state != RULE_SEEDING || stats->rate_at == 0 || read < stats->rate_read) {
+		atomic_store(&stats->seed_rate, 0);
+		stats->rate_at = state == RULE_SEEDING ? now : 0;
+		stats->rate_read = read;
+	} else if (time >= PACE_WINDOW) {
+		lately = (read - stats->rate_read) * WM_SEC / (uint64_t)time;
+		atomic_store(&stats->seed_rate, rate == 0 ? lately : (rate + lately) / 2);
+		stats->rate_at = now;
+		stats->rate_read = read;
+	}
+}
+
 void
 worker_show_rules(struct worker *w)
 {
@@ -120,6 +140,7 @@ worker_show_rules(struct worker *w)
 		atomic_store(&stats->read, read);
 		atomic_store(&stats->seeded, written);
 		atomic_store(&stats->total, (uint64_t)total);
+		show_pace(stats, rule_state(w, rule), read);
 		atomic_store(&stats->state, rule_state(w, rule));
 	}
 	atomic_store(&w->settled, units_settled(w));

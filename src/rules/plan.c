@@ -67,6 +67,7 @@ wm_plan_compile(const struct wm_rule *rule, const struct wm_relation *rel, const
 	if (status != WM_OK)
 		return status;
 	plan->view.emptied = env->emptied;
+	plan->view.bare = env->bare;
 	*ret = plan;
 	plan = NULL;
 	return WM_OK;
@@ -189,4 +190,26 @@ const bool *
 wm_plan_needed(const struct wm_plan *plan)
 {
 	return plan->needed;
+}
+
+bool
+wm_plan_passes(const struct wm_plan *plan, bool *ret_columns, bool *ret_marked)
+{
+	if (plan->nexprs > 0 || plan->rule->mode != WM_MODE_UPSERT)
+		return false;
+	memset(ret_columns, 0, plan->rel->ncolumns * sizeof(*ret_columns));
+	*ret_marked = false;
+	for (unsigned i = 0; i < plan->view.ncolumns; i++) {
+		const struct wm_out *out = &plan->outs[i];
+
+		if (out->dressed || *ret_marked)
+			return false;
+		if (out->kind == WM_OUT_COLUMN)
+			ret_columns[out->index] = true;
+		else if (out->kind == WM_OUT_DELETED)
+			*ret_marked = true;
+		else
+			return false;
+	}
+	return true;
 }

@@ -8,16 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "walmill/buf.h"
-#include "walmill/seed.h"
+#include "copy.h"
 #include "walmill/strutil.h"
 
-static void
-add_range(struct wm_buf *sql, const struct wm_seed_range *range)
+void
+wm_seed_add_select(struct wm_buf *sql, const struct wm_seed_range *range)
 {
 	const char *sep = "";
 
-	wm_buf_adds(sql, "COPY (SELECT ");
+	wm_buf_adds(sql, "SELECT ");
 	for (unsigned i = 0; i < range->rel->ncolumns; i++) {
 		if (!range->needed[i])
 			continue;
@@ -25,6 +24,8 @@ add_range(struct wm_buf *sql, const struct wm_seed_range *range)
 		wm_pg_quote_ident(sql, range->rel->columns[i].name);
 		sep = ", ";
 	}
+	if (range->constant != NULL)
+		wm_buf_addf(sql, "%s%s", sep, range->constant);
 	wm_buf_adds(sql, " FROM ONLY ");
 	wm_pg_quote_ident(sql, range->schema);
 	wm_buf_addc(sql, '.');
@@ -32,7 +33,6 @@ add_range(struct wm_buf *sql, const struct wm_seed_range *range)
 	wm_buf_addf(sql, " WHERE ctid >= '(%u,0)'", range->from);
 	if (range->to != WM_SEED_TO_END)
 		wm_buf_addf(sql, " AND ctid < '(%u,0)'", range->to);
-	wm_buf_adds(sql, ") TO STDOUT");
 }
 
 static unsigned
@@ -168,8 +168,10 @@ wm_seed_copy(struct wm_pg *c, const struct wm_seed_range *range, wm_seed_row_fn 
 
 	if (values == NULL)
 		return wm_oom(err, "a row");
-	wm_buf_init(&sql, 1U << 20);
-	add_range(&sql, range);
+	wm_buf_init(&sql, WM_SEED_SQL_MAX);
+	wm_buf_adds(&sql, "COPY (");
+	wm_seed_add_select(&sql, range);
+	wm_buf_adds(&sql, ") TO STDOUT");
 	if (!sql.failed)
 		res = wm_pg_run(c, sql.data, 0, NULL);
 	wm_buf_free(&sql);

@@ -72,7 +72,7 @@ struct test_case {
 	unsigned	 without;	/* caps of targets that it is not for */
 };
 extern const struct test_case durable_cases[], life_cases[], write_cases[], fresh_cases[],
-    update_cases[], shape_cases[], type_cases[];
+    update_cases[], shape_cases[], type_cases[], pass_cases[];
 
 /* ---- building (build.c) ---- */
 

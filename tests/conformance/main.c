@@ -11,7 +11,7 @@
 
 static const struct peer *const peers[] = { &sqlite_peer, &postgres_peer, &zoho_peer };
 static const struct test_case *const lists[] = { life_cases, durable_cases, write_cases, fresh_cases,
-	update_cases, shape_cases, type_cases };
+	update_cases, shape_cases, type_cases, pass_cases };
 
 struct run {
 	const struct peer	*peer;

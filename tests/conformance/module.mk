@@ -4,6 +4,7 @@ tests_conformance_test_conformance_SOURCES = \
 	%D%/cases_durable.c \
 	%D%/cases_fresh.c \
 	%D%/cases_life.c \
+	%D%/cases_pass.c \
 	%D%/cases_shape.c \
 	%D%/cases_types.c \
 	%D%/cases_update.c \

@@ -86,6 +86,7 @@ PLAN = {
     "postgres_begun": [(on.first_start, 1)],
     "postgres_shaped": [(on.first_start, 1), (on.new_table, 1)],
     "postgres_copied": [(on.many_rows, 1), (on.many_rows, 3)],
+    "postgres_keyed": [(on.first_start, 1)],
     "postgres_sent": [(on.first_start, 4), (on.stream, 1), (on.stream, 2), (on.stream, 3), (on.stream, 4)],
     "postgres_written": [(on.first_start, 2), (on.stream, 1), (on.stream, 5), (on.letters, 1)],
     "postgres_commit_before": [(on.first_start, 3), (on.stream, 1), (on.stream, 4), (on.gap, 2)],
@@ -94,6 +95,8 @@ PLAN = {
     "apply_committed": [(on.first_start, 1), (on.stream, 1), (on.stream, 4), (on.letters, 1), (on.letters, 2)],
     "apply_done": [(on.stream, 1), (on.stream, 4), (on.letters, 2)],
     "seed_view_emptied": [(on.second_life, 1), (on.slot_lost, 1)],
+    "seed_bare": [(on.first_start, 1)],
+    "seed_keyed": [(on.first_start, 1)],
     "seed_batch_before": [(on.first_start, 1), (on.first_start, 4), (on.new_table, 1)],
     "seed_batch_committed": [(on.first_start, 1), (on.first_start, 4), (on.new_table, 1), (on.slot_lost, 2)],
     "seed_table_done": [(on.first_start, 1), (on.new_table, 1), (on.slot_lost, 1)],
@@ -122,6 +125,9 @@ MATRIX = Matrix("Points at which the daemon kills itself", "The points are those
 def applies(point, scenario, column):
     off = column.endswith("off")
     if point.startswith(("sqlite_", "postgres_")) and not point.startswith(column.split(",")[0]):
+        return False
+    # Views are made without their key in one target only.
+    if point in ("seed_bare", "seed_keyed") and not column.startswith("postgres"):
         return False
     if scenario is on.unused_journal:
         return off

@@ -83,9 +83,16 @@ add_row(struct sender *s, const struct wm_view *view, const struct wm_row *row)
 		pass_on(s);
 }
 
-static bool
-send_rows(struct wm_postgres *t, const struct wm_view_batch *batch)
+static enum wm_status
+could_not(struct wm_postgres *t, const PGresult *res, struct wm_error *err)
 {
+	return wm_pg_fail(t->pg, res, err, "could not write");
+}
+
+static enum wm_status
+send_rows(struct wm_postgres *t, void *arg, struct wm_error *err)
+{
+	const struct wm_view_batch *batch = arg;
 	struct sender s = { .t = t };
 
 	wm_buf_init(&s.buf, 4 * CHUNK);
@@ -94,18 +101,12 @@ send_rows(struct wm_postgres *t, const struct wm_view_batch *batch)
 			add_row(&s, batch->view, &batch->rows[i]);
 	pass_on(&s);
 	wm_buf_free(&s.buf);
-	return !s.lost && wm_pg_copy_end(t->pg);
+	return s.lost ? could_not(t, NULL, err) : WM_OK;
 }
 
+/* Takes results until the server wants rows, or has said all; *rows is how many the last statement stored. */
 static enum wm_status
-could_not(struct wm_postgres *t, const PGresult *res, struct wm_error *err)
-{
-	return wm_pg_fail(t->pg, res, err, "could not write");
-}
-
-/* Takes results until the server wants rows, or has said all. */
-static enum wm_status
-take_results(struct wm_postgres *t, bool *ret_wants, struct wm_error *err)
+take_results(struct wm_postgres *t, bool *ret_wants, uint64_t *rows, struct wm_error *err)
 {
 	enum wm_status st = WM_OK;
 
@@ -117,6 +118,9 @@ take_results(struct wm_postgres *t, bool *ret_wants, struct wm_error *err)
 			return st;
 		switch (PQresultStatus(res)) {
 		case PGRES_COMMAND_OK:
+			if (PQcmdTuples(res)[0] != '\0' && !wm_parse_u64(PQcmdTuples(res), rows))
+				return wm_fail(err, WM_RETRY, "the server told no number of rows");
+			break;
 		case PGRES_TUPLES_OK: break;
 		case PGRES_COPY_IN: *ret_wants = true; break;
 		default:
@@ -130,21 +134,34 @@ take_results(struct wm_postgres *t, bool *ret_wants, struct wm_error *err)
 	return st;
 }
 
-static enum wm_status
-run(struct wm_postgres *t, const char *sql, const struct wm_view_batch *batch, struct wm_error *err)
+enum wm_status
+wm_postgres_copy_in(struct wm_postgres *t, const char *sql, wm_postgres_send_fn *send, void *arg, uint64_t *ret_rows,
+    struct wm_error *err)
 {
+	struct wm_error ignored;
+	uint64_t rows = 0;
 	bool wants;
 	enum wm_status st;
 
 	if (PQsendQuery(wm_pg_conn(t->pg), sql) != 1)
 		return could_not(t, NULL, err);
-	st = take_results(t, &wants, err);
+	st = take_results(t, &wants, &rows, err);
 	if (st != WM_OK || !wants)
 		return st;
-	if (!send_rows(t, batch))
+	st = send(t, arg, err);
+	if (PQstatus(wm_pg_conn(t->pg)) == CONNECTION_BAD)
+		return st != WM_OK ? st : could_not(t, NULL, err);
+	if (!wm_pg_copy_end(t->pg, st == WM_OK ? NULL : "broken off"))
 		return could_not(t, NULL, err);
 	WM_FAULT(postgres_copied);
-	return take_results(t, &wants, err);
+	if (st != WM_OK) {
+		(void)take_results(t, &wants, &rows, &ignored);
+		return st;
+	}
+	st = take_results(t, &wants, &rows, err);
+	if (st == WM_OK)
+		*ret_rows = rows;
+	return st;
 }
 
 enum wm_status
@@ -152,7 +169,9 @@ wm_postgres_copy(struct wm_postgres *t, struct wm_postgres_view *v, const struct
     const char *before, const char *after, struct wm_error *err)
 {
 	WM_AUTO(wm_freep) char *sql = wm_asprintf("%s%s%s", before, v->copy, after);
-	enum wm_status st = sql == NULL ? wm_oom(err, "a statement") : run(t, sql, batch, err);
+	uint64_t rows;
+	enum wm_status st = sql == NULL ? wm_oom(err, "a statement") :
+					  wm_postgres_copy_in(t, sql, send_rows, (void *)(uintptr_t)batch, &rows, err);
 
 	if (st == WM_OK)
 		v->doubt = 0;

@@ -27,15 +27,14 @@ add_create(struct wm_buf *sql, const struct wm_shape *s, const struct wm_view *v
 	wm_buf_addf(sql, "CREATE TABLE %s (", s->name);
 	for (unsigned i = 0; i < view->ncolumns; i++) {
 		wm_pg_quote_ident(sql, view->columns[i].name);
-		wm_buf_addf(sql, " %s, ", wm_typefit_declared(&view->columns[i]));
-	}
-	wm_buf_adds(sql, "PRIMARY KEY (");
-	for (unsigned i = 0; i < view->nkeys; i++) {
-		if (i > 0)
+		wm_buf_addf(sql, " %s%s", wm_typefit_declared(&view->columns[i]),
+		    view->columns[i].key ? " NOT NULL" : "");
+		if (i + 1 < view->ncolumns || !view->bare)
 			wm_buf_adds(sql, ", ");
-		wm_pg_quote_ident(sql, view->columns[view->keys[i]].name);
 	}
-	wm_buf_adds(sql, "))");
+	if (!view->bare)
+		wm_postgres_add_key(sql, view);
+	wm_buf_addc(sql, ')');
 }
 
 /* What becomes of values whose column changes its type: each way is tried when the one before fails. */

@@ -9,6 +9,8 @@ libwm_target_postgres_a_SOURCES = \
 	%D%/ensure.c \
 	%D%/flight.c \
 	%D%/flight.h \
+	%D%/key.c \
+	%D%/pass.c \
 	%D%/postgres.c \
 	%D%/postgres.h \
 	%D%/shape.c \

@@ -164,4 +164,6 @@ const struct wm_target_ops wm_target_postgres_ops = {
 	.rollback = rollback,
 	.close = close_session,
 	.preflight = wm_postgres_preflight,
+	.pass = wm_postgres_pass,
+	.make_key = wm_postgres_make_key,
 };

@@ -77,6 +77,12 @@ void wm_postgres_views_forget(struct wm_postgres *t);
 enum wm_status wm_postgres_bookmarks_check(
     struct wm_postgres *t, struct wm_diags *findings, struct wm_error *err) WM_MUST_CHECK;
 
+/* Whether COPY stores the view's rows as INSERT would. */
+bool wm_postgres_copyable(const struct wm_shape *shape, const struct wm_view *view);
+
+/* key.c: the clause of a table's definition */
+void wm_postgres_add_key(struct wm_buf *sql, const struct wm_view *view);
+
 /* copy.c */
 /* Whether the view's new rows are worth a COPY of their own. */
 bool wm_postgres_may_copy(struct wm_postgres_view *v, const struct wm_view_batch *batch);
@@ -87,6 +93,12 @@ enum wm_status wm_postgres_copy(struct wm_postgres *t, struct wm_postgres_view *
     const struct wm_view_batch *batch, const char *before, const char *after,
     struct wm_error *err) WM_MUST_CHECK;
 
+/* Sends the rows of a COPY FROM STDIN.  Another status than WM_OK: the server is to give them up. */
+typedef enum wm_status wm_postgres_send_fn(struct wm_postgres *t, void *arg, struct wm_error *err);
+/* Statements with a COPY FROM STDIN among them; *ret_rows is what the last of them that counts rows says. */
+enum wm_status wm_postgres_copy_in(struct wm_postgres *t, const char *sql, wm_postgres_send_fn *send,
+    void *arg, uint64_t *ret_rows, struct wm_error *err) WM_MUST_CHECK;
+
 /* The operations of the contract that have a file of their own. */
 enum wm_status wm_postgres_ensure(
     struct wm_target *base, const struct wm_view *view, enum wm_found *ret_found, struct wm_error *err);
@@ -94,6 +106,10 @@ enum wm_status wm_postgres_preflight(struct wm_target *base, const struct wm_vie
     struct wm_diags *findings, struct wm_error *err);
 enum wm_status wm_postgres_write(
     struct wm_target *base, const struct wm_batch *batch, size_t *ret_bad, struct wm_error *err);
+enum wm_status wm_postgres_pass(struct wm_target *base, const struct wm_view *view,
+    const struct wm_passage *rows, uint64_t *ret_rows, struct wm_error *err);
+enum wm_status wm_postgres_make_key(
+    struct wm_target *base, const struct wm_view *view, struct wm_error *err);
 enum wm_status wm_postgres_load(struct wm_target *base, const char *source, wm_bookmark_fn *fn,
     void *arg, struct wm_error *err);
 enum wm_status wm_postgres_commit_soon(

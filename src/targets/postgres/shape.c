@@ -326,7 +326,7 @@ check_table(const struct wm_shape *s, const struct wm_view *view, struct wm_buf 
 		complain(findings, view, fix,
 		    "row security of table %s would hide rows from this role", s->name);
 	}
-	if (!s->has_key) {
+	if (!s->has_key && !view->bare) {
 		wm_buf_addf(fix, "CREATE UNIQUE INDEX ON %s (", s->name);
 		wm_sql_key_list(fix, view);
 		wm_buf_adds(fix, "), or set the rule's `key:` to a key that the table has");

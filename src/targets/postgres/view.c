@@ -110,8 +110,8 @@ build_statement(struct wm_postgres *t, struct wm_postgres_view *v, enum wm_postg
 	return stmt->sql != NULL;
 }
 
-static bool
-may_copy(const struct wm_shape *shape, const struct wm_view *view)
+bool
+wm_postgres_copyable(const struct wm_shape *shape, const struct wm_view *view)
 {
 	for (unsigned i = 0; i < view->ncolumns; i++) {
 		const struct wm_shape_column *c = wm_shape_column(shape, view->columns[i].name);
@@ -144,7 +144,7 @@ view_new(struct wm_postgres *t, const struct wm_sql_table *table, const struct w
 	v->empty = wm_asprintf(shape->truncatable ? "TRUNCATE %s" : "DELETE FROM %s", table->name);
 	if (v->empty == NULL)
 		return NULL;
-	if (may_copy(shape, table->view) && (v->copy = copy_statement(table)) == NULL)
+	if (wm_postgres_copyable(shape, table->view) && (v->copy = copy_statement(table)) == NULL)
 		return NULL;
 	for (int kind = 0; kind < WM_POSTGRES_NKINDS; kind++)
 		if (!build_statement(t, v, (enum wm_postgres_kind)kind, table))
