@@ -112,6 +112,13 @@ wm_retry_free(struct wm_retry *retry)
 	(void)retry;
 }
 
+bool
+wm_pipeline_callback(struct wm_pipeline *p, const char *token)
+{
+	(void)p;
+	return strcmp(token, "expected") == 0;
+}
+
 enum wm_status
 wm_pipeline_wait(struct wm_pipeline *p, wm_lsn lsn, wm_usec timeout, struct wm_error *err)
 {

@@ -3,6 +3,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import platform
@@ -43,6 +44,11 @@ class Line:
     @property
     def ratio(self):
         return self.peer / self.walmill if self.peer is not None and self.walmill else None
+
+
+def number(lsn):
+    high, low = lsn.split("/")
+    return int(high, 16) << 32 | int(low, 16)
 
 
 def say(text):
@@ -173,6 +179,17 @@ class Walmill:
 
     def run(self, *words):
         return run_walmill(*words, "-c", self.config, timeout=600).stdout
+
+    def status(self):
+        return json.loads(self.run("status", "--json"))
+
+    def wait_passed(self, lsn):
+        """Until the target has read up to there; `walmill wait` does not return while a rule is paused."""
+        wait_until(lambda: number(self.status()["targets"][0]["applied_lsn"]) >= number(lsn), "all has been read", 3600)
+
+    def resume(self, rule):
+        self.run("resume", rule)
+        wait_until(lambda: all(r["state"] == "streaming" for r in self.status()["rules"]), "the rule is in step", 3600, poll=0.005)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
 """Peak of the resident set: a large transaction, many tables, a target that was away, a large value."""
 
-from .common import ROW, ROWS, Line, Stage, peak_mib, resident_mib, say, wait_until
+from .common import ROW, ROWS, Line, Stage, peak_mib, resident_mib, say
 
 
 def peak(stage, work, source, load, goal, settings="", source_options="", away=False):
@@ -13,20 +13,13 @@ def peak(stage, work, source, load, goal, settings="", source_options="", away=F
         walmill.run("pause", "all")
     load()
     if away:
-        walmill.wait()
-        walmill.run("resume", "all")
-        wait_until(lambda: '"streaming", "rows_seeded"' in walmill.run("status", "--json").replace('"state": ', "") or
-                   '"state": "streaming", "rows' in walmill.run("status", "--json") or in_step(walmill), "the rule is in step", 3600)
+        walmill.wait_passed(source.lsn())
+        walmill.resume("all")
     walmill.wait()
     found, after = peak_mib(walmill.process.pid), resident_mib(walmill.process.pid)
     walmill.stop()
     say(f"memory: {work}: peak {found:.0f} MiB, afterwards {after:.0f} MiB")
     return Line(f"peak memory, {work}", found, "MiB", goal=goal, figures={"afterwards_mib": after})
-
-
-def in_step(walmill):
-    import json
-    return all(rule["state"] == "streaming" for rule in json.loads(walmill.run("status", "--json"))["rules"])
 
 
 def run(options):
