@@ -23,7 +23,7 @@ def run(options):
             daemon.run("pause", "item")
             turn = next(count)
             source.execute("UPDATE item SET n = %s, v = md5((id + n)::text) WHERE id <= %s", turn, options.upserts)
-            daemon.wait_passed(source.lsn())
+            daemon.wait_passed(source.value("SELECT pg_current_wal_insert_lsn()"))
             before, began = cpu(daemon.process.pid), time.monotonic()
             daemon.resume("item")
             seconds = time.monotonic() - began

@@ -13,7 +13,7 @@ def peak(stage, work, source, load, goal, settings="", source_options="", away=F
         walmill.run("pause", "all")
     load()
     if away:
-        walmill.wait_passed(source.lsn())
+        walmill.wait_passed(source.value("SELECT pg_current_wal_insert_lsn()"))
         walmill.resume("all")
     walmill.wait()
     found, after = peak_mib(walmill.process.pid), resident_mib(walmill.process.pid)
