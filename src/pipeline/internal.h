@@ -32,7 +32,7 @@ enum rule_state { RULE_SEEDING, RULE_STREAMING, RULE_PAUSED, RULE_FAILED };
 
 struct rule_stats {
 	char			*name;
-	struct rule_stats	*next;
+	UT_hash_handle		 hh;		/* of all, by name */
 	atomic_int		 state;		/* enum rule_state */
 	atomic_uint_fast64_t	 seeded, read, total;
 	atomic_uint_fast64_t	 seed_rate;	/* rows read a second, lately; 0 not known, or no seed */

@@ -38,6 +38,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/seeder.h \
 	%D%/sessions.c \
 	%D%/setup.c \
+	%D%/shown.c \
 	%D%/slot.c \
 	%D%/snapshot.c \
 	%D%/units.c \

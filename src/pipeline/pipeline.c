@@ -62,12 +62,9 @@ pipeline_stats(struct wm_pipeline *p, const char *rule)
 	struct rule_stats *s;
 
 	pthread_mutex_lock(&p->stats_lock);
-	for (s = p->stats; s != NULL && strcmp(s->name, rule) != 0; s = s->next)
-		;
-	if (s == NULL && (s = stats_create(p->state, rule)) != NULL) {
-		s->next = p->stats;
-		p->stats = s;
-	}
+	HASH_FIND_STR(p->stats, rule, s);
+	if (s == NULL && (s = stats_create(p->state, rule)) != NULL)
+		HASH_ADD_KEYPTR(hh, p->stats, s->name, strlen(s->name), s);
 	pthread_mutex_unlock(&p->stats_lock);
 	return s;
 }
@@ -272,7 +269,7 @@ wm_pipeline_destroy(struct wm_pipeline *p)
 	while (p->stats != NULL) {
 		struct rule_stats *s = p->stats;
 
-		p->stats = s->next;
+		HASH_DEL(p->stats, s);
 		pthread_mutex_destroy(&s->lock);
 		free(s->last_error);
 		free(s->name);

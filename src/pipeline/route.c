@@ -159,24 +159,49 @@ add_plan(struct worker *w, struct route *r, struct unit *u, struct wm_error *err
 
 /* The table's changes come under another name than the unit's: what is its name now? */
 static void
-note_stray(struct worker *w, const struct wm_rule *rule, uint32_t oid)
+note_stray(struct worker *w, struct unit *u)
 {
-	for (size_t i = 0; i < w->nunits; i++) {
-		struct unit *u = w->units[i];
+	u->strayed = w->at.commit_lsn;
+	u->dirty = w->bookmarks = true;
+	source_look_again(w->source);
+}
 
-		if (u->rule != rule || u->oid != oid)
-			continue;
-		u->strayed = w->at.commit_lsn;
-		u->dirty = w->bookmarks = true;
-		source_look_again(w->source);
-	}
+static int
+by_rule(const void *a, const void *b)
+{
+	const struct unit *const *l = a, *const *r = b;
+
+	return ((*l)->rule > (*r)->rule) - ((*l)->rule < (*r)->rule);
+}
+
+/* The units of a table, in the order of their rules; *ret_n may be 0.  The caller frees *ret. */
+static enum wm_status
+units_of(struct worker *w, uint32_t oid, struct unit ***ret, size_t *ret_n, struct wm_error *err)
+{
+	struct unit **list;
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->nunits; i++)
+		n += w->units[i]->oid == oid;
+	list = calloc(n + 1, sizeof(struct unit *));
+	if (list == NULL)
+		return wm_oom(err, "a table's rules");
+	n = 0;
+	for (size_t i = 0; i < w->nunits; i++)
+		if (w->units[i]->oid == oid)
+			list[n++] = w->units[i];
+	qsort(list, n, sizeof(struct unit *), by_rule);
+	*ret = list;
+	*ret_n = n;
+	return WM_OK;
 }
 
 static enum wm_status
 make(struct worker *w, const struct wm_relation *announced, struct route **ret, struct wm_error *err)
 {
-	const struct wm_ruleset *rules = w->p->setup->rules;
+	WM_AUTO(wm_freep) struct unit **units = NULL;
 	struct route *r = calloc(1, sizeof(*r));
+	size_t n = 0;
 	enum wm_status st;
 
 	if (r == NULL || (r->rel = wm_relation_dup(announced)) == NULL) {
@@ -186,16 +211,15 @@ make(struct worker *w, const struct wm_relation *announced, struct route **ret, 
 	r->oid = announced->oid;
 	recall_primary(w, r->rel);
 	st = complete(w, r->rel, err);
-	for (size_t i = 0; st == WM_OK && i < rules->n; i++) {
-		const struct wm_rule *rule = &rules->rules[i];
-		struct unit *u;
+	if (st == WM_OK)
+		st = units_of(w, r->oid, &units, &n, err);
+	for (size_t i = 0; st == WM_OK && i < n; i++) {
+		struct unit *u = units[i];
 
-		if (strcmp(rule->target, w->model->name) != 0 || strcmp(rule->source, w->source->config->name) != 0)
-			continue;
-		u = units_find(w, rule, r->oid, r->rel->schema, r->rel->name);
-		if (u == NULL)
-			note_stray(w, rule, r->oid);
-		else if (w->at.commit_lsn < u->await || w->at.commit_lsn < u->since)
+		if (strcmp(u->name, r->rel->name) != 0 || strcmp(u->schema, r->rel->schema) != 0) {
+			if (units_find(w, u->rule, r->oid, r->rel->schema, r->rel->name) == NULL)
+				note_stray(w, u);
+		} else if (w->at.commit_lsn < u->await || w->at.commit_lsn < u->since)
 			r->only = w->at.commit_lsn;
 		else if (u->state != UNIT_FAILED)
 			st = add_plan(w, r, u, err);

@@ -23,7 +23,6 @@
 #define STEADY_EVERY WM_MSEC
 #define STREAM_SLICE (100 * WM_MSEC)	/* between two batches of a late seed */
 #define FAILED_WAIT (60 * WM_SEC)
-#define PACE_WINDOW WM_SEC
 #define RELEASE_BYTES (4U << 20)
 
 bool
@@ -70,81 +69,6 @@ worker_fail(struct worker *w, struct wm_error *err, const char *fmt, ...)
 	    w->last_error != NULL ? w->last_error : "");
 	pthread_mutex_unlock(&w->lock);
 	return WM_RETRY;
-}
-
-/* ---- what status shows ---- */
-
-static enum rule_state
-rule_state(struct worker *w, const struct wm_rule *rule)
-{
-	const struct hold *h = worker_hold(w, rule);
-	enum rule_state state = RULE_STREAMING;
-
-	if (h != NULL)
-		return h->resuming ? RULE_SEEDING : h->why == HOLD_PAUSED ? RULE_PAUSED : RULE_FAILED;
-	for (size_t i = 0; i < w->nunits; i++) {
-		if (w->units[i]->rule != rule)
-			continue;
-		if (w->units[i]->state == UNIT_FAILED)
-			return RULE_FAILED;
-		if (w->units[i]->state != UNIT_STREAMING)
-			state = RULE_SEEDING;
-	}
-	return state;
-}
-
-/* The pace of a seed, over a second and what was before. */
-static void
-show_pace(struct rule_stats *stats, enum rule_state state, uint64_t read)
-{
-	wm_usec now = wm_clock_mono(), time = now - stats->rate_at;
-	uint64_t rate = atomic_load(&stats->seed_rate), lately;
-
-	if (state != RULE_SEEDING || stats->rate_at == 0 || read < stats->rate_read) {
-		atomic_store(&stats->seed_rate, 0);
-		stats->rate_at = state == RULE_SEEDING ? now : 0;
-		stats->rate_read = read;
-	} else if (time >= PACE_WINDOW) {
-		lately = (read - stats->rate_read) * WM_SEC / (uint64_t)time;
-		atomic_store(&stats->seed_rate, rate == 0 ? lately : (rate + lately) / 2);
-		stats->rate_at = now;
-		stats->rate_read = read;
-	}
-}
-
-void
-worker_show_rules(struct worker *w)
-{
-	const struct wm_ruleset *rules = w->p->setup->rules;
-
-	for (size_t i = 0; i < rules->n; i++) {
-		const struct wm_rule *rule = &rules->rules[i];
-		struct rule_stats *stats;
-		uint64_t read = 0, written = 0;
-		double total = 0;
-
-		if (strcmp(rule->target, w->model->name) != 0 || strcmp(rule->source, w->source->config->name) != 0 ||
-		    (stats = pipeline_stats(w->p, rule->name)) == NULL)
-			continue;
-		for (size_t k = 0; k < w->nunits; k++) {
-			struct unit *u = w->units[k];
-
-			if (u->rule != rule)
-				continue;
-			pthread_mutex_lock(&u->lock);
-			read += u->read;
-			written += u->written;
-			total += u->state == UNIT_SEEDING && u->rows > (double)u->read ? u->rows : (double)u->read;
-			pthread_mutex_unlock(&u->lock);
-		}
-		atomic_store(&stats->read, read);
-		atomic_store(&stats->seeded, written);
-		atomic_store(&stats->total, (uint64_t)total);
-		show_pace(stats, rule_state(w, rule), read);
-		atomic_store(&stats->state, rule_state(w, rule));
-	}
-	atomic_store(&w->settled, units_settled(w));
-	pipeline_notice(w->p);
 }
 
 /* ---- following the journal ---- */
