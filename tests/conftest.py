@@ -134,6 +134,12 @@ def clock_jumps(tmp_path_factory):
     return _preloaded(tmp_path_factory.mktemp("preload"), "clock_jumps")
 
 
+@pytest.fixture(scope="session")
+def full_sockets(tmp_path_factory):
+    """Has sockets refuse what they take a moment later."""
+    return _preloaded(tmp_path_factory.mktemp("preload"), "full_sockets")
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """A failed test shows what its daemons said."""

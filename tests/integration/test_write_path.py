@@ -107,3 +107,15 @@ def test_new_rows_that_the_target_refuses(db, pg, dw, daemon):
     assert dw.rows("SELECT count(*), count(*) FILTER (WHERE id IN (1234, 3000, 3456)) FROM t") == [(3997, 0)]
     assert w.copies() > 0
     d.sigterm()
+
+
+@pytest.mark.parametrize("rule", ["table: public.t", "{table: public.t, where: n >= 0}"])
+def test_a_socket_that_is_full_for_a_moment(db, dw, daemon, full_sockets, rule):
+    """All was sent before the wait for room began: nobody may then wait for an answer that is not due."""
+    db.execute(TABLE)
+    db.execute("UPDATE t SET v = repeat('long ', 200)")
+    d = daemon(f"- {rule}", targets={"dw": f"type: postgres\nuri: {dw.uri}\nsilence: 5s"},
+               env={"LD_PRELOAD": str(full_sockets)}).start()
+    d.same("t")
+    assert d.target("dw")["retries"] == 0 and "no answer" not in d.log()
+    d.sigterm()
