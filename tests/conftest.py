@@ -135,9 +135,9 @@ def clock_jumps(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def slow_sends(tmp_path_factory):
-    """Sockets take what is sent at the third try."""
-    return _preloaded(tmp_path_factory.mktemp("preload"), "slow_sends")
+def full_sockets(tmp_path_factory):
+    """Has sockets refuse what they take a moment later."""
+    return _preloaded(tmp_path_factory.mktemp("preload"), "full_sockets")
 
 
 @pytest.hookimpl(hookwrapper=True)

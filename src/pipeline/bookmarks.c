@@ -20,7 +20,6 @@
 #define HOLD "hold/"
 #define TABLE "table/"
 #define VIEW "view/"
-#define LEAF_NUMBERS 5
 #define UNIT_GONE "{\"oid\":0}"
 
 static void
@@ -99,44 +98,6 @@ leaves_behind(const struct wm_rule *rule)
 	    (rule->events & removing) != removing)
 		return 2;
 	return rule->on_delete == WM_DELETE_SOFT ? 1 : 0;
-}
-
-/*
- * [oid, file, first block not seeded, done, link, and pairs of first and last block + 1 that are seeded behind it].
- * Who does not know the pairs seeds those blocks again.
- */
-static cJSON *
-leaf_json(const struct leaf_progress *p)
-{
-	double v[LEAF_NUMBERS + 2 * LEAF_RUNS_MAX] = { p->oid, p->node, p->next, p->done, p->link };
-	int n = LEAF_NUMBERS;
-
-	for (unsigned i = 0; i < p->nahead; i++) {
-		v[n++] = p->ahead[i].from;
-		v[n++] = p->ahead[i].to;
-	}
-	return cJSON_CreateDoubleArray(v, n);
-}
-
-static struct leaf_progress
-leaf_from_json(const cJSON *leaf)
-{
-	double v[LEAF_NUMBERS + 2 * LEAF_RUNS_MAX] = { 0 };
-	struct leaf_progress p;
-	const cJSON *item;
-	int n = 0;
-
-	cJSON_ArrayForEach(item, leaf)
-		if (n < (int)WM_ARRAY_SIZE(v))
-			v[n++] = item->valuedouble;
-	p = (struct leaf_progress){ .oid = (uint32_t)v[0],
-		.node = (uint32_t)v[1],
-		.next = (uint32_t)v[2],
-		.done = v[3] != 0,
-		.link = (uint32_t)v[4] };
-	for (int i = LEAF_NUMBERS; i + 1 < n; i += 2)
-		p.ahead[p.nahead++] = (struct leaf_run){ .from = (uint32_t)v[i], .to = (uint32_t)v[i + 1] };
-	return p;
 }
 
 char *

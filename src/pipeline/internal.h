@@ -74,6 +74,9 @@ bool leaf_claim(struct leaf_progress *p, uint32_t blocks, uint32_t step, uint32_
 void leaf_note(struct leaf_progress *p, uint32_t from, uint32_t to);
 /* Nothing of it counts. */
 void leaf_restart(struct leaf_progress *p);
+/* In a bookmark. */
+struct cJSON *leaf_json(const struct leaf_progress *p);
+struct leaf_progress leaf_from_json(const struct cJSON *leaf);
 
 struct matched {
 	const struct wm_rule	*rule;

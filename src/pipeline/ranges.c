@@ -5,9 +5,13 @@
  * Everything before `next` is done, and so are the runs ahead of it, which lie apart and in order.  `claimed` is where
  * the next seeder begins: of what lies between, a range is somebody's, or its seeder has left it to a later seed.
  */
+#include <cJSON.h>
 #include <string.h>
 
 #include "internal.h"
+#include "walmill/strutil.h"
+
+#define LEAF_NUMBERS 5
 
 bool
 leaf_claim(struct leaf_progress *p, uint32_t blocks, uint32_t step, uint32_t *ret_from, uint32_t *ret_to)
@@ -82,4 +86,44 @@ leaf_restart(struct leaf_progress *p)
 	p->next = p->claimed = 0;
 	p->nahead = 0;
 	p->done = false;
+}
+
+/* ---- as a bookmark has it ---- */
+
+/*
+ * [oid, file, first block not seeded, done, link, and pairs of first and last block + 1 that are seeded behind it].
+ * Who does not know the pairs seeds those blocks again.
+ */
+cJSON *
+leaf_json(const struct leaf_progress *p)
+{
+	double v[LEAF_NUMBERS + 2 * LEAF_RUNS_MAX] = { p->oid, p->node, p->next, p->done, p->link };
+	int n = LEAF_NUMBERS;
+
+	for (unsigned i = 0; i < p->nahead; i++) {
+		v[n++] = p->ahead[i].from;
+		v[n++] = p->ahead[i].to;
+	}
+	return cJSON_CreateDoubleArray(v, n);
+}
+
+struct leaf_progress
+leaf_from_json(const cJSON *leaf)
+{
+	double v[LEAF_NUMBERS + 2 * LEAF_RUNS_MAX] = { 0 };
+	struct leaf_progress p;
+	const cJSON *item;
+	int n = 0;
+
+	cJSON_ArrayForEach(item, leaf)
+		if (n < (int)WM_ARRAY_SIZE(v))
+			v[n++] = item->valuedouble;
+	p = (struct leaf_progress){ .oid = (uint32_t)v[0],
+		.node = (uint32_t)v[1],
+		.next = (uint32_t)v[2],
+		.done = v[3] != 0,
+		.link = (uint32_t)v[4] };
+	for (int i = LEAF_NUMBERS; i + 1 < n; i += 2)
+		p.ahead[p.nahead++] = (struct leaf_run){ .from = (uint32_t)v[i], .to = (uint32_t)v[i + 1] };
+	return p;
 }

@@ -46,16 +46,6 @@ def test_many_new_rows_go_by_copy(db, pg, dw, daemon):
     d.sigterm()
 
 
-def test_copy_to_a_server_that_falls_behind(db, dw, daemon, slow_sends):
-    """All may have been sent by the time that walmill waits for room: then nothing more comes from a server that waits for us."""
-    db.execute(TABLE)
-    d = daemon("- table: public.t", targets={"dw": f"type: postgres\nuri: {dw.uri}"}, env={"LD_PRELOAD": str(slow_sends)}).start()
-    d.same("t")
-    db.execute(MORE)
-    d.same("t")
-    d.sigterm()
-
-
 def test_rows_that_are_there_nevertheless(db, pg, dw, daemon):
     db.execute(TABLE)
     w = Watched(daemon, pg, dw)
@@ -116,4 +106,16 @@ def test_new_rows_that_the_target_refuses(db, pg, dw, daemon):
     d.wait()
     assert dw.rows("SELECT count(*), count(*) FILTER (WHERE id IN (1234, 3000, 3456)) FROM t") == [(3997, 0)]
     assert w.copies() > 0
+    d.sigterm()
+
+
+@pytest.mark.parametrize("rule", ["table: public.t", "{table: public.t, where: n >= 0}"])
+def test_a_socket_that_is_full_for_a_moment(db, dw, daemon, full_sockets, rule):
+    """All was sent before the wait for room began: nobody may then wait for an answer that is not due."""
+    db.execute(TABLE)
+    db.execute("UPDATE t SET v = repeat('long ', 200)")
+    d = daemon(f"- {rule}", targets={"dw": f"type: postgres\nuri: {dw.uri}\nsilence: 5s"},
+               env={"LD_PRELOAD": str(full_sockets)}).start()
+    d.same("t")
+    assert d.target("dw")["retries"] == 0 and "no answer" not in d.log()
     d.sigterm()

@@ -244,6 +244,8 @@ commit(struct wm_target *base, const struct wm_bookmark *bookmarks, size_t n, bo
 		t->changed_shape = false;
 		return WM_OK;
 	}
+	if (strcmp(local.code, "25006") == 0) /* a standby, or read-only for a while */
+		return wm_fail_code(err, WM_RETRY, local.code, "%s", local.text);
 	/* Rows were checked when they were written, all but deferred constraints. */
 	if (st == WM_REJECT)
 		return wm_fail_code(err, WM_FATAL, local.code,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <cJSON.h>
 
 #include "internal.h"
 
@@ -136,6 +137,41 @@ more_runs_than_there_is_room_for(void **state)
 		assert_true(read[b]);
 }
 
+static struct leaf_progress
+read_json(const char *text)
+{
+	cJSON *json = cJSON_Parse(text);
+	struct leaf_progress p = leaf_from_json(json);
+
+	cJSON_Delete(json);
+	return p;
+}
+
+static void
+as_a_bookmark_has_it(void **state)
+{
+	struct leaf_progress p = read_json("[7,8,100,0,9]");	/* as versions before wrote it */
+	cJSON *json;
+	char *text;
+
+	(void)state;
+	assert_true(p.oid == 7 && p.node == 8 && p.next == 100 && !p.done && p.link == 9 && p.nahead == 0);
+	leaf_note(&p, 200, 300);
+	leaf_note(&p, 400, WM_SEED_TO_END);
+	json = leaf_json(&p);
+	text = cJSON_PrintUnformatted(json);
+	cJSON_Delete(json);
+	assert_string_equal(text, "[7,8,100,0,9,200,300,400,4294967295]");
+	p = read_json(text);
+	cJSON_free(text);
+	assert_int_equal(p.nahead, 2);
+	leaf_note(&p, 100, 200);
+	assert_int_equal(p.next, 300);
+	leaf_note(&p, 300, 400);
+	assert_true(p.done);
+	assert_true(read_json("[7,8,4294967295,1,0]").done);
+}
+
 int
 main(void)
 {
@@ -145,6 +181,7 @@ main(void)
 		cmocka_unit_test(the_last_range_first),
 		cmocka_unit_test(many_seeders_and_many_ends),
 		cmocka_unit_test(more_runs_than_there_is_room_for),
+		cmocka_unit_test(as_a_bookmark_has_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,11 +210,10 @@ what_is_no_database_is_refused(void **state)
 }
 
 static void
-the_file_is_durable_and_in_wal_mode(void **state)
+the_file_is_in_wal_mode(void **state)
 {
 	struct place *p = *state;
 	struct wm_sqlite *s = (struct wm_sqlite *)p->t;
-	sqlite3_stmt *stmt;
 	struct small t;
 
 	make_small(&t, "integer", "text", "text");
@@ -224,10 +223,43 @@ the_file_is_durable_and_in_wal_mode(void **state)
 	assert_int_not_equal(access(p->path, F_OK), 0);
 	ensure_and_commit(p, &t);
 	assert_value(p, "PRAGMA journal_mode", "wal");
-	assert_int_equal(sqlite3_prepare_v2(s->db, "PRAGMA synchronous", -1, &stmt, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	assert_int_equal(sqlite3_column_int(stmt, 0), 2);
-	sqlite3_finalize(stmt);
+}
+
+static int syncs, (*real_sync)(sqlite3_file *file, int flags);
+
+static int
+counted_sync(sqlite3_file *file, int flags)
+{
+	syncs++;
+	return real_sync(file, flags);
+}
+
+static void
+a_commit_waits_for_the_disk_and_one_that_is_to_be_soon_does_not(void **state)
+{
+	struct place *p = *state;
+	struct wm_sqlite *s = (struct wm_sqlite *)p->t;
+	struct wm_bookmark mark = { .source = "s", .name = "n", .value = "1" };
+	struct sqlite3_io_methods methods;
+	sqlite3_file *wal;
+	struct small t;
+
+	make_small(&t, "integer", "text", "text");
+	assert_int_equal(open_target(p), WM_OK);
+	assert_int_equal(p->t->ops->load(p->t, "s", NULL, NULL, &err), WM_OK);
+	ensure_and_commit(p, &t);
+	assert_int_equal(sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal), SQLITE_OK);
+	methods = *wal->pMethods;
+	real_sync = methods.xSync;
+	methods.xSync = counted_sync;
+	wal->pMethods = &methods;
+	syncs = 0;
+	assert_int_equal(p->t->ops->commit_soon(p->t, &mark, 1, &err), WM_OK);
+	assert_int_equal(syncs, 0);
+	assert_value(p, "SELECT value FROM _walmill_bookmarks", "1");
+	assert_int_equal(p->t->ops->commit(p->t, &mark, 1, &err), WM_OK);
+	assert_int_equal(syncs, 1);
+	p->t->ops->close(p->t);
 }
 
 static void
@@ -619,7 +651,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_missing_folder_is_named),
 		TEST(what_is_no_database_is_refused),
-		TEST(the_file_is_durable_and_in_wal_mode),
+		TEST(the_file_is_in_wal_mode),
+		TEST(a_commit_waits_for_the_disk_and_one_that_is_to_be_soon_does_not),
 		TEST(waiting_for_a_lock_ends),
 		TEST(a_row_that_is_refused),
 		TEST(a_table_that_rolls_back_by_itself_is_fatal),
