@@ -29,6 +29,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/seed_bulk.c \
 	%D%/seed_count.c \
 	%D%/seed_late.c \
+	%D%/seed_stage.c \
 	%D%/seed_unit.c \
 	%D%/seed_write.c \
 	%D%/seeder.h \

@@ -433,6 +433,19 @@ seeder_begin(struct seeder *s, const char *snapshot, struct wm_error *err)
 	return st;
 }
 
+enum wm_status
+seeder_lock_begin(struct seeder *s, struct wm_error *err)
+{
+	return wm_pg_exec(s->sql, "SAVEPOINT walmill", "could not begin reading", err);
+}
+
+enum wm_status
+seeder_lock_end(struct seeder *s, struct wm_error *err)
+{
+	return wm_pg_exec(s->sql, "ROLLBACK TO SAVEPOINT walmill; RELEASE SAVEPOINT walmill",
+	    "could not end reading", err);
+}
+
 const struct wm_leaf *
 seeder_find_leaf(const struct wm_leaves *leaves, uint32_t oid)
 {

@@ -60,6 +60,9 @@ enum wm_status seeder_write(struct seeder *s, const char *name, const char *valu
 enum wm_status seeder_compile(struct seeder *s, struct unit *u, struct wm_error *err);
 /* Opens the transaction that is read in. */
 enum wm_status seeder_begin(struct seeder *s, const char *snapshot, struct wm_error *err);
+/* A subtransaction of it, whose end gives up its locks and keeps the snapshot. */
+enum wm_status seeder_lock_begin(struct seeder *s, struct wm_error *err);
+enum wm_status seeder_lock_end(struct seeder *s, struct wm_error *err);
 /* Brings the progress of a unit's leaves in line with what the table consists of now. */
 enum wm_status seeder_match_leaves(struct unit *u, const struct wm_leaves *leaves, struct wm_error *err);
 enum wm_status seeder_forget_letters(struct seeder *s, struct wm_error *err);
