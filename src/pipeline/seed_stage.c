@@ -222,11 +222,15 @@ staging_step(struct worker *w, struct wm_error *err)
 {
 	struct staging *g = w->staging;
 	struct unit *u = g->s.unit;
+	bool may;
 	enum wm_status st;
 
 	/* Something has had it begin again meanwhile. */
 	if (!u->staged || u->state != UNIT_SEEDING || (u->nleaves == 0 && g->leaves.n > 0))
 		return staging_drop(w, err);
+	st = seeder_stage_may(&g->s, &may, err);
+	if (st != WM_OK || !may)
+		return st;		/* later; the stream of the others goes on */
 	g->s.delivery.buried = w->delivery.buried;
 	st = step(g, err);
 	if (w->staging != NULL)

@@ -72,7 +72,9 @@ void seeder_restart_append(struct unit *u);
 enum wm_status seeder_number_rows(struct seeder *s, struct wm_error *err);
 /* In place of emptying the view, where the target can: what is read is put aside, unseen, until the end. */
 enum wm_status seeder_stage_begin(struct seeder *s, struct wm_error *err);
-/* Until the target takes rows of the unit: views that are staged side by side may have to wait for each other. */
+/* Whether the target takes rows of the unit now: views that are staged side by side may have to wait for each other. */
+enum wm_status seeder_stage_may(struct seeder *s, bool *ret_may, struct wm_error *err);
+/* Until it does. */
 enum wm_status seeder_stage_ready(struct seeder *s, struct wm_error *err);
 enum wm_status seeder_stage_end(struct seeder *s, struct wm_error *err);
 /* What was put aside of the unit, if anything was, is given up. */
