@@ -734,6 +734,7 @@ def test_filled_anew_and_counted(zoho, lost):
 @pytest.mark.parametrize("batches", [1, 2, 6])
 def test_killed_while_it_is_filled_anew(batches, zoho, lost, same):
     daemon = lost()
+    zoho.set(batch_open_seconds=3)     # whoever is killed before it knows the key leaves an import that nobody can end
     daemon.launch()
     zoho.wait_calls("batch", batches)
     daemon.sigkill()
@@ -858,6 +859,7 @@ def test_filled_anew_late_without_a_hole(db, zoho, changed, same, live):
 @pytest.mark.parametrize("batches", [1, 3, 6])
 def test_killed_while_it_is_filled_anew_late(batches, db, zoho, changed, same, live):
     daemon = changed()
+    zoho.set(batch_open_seconds=3)     # whoever is killed before it knows the key leaves an import that nobody can end
     live()
     daemon.sighup()
     zoho.wait_calls("batch", batches)
