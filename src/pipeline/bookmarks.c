@@ -127,13 +127,13 @@ bookmark_unit(const struct unit *u)
 	cJSON_AddNumberToObject(o, "leaves_behind", leaves_behind(u->rule));
 	if (u->visible != NULL)
 		cJSON_AddStringToObject(o, "visible", u->visible);
-	cJSON_AddNumberToObject(o, "read", (double)u->read);
-	cJSON_AddNumberToObject(o, "written", (double)u->written);
-	cJSON_AddNumberToObject(o, "filtered", (double)u->filtered);
-	cJSON_AddNumberToObject(o, "dead", (double)u->dead);
+	cJSON_AddNumberToObject(o, "read", u->staged ? 0 : (double)u->read);
+	cJSON_AddNumberToObject(o, "written", u->staged ? 0 : (double)u->written);
+	cJSON_AddNumberToObject(o, "filtered", u->staged ? 0 : (double)u->filtered);
+	cJSON_AddNumberToObject(o, "dead", u->staged ? 0 : (double)u->dead);
 	leaves = cJSON_AddArrayToObject(o, "leaves");
-	/* Changes pass a failed one by: what it has seeded counts no more. */
-	for (size_t i = 0; u->state != UNIT_FAILED && i < u->nleaves; i++)
+	/* Changes pass a failed one by: what it has seeded counts no more.  What is put aside does not count yet. */
+	for (size_t i = 0; u->state != UNIT_FAILED && !u->staged && i < u->nleaves; i++)
 		cJSON_AddItemToArray(leaves, leaf_json(&u->leaves[i]));
 	return cJSON_PrintUnformatted(o);
 }

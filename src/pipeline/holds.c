@@ -82,6 +82,14 @@ resume(struct worker *w, struct hold *h, struct wm_error *err)
 	return apply_commit(w, err);
 }
 
+enum wm_status
+worker_end_seeding(struct worker *w, const struct wm_rule *rule, struct wm_error *err)
+{
+	struct hold *h = worker_hold(w, rule);
+
+	return h == NULL || h->why != HOLD_SEEDING ? WM_OK : resume(w, h, err);
+}
+
 void
 request_clear(struct request *r)
 {
@@ -113,7 +121,9 @@ pause_or_resume(struct worker *w, const char *name, bool pause, struct wm_error 
 		}
 	routes_forget(w);	/* one may be without the rule, for a transaction that comes again now */
 	stats_set_error(pipeline_stats(w->p, name), NULL);
-	st = h == NULL || h->resuming ? WM_OK : resume(w, h, err);
+	if (h != NULL && staging_rule(w) == rule)
+		h->why = HOLD_SEEDING;		/* it goes on at the end of its seed */
+	st = h == NULL || h->resuming || h->why == HOLD_SEEDING ? WM_OK : resume(w, h, err);
 	worker_show_rules(w);
 	return st;
 }

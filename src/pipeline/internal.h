@@ -341,7 +341,7 @@ struct saved {			/* a unit's bookmark, or a view's, by name */
 
 /* ---- holds: rules that do not go along ---- */
 
-enum hold_why { HOLD_PAUSED, HOLD_FAILED };
+enum hold_why { HOLD_PAUSED, HOLD_FAILED, HOLD_SEEDING };
 
 struct hold {
 	const struct wm_rule	*rule;
@@ -443,6 +443,8 @@ struct worker {
 	struct unit		**units;
 	size_t			 nunits;
 	struct hold		*holds;
+	struct staging		*staging;	/* the late seed that is put aside; or NULL */
+	unsigned		 broken_off;	/* such seeds, one after another */
 	struct saved		*saved;		/* unit bookmarks as the target has them */
 	uint64_t		 tables_version;
 	wm_lsn			 check_columns;	/* once past it: what did the catalog change that the stream did not tell? 0 done */
@@ -590,6 +592,9 @@ struct hold *worker_hold(struct worker *w, const struct wm_rule *rule);
 /* The rule stops here, at the last committed position. */
 enum wm_status worker_add_hold(struct worker *w, const struct wm_rule *rule, enum hold_why why, struct wm_error *err);
 
+/* The rule's seed has ended, or was given up: its changes come again, unless it is paused by now. */
+enum wm_status worker_end_seeding(struct worker *w, const struct wm_rule *rule, struct wm_error *err);
+
 /* ---- routes: what becomes of a relation's changes (route.c) ---- */
 
 struct route_plan {
@@ -702,6 +707,23 @@ void unit_fail(struct unit *u, bool left_rows);
 enum wm_status seed_bulk(struct worker *w, struct wm_error *err);
 /* One batch of one late unit, between two source transactions; *ret_did false: none is due, or it has to wait. */
 enum wm_status seed_step(struct worker *w, bool *ret_did, struct wm_error *err);
+
+/* ---- late seeds that are put aside (seed_stage.c) ---- */
+
+/* The rule that has one; or NULL. */
+const struct wm_rule *staging_rule(const struct worker *w);
+/* Whether the unit's seed is to be one. */
+bool staging_wanted(const struct worker *w, const struct unit *u);
+/* Between two transactions.  w->staging is set afterwards, unless *ret_later, or the target cannot do it. */
+enum wm_status staging_begin(struct worker *w, struct unit *u, bool *ret_later, struct wm_error *err);
+/* The next range, or the end. */
+enum wm_status staging_step(struct worker *w, struct wm_error *err);
+/* Given up, to begin again; NULL is a no-op.  Between two transactions. */
+enum wm_status staging_drop(struct worker *w, struct wm_error *err);
+/* It takes more of the journal than there is: the session ends, and the view is emptied and filled instead. */
+enum wm_status staging_give_up(struct worker *w, struct wm_error *err);
+/* The same when the session has ended: the target has given it up. */
+void staging_free(struct worker *w);
 
 /* ---- dead letters again (retry.c) ---- */
 

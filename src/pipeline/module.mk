@@ -33,6 +33,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/seed_key.c \
 	%D%/seed_late.c \
 	%D%/seed_pass.c \
+	%D%/seed_stage.c \
 	%D%/seed_unit.c \
 	%D%/seed_write.c \
 	%D%/seeder.h \

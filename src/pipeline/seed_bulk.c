@@ -38,7 +38,7 @@ static enum wm_status
 run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 {
 	struct wm_leaves leaves = { 0 };
-	enum wm_status st = wm_pg_exec(s->sql, "SAVEPOINT walmill", "could not begin reading", err);
+	enum wm_status st = seeder_lock_begin(s, err);
 
 	if (st == WM_OK)
 		st = seeder_compile(s, t->unit, err);
@@ -60,8 +60,7 @@ run_task(struct seeder *s, const struct task *t, struct wm_error *err)
 		st = seeder_leaf(s, &leaves, t->leaf, err);
 	wm_leaves_free(&leaves);
 	if (st == WM_OK)
-		st = wm_pg_exec(s->sql, "ROLLBACK TO SAVEPOINT walmill; RELEASE SAVEPOINT walmill",
-		    "could not end reading", err);
+		st = seeder_lock_end(s, err);
 	if (st == WM_OK)
 		st = seeder_stage_end(s, err);
 	if (st == WM_OK)

@@ -29,8 +29,9 @@ seeder_may_count(const struct seeder *s)
 {
 	const struct unit *u = s->unit;
 
-	return s->delivery.target->ops->count != NULL && !s->late && u->catchup == 0 && !u->resumed && !u->reseed &&
-	    u->rule->mode == WM_MODE_UPSERT;
+	/* Late, the rule is held where its rows were put aside; else changes have come in between. */
+	return s->delivery.target->ops->count != NULL && (s->w->staging != NULL || (!s->late && u->catchup == 0)) &&
+	    !u->resumed && !u->reseed && u->rule->mode == WM_MODE_UPSERT;
 }
 
 static enum wm_status

@@ -81,8 +81,8 @@ late_batch(struct seeder *s, bool *ret_did, struct wm_error *err)
 	return st == WM_OK ? wm_seed_end(s->sql, err) : st;
 }
 
-enum wm_status
-seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
+static enum wm_status
+seed_in_place(struct worker *w, bool *ret_did, struct wm_error *err)
 {
 	struct seeder s = { .w = w, .delivery = w->delivery, .batcher = w->batcher, .unit = due_unit(w),
 		.own_opened = 1, .late = true };
@@ -116,4 +116,39 @@ seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
 		st = WM_OK;
 	worker_show_rules(w);
 	return st;
+}
+
+/* The next range of rows that are put aside; *ret_done false: there are none such. */
+static enum wm_status
+put_aside(struct worker *w, bool *ret_done, struct wm_error *err)
+{
+	struct unit *u;
+	enum wm_status st;
+
+	*ret_done = w->staging != NULL;
+	if (w->staging != NULL)
+		return staging_step(w, err);
+	u = due_unit(w);
+	if (u == NULL || !staging_wanted(w, u))
+		return WM_OK;
+	st = worker_sql(w, err);
+	if (st == WM_OK)
+		st = staging_begin(w, u, ret_done, err);
+	if (st == WM_REJECT)
+		return WM_OK;		/* the other way is refused as well, and says so */
+	*ret_done |= w->staging != NULL;
+	if (st == WM_OK || !seeder_was_altered(u, st, err))
+		return st;
+	*ret_done = true;
+	return WM_OK;
+}
+
+enum wm_status
+seed_step(struct worker *w, bool *ret_did, struct wm_error *err)
+{
+	bool done;
+	enum wm_status st = put_aside(w, &done, err);
+
+	*ret_did = w->staging != NULL;
+	return st != WM_OK || done ? st : seed_in_place(w, ret_did, err);
 }

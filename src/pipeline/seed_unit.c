@@ -361,14 +361,26 @@ seeder_stage_begin(struct seeder *s, struct wm_error *err)
 }
 
 enum wm_status
+seeder_stage_may(struct seeder *s, bool *ret_may, struct wm_error *err)
+{
+	enum wm_status st = s->unit->staged ? stage(s, WM_STAGE_READY, err) : WM_OK;
+
+	*ret_may = st == WM_OK;
+	if (st != WM_RETRY || strcmp(err->code, "later") != 0)
+		return st;
+	stats_set_error(s->unit->stats, err->text);
+	return WM_OK;
+}
+
+enum wm_status
 seeder_stage_ready(struct seeder *s, struct wm_error *err)
 {
-	enum wm_status st = WM_OK;
+	bool may;
+	enum wm_status st;
 
-	while (s->unit->staged && (st = stage(s, WM_STAGE_READY, err)) == WM_RETRY && strcmp(err->code, "later") == 0) {
+	while ((st = seeder_stage_may(s, &may, err)) == WM_OK && !may) {
 		if (worker_stopping(s->w) || (s->broken != NULL && atomic_load(s->broken)))
-			break;
-		stats_set_error(s->unit->stats, err->text);
+			return wm_fail(err, WM_RETRY, "stopping");
 		worker_rest(s->w, wm_clock_mono() + READY_STEP);
 	}
 	return st;
@@ -458,6 +470,19 @@ seeder_begin(struct seeder *s, const char *snapshot, struct wm_error *err)
 	if (st == WM_OK)
 		st = wm_pg_current_lsn(s->sql, &s->snapshot_lsn, err);
 	return st;
+}
+
+enum wm_status
+seeder_lock_begin(struct seeder *s, struct wm_error *err)
+{
+	return wm_pg_exec(s->sql, "SAVEPOINT walmill", "could not begin reading", err);
+}
+
+enum wm_status
+seeder_lock_end(struct seeder *s, struct wm_error *err)
+{
+	return wm_pg_exec(s->sql, "ROLLBACK TO SAVEPOINT walmill; RELEASE SAVEPOINT walmill",
+	    "could not end reading", err);
 }
 
 const struct wm_leaf *

@@ -104,6 +104,9 @@ enum wm_status seeder_end_bare(struct seeder *s, struct wm_error *err);
 enum wm_status seeder_compile(struct seeder *s, struct unit *u, struct wm_error *err);
 /* Opens the transaction that is read in. */
 enum wm_status seeder_begin(struct seeder *s, const char *snapshot, struct wm_error *err);
+/* A subtransaction of it, whose end gives up its locks and keeps the snapshot. */
+enum wm_status seeder_lock_begin(struct seeder *s, struct wm_error *err);
+enum wm_status seeder_lock_end(struct seeder *s, struct wm_error *err);
 /* Brings the progress of a unit's leaves in line with what the table consists of now. */
 enum wm_status seeder_match_leaves(struct unit *u, const struct wm_leaves *leaves, struct wm_error *err);
 enum wm_status seeder_forget_letters(struct seeder *s, struct wm_error *err);
@@ -113,7 +116,9 @@ void seeder_restart_append(struct unit *u);
 enum wm_status seeder_number_rows(struct seeder *s, struct wm_error *err);
 /* In place of emptying the view, where the target can: what is read is put aside, unseen, until the end. */
 enum wm_status seeder_stage_begin(struct seeder *s, struct wm_error *err);
-/* Until the target takes rows of the unit: views that are staged side by side may have to wait for each other. */
+/* Whether the target takes rows of the unit now: views that are staged side by side may have to wait for each other. */
+enum wm_status seeder_stage_may(struct seeder *s, bool *ret_may, struct wm_error *err);
+/* Until it does. */
 enum wm_status seeder_stage_ready(struct seeder *s, struct wm_error *err);
 enum wm_status seeder_stage_end(struct seeder *s, struct wm_error *err);
 /* What was put aside of the unit, if anything was, is given up. */

@@ -36,7 +36,9 @@ state_of(struct worker *w, const struct wm_rule *rule, const struct sum *s)
 	const struct hold *h = worker_hold(w, rule);
 
 	if (h != NULL)
-		return h->resuming ? RULE_SEEDING : h->why == HOLD_PAUSED ? RULE_PAUSED : RULE_FAILED;
+		return h->resuming || h->why == HOLD_SEEDING ? RULE_SEEDING :
+		    h->why == HOLD_PAUSED                    ? RULE_PAUSED :
+							       RULE_FAILED;
 	return s->failed ? RULE_FAILED : s->seeding ? RULE_SEEDING : RULE_STREAMING;
 }
 

@@ -110,7 +110,7 @@ units_settled(const struct worker *w)
 
 			while (h != NULL && h->rule != w->units[i]->rule)
 				h = h->next;
-			if (h == NULL)
+			if (h == NULL || h->why == HOLD_SEEDING)
 				return false;
 		}
 	for (const struct hold *h = w->holds; h != NULL; h = h->next)

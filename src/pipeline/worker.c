@@ -165,8 +165,8 @@ may_gather(const struct worker *w)
 	wm_lsn awaited = atomic_load(&w->awaited);
 
 	return w->target->ops->pace != NULL && w->pending && !w->uncommitted && !w->p->once &&
-	    (awaited <= atomic_load(&w->end_lsn) || awaited > w->boundary_end) && atomic_load(&w->settled) &&
-	    !journal_full(w);
+	    (awaited <= atomic_load(&w->end_lsn) || awaited > w->boundary_end) &&
+	    (atomic_load(&w->settled) || w->staging != NULL) && !journal_full(w);
 }
 
 /* Writes what is due; waits for a moment when nothing is. */
@@ -177,7 +177,10 @@ go_on_gathering(struct worker *w, struct wm_error *err)
 
 	if (left <= 0)
 		return gather_write(w, err);
-	(void)wm_journal_wait(w->reader, left < IDLE_WAIT ? left : IDLE_WAIT);
+	if (w->seeds)
+		w->stream_until = 0;		/* nothing is kept waiting by the next batch */
+	else
+		(void)wm_journal_wait(w->reader, left < IDLE_WAIT ? left : IDLE_WAIT);
 	return WM_OK;
 }
 
@@ -212,6 +215,8 @@ idle(struct worker *w, struct wm_error *err)
 	wm_lsn once = atomic_load(&w->source->once_lsn);
 	enum wm_status st;
 
+	if (w->staging != NULL && journal_full(w))
+		return staging_give_up(w, err);
 	if (w->in_transaction || w->await_restart) {
 		if (wm_journal_wait(w->reader, MEMORY_WAIT) || w->await_restart)
 			return WM_OK;
@@ -269,7 +274,10 @@ between_transactions(struct worker *w, struct wm_error *err)
 	if (changed) {
 		st = apply_commit(w, err);
 		if (st == WM_OK)
-			st = units_refresh(w, err);
+			st = staging_drop(w, err);
+		if (st != WM_OK || w->await_restart)
+			return st;
+		st = units_refresh(w, err);
 		if (st == WM_OK)
 			st = apply_commit(w, err);
 	}
@@ -282,12 +290,13 @@ between_transactions(struct worker *w, struct wm_error *err)
 	if (st != WM_OK || wm_clock_mono() < w->stream_until)
 		return st;
 	w->seeds = false;
-	if (atomic_load(&w->settled))
+	if (atomic_load(&w->settled) && w->staging == NULL)
 		return WM_OK;
-	st = apply_commit(w, err);
+	/* What is put aside is no part of what the stream commits. */
+	st = w->staging == NULL ? apply_commit(w, err) : WM_OK;
 	if (st == WM_OK)
 		st = seed_step(w, &w->seeds, err);
-	if (st == WM_OK)
+	if (st == WM_OK && w->staging == NULL)
 		st = apply_commit(w, err);
 	w->stream_until = wm_clock_mono() + STREAM_SLICE;
 	return st;
@@ -354,6 +363,8 @@ follow(struct worker *w, struct wm_error *err)
 static void
 close_units(struct worker *w)
 {
+	w->broken_off += w->staging != NULL;
+	staging_free(w);
 	routes_forget(w);
 	for (size_t i = 0; i < w->nunits; i++)
 		unit_destroy(w->units[i]);

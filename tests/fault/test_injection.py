@@ -118,6 +118,9 @@ ZOHO = {
     "gather_part_written": [1, 3],
 }
 
+# And where the view is filled anew while the stream goes on: the rule is held.
+ZOHO_LATE = ["zoho_job_begun", "zoho_job_kept", "zoho_batch_sent", "zoho_job_ended", "seed_staged", "seed_table_done"]
+
 MATRIX = Matrix("Points at which the daemon kills itself", "The points are those of `include/walmill/fault.h`, in a "
                 "build with `--enable-fault-injection`; each is reached by a load of its own.", POINTS)
 
@@ -190,6 +193,16 @@ def test_killed_at(request, cell, scenario, number, points, db, daemon, block):
     s.d.sigterm()
 
 
+def keep_fewer_rows(made, db):
+    """The rule does, from the next start on."""
+    made.start()
+    made.wait()
+    db.execute("DELETE FROM t WHERE id > 850")
+    made.wait()
+    made.sigterm()
+    made.write_rules("- {table: public.t, batch: {rows: 50}, seed: {batch_rows: 200}}")
+
+
 def lose_slot(made, db):
     """The view is filled anew then, by a batch import."""
     made.sources["shop"] = f"uri: {db.uri}\non_slot_lost: seed"
@@ -200,8 +213,9 @@ def lose_slot(made, db):
     db.execute("SELECT pg_drop_replication_slot('walmill_shop')")
 
 
-@pytest.mark.parametrize("point, number", [(point, number) for point, plan in ZOHO.items() for number in plan])
-def test_killed_at_with_zoho(point, number, points, db, daemon, zoho):
+@pytest.mark.parametrize("point, number, late", [
+    *((point, number, False) for point, plan in ZOHO.items() for number in plan), *((p, 1, True) for p in ZOHO_LATE)])
+def test_killed_at_with_zoho(point, number, late, points, db, daemon, zoho):
     assert point in points
     # Of a batch import that is begun and not known of, nothing can be said to Zoho: it ends by itself.
     zoho.set(rate_bulk=0, rate_dml=0, rate_overall=0, batch_open_seconds=2)
@@ -214,8 +228,12 @@ def test_killed_at_with_zoho(point, number, points, db, daemon, zoho):
         # Few units are left: the changes of the other wait.
         zoho.use_units(95_000)
         rules = "- {table: public.t, priority: high}\n- {table: public.u, priority: low, batch: {rows: 500}}"
+    if late:
+        rules = "- {table: public.t, batch: {rows: 50}, on_delete: ignore}"
     made = daemon(rules, targets={"zoho": block})
-    if point not in ("zoho_view_written", "gather_part_written"):
+    if late:
+        keep_fewer_rows(made, db)
+    elif point not in ("zoho_view_written", "gather_part_written"):
         lose_slot(made, db)
     made.env = {"WALMILL_FAULT_AT": f"{point}:{number}"}
     made.launch()

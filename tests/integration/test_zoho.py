@@ -158,7 +158,7 @@ def load(db, stop):
 
 @pytest.fixture
 def live(db):
-    """Starts a live load; it ends before the test compares: live()()."""
+    """Starts a live load; it ends before the test compares: live()(), or live.end()."""
     ends = []
 
     def begin():
@@ -172,9 +172,13 @@ def live(db):
         ends.append(end)
         return end
 
+    def end_all():
+        for end in ends:
+            end()
+
+    begin.end = end_all
     yield begin
-    for end in ends:
-        end()
+    end_all()
 
 
 # WM_ZOHO_ROWS=1000000 for the seed that users have; it takes some minutes.
@@ -730,6 +734,7 @@ def test_filled_anew_and_counted(zoho, lost):
 @pytest.mark.parametrize("batches", [1, 2, 6])
 def test_killed_while_it_is_filled_anew(batches, zoho, lost, same):
     daemon = lost()
+    zoho.set(batch_open_seconds=3)     # whoever is killed before it knows the key leaves an import that nobody can end
     daemon.launch()
     zoho.wait_calls("batch", batches)
     daemon.sigkill()
@@ -801,6 +806,152 @@ def test_stopped_while_it_is_filled_anew(zoho, lost, same):
     daemon.start()
     same(daemon)
     assert not [job for job in zoho.jobs() if job["code"] in (1001, 1002)]
+
+
+# ---- the same while the stream goes on ----
+
+@pytest.fixture
+def changed(db, zoho, follow, same):
+    """A daemon whose rule for t changes while it runs, so that rows have to go: changed(before, rule)."""
+    def make(before="", rule="", **options):
+        db.execute(TABLE + ";" + ROWS.format(1, 3000) + "; CREATE TABLE u (id int PRIMARY KEY, v text); INSERT INTO u VALUES (1, 'x')")
+        zoho.set(**UNLIMITED)
+        first = f"- table: public.u\n{BATCHED}\n  seed: {{batch_rows: 300}}"
+        daemon = follow(f"{first}\n  on_delete: ignore{before}", job_max="20KiB", poll_interval="100ms",
+                        flush_interval_max="200ms", **LIMITS, **options)
+        same(daemon)
+        db.execute("DELETE FROM t WHERE id > 2900")
+        daemon.wait()
+        daemon.write_rules(f"{first}\n  where: id > 1000{rule}")
+        return daemon
+    return make
+
+
+WHERE = {"where": "id > 1000"}
+
+
+def test_filled_anew_late_without_a_hole(db, zoho, changed, same, live):
+    daemon = changed()
+    before, stop, seen = len(zoho.calls()), threading.Event(), []
+    watcher = threading.Thread(target=watch, args=(zoho, 1850, stop, seen))
+    watcher.start()
+    load_ends = live()
+    try:
+        daemon.sighup()
+        zoho.wait_calls("batch", 3)
+        # The others go on.
+        db.execute("UPDATE u SET v = 'meanwhile'")
+        wait_until(lambda: values(zoho, "u") == {"meanwhile"}, "the other rule's change is there")
+        wait_until(lambda: [job["code"] for job in zoho.jobs()] == [1004], "the rows are in place", 60)
+        load_ends()
+        same(daemon, **WHERE)
+        same(daemon, "u")
+    finally:
+        stop.set()
+        watcher.join()
+    assert not seen
+    calls = zoho.calls(since=before)
+    assert len([call for call in calls if call["name"] == "batch"]) > 5
+    assert not [call for call in calls if call["name"] == "delete_row" and (call["rows"] or 0) > 200]
+    assert daemon.rule("t")["state"] == "streaming"
+
+
+@pytest.mark.parametrize("batches", [1, 3, 6])
+def test_killed_while_it_is_filled_anew_late(batches, db, zoho, changed, same, live):
+    daemon = changed()
+    zoho.set(batch_open_seconds=3)     # whoever is killed before it knows the key leaves an import that nobody can end
+    live()
+    daemon.sighup()
+    zoho.wait_calls("batch", batches)
+    daemon.sigkill()
+    daemon.start()
+    zoho.wait_calls("batch", batches + 4, 60)
+    daemon.sigkill()
+    daemon.start()
+    db.execute("UPDATE u SET v = 'after'")
+    daemon.wait(100)
+    live.end()
+    same(daemon, **WHERE)
+    same(daemon, "u")
+    assert not [job for job in zoho.jobs() if job["code"] in (1001, 1002)]
+
+
+@pytest.mark.parametrize("name", STAGE_FAULTS)
+def test_fault_while_it_is_filled_anew_late(name, db, zoho, changed, same, live):
+    if "first" in name:
+        zoho.set(batch_open_seconds=3)
+    daemon = changed()
+    fault = dict(STAGE_FAULTS[name])
+    zoho.fault(fault.pop("call"), fault.pop("do"), **fault)
+    live()
+    daemon.sighup()
+    wait_until(lambda: zoho.faults()[0]["hits"] == 1, "the fault is met")
+    live.end()
+    same(daemon, **WHERE)
+    assert not [job for job in zoho.jobs() if job["code"] in (1001, 1002)]
+
+
+def test_late_and_broken_off_again_and_again(db, zoho, changed, same):
+    """In the end it is done in the other way, which can be broken off."""
+    daemon = changed()
+    zoho.fault("batch", "job_error", code=7005, times=0)
+    daemon.sighup()
+    wait_until(lambda: len(zoho.jobs()) == 3, "it was broken off three times")
+    same(daemon, **WHERE)
+    assert zoho.count("t") == 1900
+
+
+def test_paused_and_resumed_while_it_is_filled_anew_late(db, zoho, changed, same):
+    daemon = changed()
+    zoho.fault("batch", "delay", seconds=0.3, times=0)
+    daemon.sighup()
+    zoho.wait_calls("batch", 2)
+    daemon.run("pause", "t")
+    db.execute("UPDATE t SET v = 'held back' WHERE id = 2000")
+    wait_until(lambda: zoho.count("t") == 1900, "the rows are in place")
+    db.execute("UPDATE u SET v = 'goes on'")
+    wait_until(lambda: values(zoho, "u") == {"goes on"}, "the other rule's change is there")
+    assert daemon.rule("t")["state"] == "paused" and "held back" not in values(zoho, "t")
+    daemon.run("resume", "t")
+    same(daemon, **WHERE)
+
+
+def test_resumed_before_it_is_filled_anew_late(db, zoho, changed, same):
+    daemon = changed()
+    zoho.fault("batch", "delay", seconds=0.3, times=0)
+    daemon.sighup()
+    zoho.wait_calls("batch", 2)
+    daemon.run("pause", "t")
+    db.execute("UPDATE t SET v = 'held back' WHERE id = 2000")
+    daemon.run("resume", "t")
+    same(daemon, **WHERE)
+    assert [job["code"] for job in zoho.jobs()] == [1004]
+
+
+def test_altered_while_it_is_filled_anew_late(db, zoho, changed, same):
+    daemon = changed()
+    zoho.fault("batch", "delay", seconds=0.2, times=4)
+    daemon.sighup()
+    zoho.wait_calls("batch", 2)
+    db.execute("ALTER TABLE t ADD COLUMN extra int DEFAULT 5; ALTER TABLE t ALTER COLUMN id TYPE bigint; INSERT INTO t (id) VALUES (9999)")
+    same(daemon, **WHERE)
+    db.execute("CREATE TABLE other (id int PRIMARY KEY)")
+    db.execute("UPDATE t SET v = 'x' WHERE id % 2 = 0")
+    same(daemon, **WHERE)
+
+
+def test_a_row_stops_it_while_it_is_filled_anew_late(db, zoho, changed, same):
+    daemon = changed("\n  on_error: dead_letter", "\n  on_error: stop")
+    db.execute("UPDATE t SET n = 'NaN' WHERE id = 1999")
+    daemon.wait()
+    daemon.sighup()
+    wait_until(lambda: daemon.rule("t")["state"] == "failed", "the rule has stopped")
+    assert "seed_failed" in daemon.log() and "rule_stopped" not in daemon.log()
+    db.execute("UPDATE u SET v = 'goes on'")
+    wait_until(lambda: values(zoho, "u") == {"goes on"}, "the other rule's change is there")
+    db.execute("UPDATE t SET n = 1 WHERE id = 1999")
+    daemon.run("resume", "t")
+    same(daemon, **WHERE)
 
 
 def test_check_tells_scopes_and_units(daemon, zoho, db):

@@ -150,6 +150,25 @@ def test_a_table_whose_import_nobody_knows(db, zoho, lost):
     assert lost.target("zoho")["facts"]["views_locked"] == 0
 
 
+def test_a_table_whose_import_nobody_knows_while_the_stream_goes_on(db, zoho, follow):
+    """A rule changes, so that its view is filled anew; other rules do not wait for its table."""
+    make_tables(db, 3000)
+    rules = "- {table: public.t0%s, batch: {rows: 50}}\n- table: public.t1"
+    daemon = follow(rules % ", on_delete: ignore", job_max="20KiB")
+    daemon.wait()
+    zoho.fault("batch", "drop_after")
+    daemon.write_rules(rules % ", where: id % 2 = 0")
+    daemon.sighup()
+    wait_until(lambda: "locked since" in (daemon.rule("t0")["last_error"] or ""), "the rule says what it waits for")
+    db.execute("UPDATE t1 SET v = 'meanwhile'; UPDATE t0 SET v = 'late' WHERE id < 100")
+    wait_until(lambda: not differences(db.main, "t1", ZohoView(zoho)), "the other rule's view is in step")
+    wait_until(lambda: daemon.target("zoho")["state"] == "retrying", "the target says so, too", 30)
+    zoho.advance(90000)
+    daemon.wait(60)
+    assert not differences(db.main, "t0", ZohoView(zoho), where="id % 2 = 0")
+    assert daemon.rule("t0")["last_error"] is None and daemon.target("zoho")["state"] == "ok"
+
+
 def test_a_rule_that_stops_leaves_no_job_behind(db, zoho, lost):
     """More of them than there are places: the others must not wait for these."""
     for name in TABLES[:6]:

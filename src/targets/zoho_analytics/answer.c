@@ -96,6 +96,15 @@ wm_zoho_text(const cJSON *o, const char *name)
 	return s == NULL ? "" : s;
 }
 
+char *
+wm_zoho_print(cJSON *o)
+{
+	char *text = cJSON_PrintUnformatted(o);
+
+	cJSON_Delete(o);
+	return text;
+}
+
 int64_t
 wm_zoho_number(const cJSON *o, const char *name, int64_t missing)
 {

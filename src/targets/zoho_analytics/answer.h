@@ -49,6 +49,8 @@ enum wm_status wm_zoho_answer_fail(const struct wm_zoho_answer *a, bool *ret_vie
 
 /* Members of data, which may be missing: numbers come as text here and there. */
 const char *wm_zoho_text(const cJSON *o, const char *name);		/* "" */
+/* Ends o; malloc'd, NULL: memory out. */
+char *wm_zoho_print(cJSON *o);
 int64_t wm_zoho_number(const cJSON *o, const char *name, int64_t missing);
 
 /*

@@ -15,16 +15,13 @@ static char *
 export_config(const struct wm_zoho_sink *s)
 {
 	cJSON *o = cJSON_CreateObject(), *columns;
-	char *text;
 
 	cJSON_AddStringToObject(o, "responseFormat", "csv");
 	columns = cJSON_AddArrayToObject(o, "selectedColumns");
 	cJSON_AddItemToArray(columns, cJSON_CreateString(s->key_names[0]));
 	/* Else it would be left out where it is marked as personal data. */
 	cJSON_AddBoolToObject(o, "showPersonalCols", true);
-	text = cJSON_PrintUnformatted(o);
-	cJSON_Delete(o);
-	return text;
+	return wm_zoho_print(o);
 }
 
 enum wm_status

@@ -55,7 +55,6 @@ wm_zoho_import_config(const struct wm_zoho_load *l, char comment_char, bool firs
 	const struct wm_zoho_sink *s = l->s;
 	const char comment[2] = { comment_char, '\0' };
 	cJSON *o = cJSON_CreateObject(), *keys;
-	char *text;
 
 	cJSON_AddStringToObject(o, "importType", l->replace ? "TRUNCATEADD" : "UPDATEADD");
 	if (first_batch) {
@@ -76,9 +75,7 @@ wm_zoho_import_config(const struct wm_zoho_load *l, char comment_char, bool firs
 	keys = l->replace ? NULL : cJSON_AddArrayToObject(o, "matchingColumns");
 	for (unsigned i = 0; keys != NULL && i < s->view->nkeys; i++)
 		cJSON_AddItemToArray(keys, cJSON_CreateString(s->key_names[i]));
-	text = cJSON_PrintUnformatted(o);
-	cJSON_Delete(o);
-	return text;
+	return wm_zoho_print(o);
 }
 
 /* ---- what came of it ---- */
@@ -128,12 +125,8 @@ judge(struct wm_zoho_load *l, const cJSON *data, double units, struct wm_error *
 
 	s->units += units;
 	wm_zoho_import_parse(data, &i);
-	if (!took_all_columns(s, data)) {
-		wm_zoho_view_forget(s->to);
-		return wm_fail(err, WM_RETRY,
-		    "target \"%s\": view \"%s\": a column is not there any more", s->z->base.name,
-		    s->view->name);
-	}
+	if (!took_all_columns(s, data))
+		return wm_zoho_sink_stale(s, err);
 	if (wm_zoho_import_complete(&i, l->n)) {
 		s->rows += l->n;
 		return WM_OK;

@@ -172,15 +172,6 @@ wm_zoho_read_plan(struct wm_zoho *z)
 /* ---- views ---- */
 
 static char *
-print_json(cJSON *o)
-{
-	char *text = cJSON_PrintUnformatted(o);
-
-	cJSON_Delete(o);
-	return text;
-}
-
-static char *
 list_config(const char *keyword, int64_t from)
 {
 	cJSON *o = cJSON_CreateObject();
@@ -190,7 +181,7 @@ list_config(const char *keyword, int64_t from)
 	cJSON_AddStringToObject(o, "keyword", keyword);
 	cJSON_AddNumberToObject(o, "startIndex", (double)from);
 	cJSON_AddNumberToObject(o, "noOfResult", PAGE);
-	return print_json(o);
+	return wm_zoho_print(o);
 }
 
 /* The table of this name; *ret NULL: none.  Zoho lists what holds the keyword. */
@@ -316,7 +307,7 @@ design_json(const struct wm_zoho_view *v, const struct wm_view *view)
 		cJSON_AddStringToObject(c, "DATATYPE", wm_zoho_type_name(wm_zoho_type_for(&view->columns[i])));
 		cJSON_AddItemToArray(columns, c);
 	}
-	return print_json(o);
+	return wm_zoho_print(o);
 }
 
 /* A table that another walmill, or a call whose answer was lost, has made meanwhile is there: it is read. */
@@ -356,7 +347,7 @@ columns_json(const struct wm_view *view, const unsigned *which, unsigned n)
 		if (n > 1)
 			cJSON_AddItemToArray(list, c);
 	}
-	return print_json(o);
+	return wm_zoho_print(o);
 }
 
 static enum wm_status

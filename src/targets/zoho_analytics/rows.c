@@ -174,12 +174,8 @@ put(struct wm_zoho_sink *s, const struct wm_row *row, struct wm_zoho_criteria *l
 	if (st != WM_OK)
 		return st;
 	s->rows += list->n;
-	if (cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(a.data, "invalidColumns")) > 0) {
-		wm_zoho_view_forget(s->to);
-		return wm_fail(err, WM_RETRY,
-		    "target \"%s\": view \"%s\": a column is not there any more", s->z->base.name,
-		    s->view->name);
-	}
+	if (cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(a.data, "invalidColumns")) > 0)
+		return wm_zoho_sink_stale(s, err);
 	/* Of an update nothing has to be there. */
 	if (upsert && wm_zoho_number(a.data, "updatedRows", 0) < 1 &&
 	    !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(a.data, "newRowAdded")))

@@ -160,8 +160,7 @@ keep(struct wm_zoho_stage *stage, struct wm_zoho_sink *s, struct wm_error *err)
 	cJSON_AddStringToObject(o, "jobId", stage->job);
 	cJSON_AddStringToObject(o, "viewId", s->to->id);
 	cJSON_AddStringToObject(o, "column", s->key_names[0]);
-	text = cJSON_PrintUnformatted(o);
-	cJSON_Delete(o);
+	text = wm_zoho_print(o);
 	return name == NULL || text == NULL ? wm_oom(err, "a key") : host->keep(host->arg, name, text, err);
 }
 
@@ -180,13 +179,10 @@ static char *
 next_config(const char *key, bool last)
 {
 	cJSON *o = cJSON_CreateObject();
-	char *text;
 
 	cJSON_AddStringToObject(o, "batchKey", key);
 	cJSON_AddBoolToObject(o, "isLastBatch", last);
-	text = cJSON_PrintUnformatted(o);
-	cJSON_Delete(o);
-	return text;
+	return wm_zoho_print(o);
 }
 
 static enum wm_status

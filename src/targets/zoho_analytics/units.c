@@ -70,8 +70,7 @@ due(struct wm_zoho *z, bool now)
 		cJSON_AddNumberToObject(o, "used", a->quota.used);
 		cJSON_AddNumberToObject(o, "day_ends", (double)(a->quota.day_ends / WM_SEC));
 		cJSON_AddStringToObject(o, "by", own);
-		text = cJSON_PrintUnformatted(o);
-		cJSON_Delete(o);
+		text = wm_zoho_print(o);
 	}
 	pthread_mutex_unlock(&a->lock);
 	return text;

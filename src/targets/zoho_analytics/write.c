@@ -82,6 +82,14 @@ wm_zoho_sink_cell(const struct wm_zoho_sink *s, unsigned column, const struct wm
 }
 
 enum wm_status
+wm_zoho_sink_stale(struct wm_zoho_sink *s, struct wm_error *err)
+{
+	wm_zoho_view_forget(s->to);
+	return wm_fail(err, WM_RETRY, "target \"%s\": view \"%s\": a column is not there any more", s->z->base.name,
+	    s->view->name);
+}
+
+enum wm_status
 wm_zoho_sink_fail(struct wm_zoho_sink *s, const struct wm_zoho_answer *a, const char *what, struct wm_error *err)
 {
 	enum wm_status st = wm_zoho_answer_fail(a, &s->bad_view, err, "target \"%s\": view \"%s\": %s", s->z->base.name,

@@ -218,6 +218,8 @@ enum wm_status wm_zoho_write(struct wm_zoho *z, const struct wm_batch *batch, si
 /* The cell of a column of the view. */
 enum wm_status wm_zoho_sink_cell(const struct wm_zoho_sink *s, unsigned column, const struct wm_value *value,
     struct wm_zoho_cell *ret, struct wm_error *err);
+/* A column that was there has gone: WM_RETRY, and the view is looked up again. */
+enum wm_status wm_zoho_sink_stale(struct wm_zoho_sink *s, struct wm_error *err);
 /* An answer that is a failure: status, text, and whose fault it is. */
 enum wm_status wm_zoho_sink_fail(struct wm_zoho_sink *s, const struct wm_zoho_answer *a, const char *what,
     struct wm_error *err);
