@@ -198,11 +198,12 @@ range(struct staging *g, struct leaf_progress *progress, struct wm_error *err)
 	struct seeder *s = &g->s;
 	const struct wm_leaf *leaf = seeder_find_leaf(&g->leaves, progress->oid);
 	enum wm_status st = seeder_lock_begin(s, err);
+	bool more;
 
 	if (st == WM_OK && leaf == NULL)
 		st = wm_fail(err, WM_RETRY, "a part of %s.%s is not in its snapshot", s->unit->schema, s->unit->name);
 	if (st == WM_OK)
-		st = seeder_range(s, leaf, progress, err);
+		st = seeder_range(s, leaf, progress, &more, err);
 	return st == WM_OK ? seeder_lock_end(s, err) : st;
 }
 
