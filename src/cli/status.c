@@ -209,9 +209,16 @@ print_errors(const char *kind, const cJSON *list)
 {
 	const cJSON *o;
 
-	cJSON_ArrayForEach(o, list)
-		if (text(o, "last_error")[0] != '\0')
-			printf("%s %s: %s\n", kind, text(o, "name"), text(o, "last_error"));
+	cJSON_ArrayForEach(o, list) {
+		const char *why = text(o, "last_error");
+		WM_AUTO(wm_freep) char *known = wm_asprintf("%s \"%s\": ", kind, text(o, "name"));
+
+		/* It may name the object itself. */
+		if (known != NULL && strncmp(why, known, strlen(known)) == 0)
+			why += strlen(known);
+		if (why[0] != '\0')
+			printf("%s %s: %s\n", kind, text(o, "name"), why);
+	}
 }
 
 /* "alert journal_full, source shop, since 2026-11-21T08:30:00: the journal holds ..." */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
-EXTRA_DIST += %D%/run %D%/zoho
+EXTRA_DIST += %D%/run %D%/zoho %D%/parts
 
-# make bench BENCH='--quick' for a first impression.
+# make bench BENCH="--quick backlog seed" for a first impression of two parts.
 bench: walmill$(EXEEXT)
 	@WALMILL=$(abs_builddir)/walmill $(srcdir)/%D%/run $(BENCH)
 

@@ -453,7 +453,7 @@ def test_dead_letters_are_tried_again(db, zoho, follow, same):
 DAY = 86400
 
 
-def test_units_used_up_at_noon_and_there_again_at_midnight(db, zoho, follow, same, clock_jumps, tmp_path):
+def test_trap_29_units_used_up_at_noon_and_there_again_at_midnight(db, zoho, follow, same, clock_jumps, tmp_path):
     """Both clocks are the test's."""
     control = tmp_path / "clock"
     noon = int(time.time()) // DAY * DAY + DAY + DAY // 2
