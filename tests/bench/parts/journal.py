@@ -28,7 +28,7 @@ def run(options):
             daemon.resume("item")
             seconds = time.monotonic() - began
             used.append(cpu(daemon.process.pid) - before)
-            if SqliteTarget(lite).rows(f"SELECT count(*) FROM item WHERE n = {turn}") != [(options.upserts,)]:
+            if SqliteTarget(lite).rows(f"SELECT count(*) FROM item WHERE n = {turn} AND id <= {options.upserts}") != [(options.upserts,)]:
                 raise RuntimeError("the target lacks some of the upserts")
             return seconds
 
