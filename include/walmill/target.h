@@ -11,7 +11,7 @@
  *	create  open  load  { ensure | write }*  commit  ...  close  [open ...]  destroy
  *
  * ensure and write open a transaction when none is open; commit makes everything since then
- * durable together with the bookmarks, rollback forgets it.  A target without
+ * durable together with the bookmarks (commit_soon visible, and durable with the next commit), rollback forgets it.  A target without
  * WM_TARGET_TRANSACTIONAL makes each write durable before it returns, and stores no bookmarks
  * (the pipeline keeps them in its own state): load, commit and rollback are then NULL.
  *

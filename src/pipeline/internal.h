@@ -204,10 +204,10 @@ void source_look_again(struct source *s);
 void source_note_connection(struct source *s, struct wm_pg **which, struct wm_pg *c);
 /* Whether the source's threads are to end. */
 bool source_stopping(struct source *s);
-/* An operator must act: the source goes no further. */
 /* As wm_pg_connect; a server that is silent for as long as the configuration allows is looked after. */
 enum wm_status source_connect(const struct source *s, enum wm_pg_kind kind, const char *application, struct wm_pg **ret,
     struct wm_error *err);
+/* An operator must act: the source goes no further. */
 void source_give_up(struct source *s, const struct wm_error *err);
 /* Shows the error and waits as long as the back-off says, or until the stop. */
 void source_retry_later(struct source *s, struct wm_backoff *backoff, const struct wm_error *err);
@@ -653,11 +653,12 @@ bool apply_wants(struct worker *w, const struct unit *u);
 enum wm_status apply_message(struct worker *w, const struct wm_message *m, struct wm_error *err);
 /* Writes what is pending, within the open transaction. */
 enum wm_status apply_flush(struct worker *w, struct wm_error *err);
+#define APPLY_SOFT_MAX WM_SEC	/* until what was committed soon is made to last */
+
 /* Commits at the last boundary, with bookmarks; only outside a source transaction.  All is durable then. */
 enum wm_status apply_commit(struct worker *w, struct wm_error *err);
 /* The same without a wait for the target's disk, where that may be: the journal keeps what is committed so for a while. */
 enum wm_status apply_commit_soon(struct worker *w, struct wm_error *err);
-#define APPLY_SOFT_MAX WM_SEC	/* until what was committed soon is made to last */
 /* How far the source may be told: the slowest of the stream and the rules that hold. */
 void report_position(struct worker *w);
 /* Forgets everything since the last commit. */

@@ -31,7 +31,7 @@ ROWS = "SELECT i, (i %% 1000)::int, md5(i::text), i * 0.01, now() FROM generate_
 
 @dataclasses.dataclass
 class Line:
-    """One line of the table: what walmill took, what its peer took, and what the ratio is to be at least."""
+    """One line of the table: what walmill took, what its peer took, and the goal."""
 
     work: str
     walmill: float
