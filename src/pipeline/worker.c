@@ -539,6 +539,7 @@ worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *m
 	}
 	w->host = worker_host(w);
 	w->target->host = &w->host;
+	w->target->lone = true;
 	w->delivery.target = w->target;
 	*ret = w;
 	return WM_OK;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "flight.h"
+#include "parallel.h"
 #include "textarray.h"
 #include "walmill/fault.h"
 
@@ -240,6 +241,8 @@ commit(struct wm_target *base, const struct wm_bookmark *bookmarks, size_t n, bo
 		st = wm_flight_land(&flight, "could not commit", &bad, &local);
 	WM_FAULT(postgres_committed);
 	if (st == WM_OK) {
+		if (t->changed_shape)
+			wm_postgres_sides_forget(t);
 		t->in_transaction = false;
 		t->changed_shape = false;
 		return WM_OK;

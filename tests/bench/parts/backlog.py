@@ -123,11 +123,14 @@ class Backlog:
         self.source.execute(PROCEDURE)
         self.source.execute(f"INSERT INTO account {ROWS}", 1, options.rows)
         self.source.execute("CREATE PUBLICATION bench FOR TABLE account, big, marker")
-        target, lite = stage.second.create_database(), stage.folder / "bench.db"
+        target, shared, lite = stage.second.create_database(), stage.second.create_database(), stage.folder / "bench.db"
         self.consumers = [
             Decode(self.source),
             Subscription(self.source, stage.second.create_database()),
             ByWalmill("postgres", stage.walmill(self.source, f"{{type: postgres, uri: '{target.uri}'}}"), target.rows, stage.second),
+            ByWalmill("postgres, apply: parallel",
+                      stage.walmill(self.source, f"{{type: postgres, uri: '{shared.uri}', apply: parallel, workers: 2}}"),
+                      shared.rows, stage.second),
             ByWalmill("sqlite", stage.walmill(self.source, f"{{type: sqlite, path: '{lite}'}}"), SqliteTarget(lite).rows),
             ByWalmill("null", stage.walmill(self.source, '{type: "null"}'), None)]
         self.source.execute("VACUUM ANALYZE")
@@ -170,7 +173,7 @@ class Backlog:
 
 def lines(work, n, found, goals):
     limit, peer = found["decode"]["seconds"], found["subscription"]
-    for consumer in ("postgres", "sqlite", "null"):
+    for consumer in ("postgres", "postgres, apply: parallel", "sqlite", "null"):
         own = found[consumer]
         figures = {"rows_per_s": n / own["seconds"], "of_decode_limit": limit / own["seconds"], "decode_s": limit,
                    "cpu_us_per_change": own["cpu"] * 1e6 / n, "peak_mib": own["peak_mib"]}
@@ -181,7 +184,7 @@ def lines(work, n, found, goals):
 
 def run(options):
     with Stage() as stage:
-        say(f"backlog: {options.rows:,} rows, five consumers with a slot each")
+        say(f"backlog: {options.rows:,} rows, six consumers with a slot each")
         backlog = Backlog(stage, options)
         found = backlog.measure("one-row transactions", backlog.one_row_transactions, options.transactions)
         yield from lines(f"{options.transactions:,} one-row transactions", options.transactions, found, {"postgres": ">= 3"})
