@@ -11,7 +11,8 @@
 #ifndef WM_FAULT_H
 #define WM_FAULT_H
 
-/* Each point once: its name, and what has happened when it is passed. */
+/* Each point once, in one line, which the tests read: its name, and what has happened when it is passed. */
+/* clang-format off */
 #define WM_FAULT_POINTS(X) \
 	/* src/journal */ \
 	X(journal_file_created, "the journal's next file is there, empty") \
@@ -80,14 +81,11 @@
 	X(postgres_bookmarks_made, "postgres: the table of bookmarks is there") \
 	X(postgres_begun, "postgres: a transaction has begun") \
 	X(postgres_shaped, "postgres: a view's table is made or altered, not committed") \
-	X(postgres_sent, \
-	    "postgres: statements, perhaps a COMMIT, are sent, their answers are awaited") \
-	X(postgres_keyed, \
-	    "postgres: a table that was made without its key has got it, not committed") \
+	X(postgres_sent, "postgres: statements, perhaps a COMMIT, are sent, their answers are awaited") \
+	X(postgres_keyed, "postgres: a table that was made without its key has got it, not committed") \
 	X(postgres_copied, "postgres: rows are sent by COPY, the answer is awaited") \
 	X(postgres_written, "postgres: rows are written, not committed") \
-	X(postgres_shared, \
-	    "postgres: several sessions have committed a batch that they shared, its bookmarks are not written") \
+	X(postgres_shared, "postgres: several sessions have committed a batch that they shared, its bookmarks are not written") \
 	X(postgres_commit_before, "postgres: bookmarks and COMMIT are to be sent") \
 	X(postgres_committed, "postgres: rows and bookmarks are committed") \
 	X(zoho_view_written, "zoho_analytics: a view's part of a batch is written") \
@@ -98,8 +96,7 @@
 	X(zoho_job_ended, "zoho_analytics: the job has ended, its key is still kept") \
 	/* src/pipeline: between the steps */ \
 	X(apply_before, "letters and receipts are ready, the target's commit comes next") \
-	X(gather_part_written, \
-	    "rows of a higher priority are written, what waits is not, the position stays") \
+	X(gather_part_written, "rows of a higher priority are written, what waits is not, the position stays") \
 	X(apply_committed, "the target has committed, letters that are void are still there") \
 	X(apply_done, "they are gone, the position is not reported") \
 	X(seed_view_emptied, "a view of before is emptied for its seed") \
@@ -107,14 +104,14 @@
 	X(seed_keyed, "it has got its key") \
 	X(seed_batch_before, "a batch of the seed is written, not committed") \
 	X(seed_batch_committed, "it is committed with its bookmark") \
-	X(seed_staged, \
-	    "rows that were put aside have taken the view's place, no bookmark says so yet") \
+	X(seed_staged, "rows that were put aside have taken the view's place, no bookmark says so yet") \
 	X(seed_table_done, "a table is seeded, no bookmark says so yet") \
 	X(retry_committed, "dead letters are written at the target, and still there") \
 	X(retry_done, "they are gone") \
 	/* src/cli/teardown.c */ \
 	X(teardown_at_source, "slot and publications are gone, the journal is not") \
 	X(teardown_journal, "the journal is gone, the state is not")
+/* clang-format on */
 
 #define WM_FAULT_ENUM_(name, what) WM_FAULT_##name,
 enum wm_fault_point { WM_FAULT_POINTS(WM_FAULT_ENUM_) WM_FAULT_COUNT_ };
