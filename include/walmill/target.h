@@ -124,6 +124,13 @@ struct wm_target_ops {
 	 */
 	enum wm_status (*commit_soon)(struct wm_target *t, const struct wm_bookmark *bookmarks, size_t n,
 	    struct wm_error *err);
+	/*
+	 * write and commit_soon in one step, where that spares a way to the other side.  WM_REJECT: not for this batch, or
+	 * something was refused; no transaction is open then, nothing has happened, and write says what is wrong.
+	 * NULL: never.
+	 */
+	enum wm_status (*write_commit)(struct wm_target *t, const struct wm_batch *batch,
+	    const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err);
 	void (*rollback)(struct wm_target *t);
 	void (*close)(struct wm_target *t);	/* copes with a half-open instance and with being called twice */
 	/*

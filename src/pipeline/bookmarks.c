@@ -542,8 +542,10 @@ settle_units(struct worker *w)
 }
 
 enum wm_status
-bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, struct wm_error *err)
+bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, const struct wm_batch *with,
+    struct wm_error *err)
 {
+	const struct wm_target_ops *ops = w->target->ops;
 	const char *source = w->source->config->name;
 	WM_AUTO(list_free) struct list l = { 0 };
 	struct wm_source_record rec;
@@ -568,8 +570,9 @@ bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, str
 		list_units(w, &l);
 	if (l.oom)
 		return wm_oom(err, "bookmarks");
-	st = soon ? w->target->ops->commit_soon(w->target, l.items, l.n, err) :
-	    bookmarks_commit(w, w->target, l.items, l.n, err);
+	st = with != NULL ? ops->write_commit(w->target, with, l.items, l.n, err) :
+	    soon ? ops->commit_soon(w->target, l.items, l.n, err) :
+		   bookmarks_commit(w, w->target, l.items, l.n, err);
 	if (st != WM_OK)
 		return st;
 	w->written_end = end;

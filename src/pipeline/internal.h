@@ -758,7 +758,11 @@ bool bookmark_apply(struct worker *w, struct unit *u);
 /* Commits the target's transaction with these bookmarks (or stores them for a target that keeps none). */
 enum wm_status bookmarks_commit(struct worker *w, struct wm_target *t, const struct wm_bookmark *list, size_t n,
     struct wm_error *err);
-/* Commits with the checkpoint at commit, end and every other bookmark that is due; soon: with the checkpoint alone. */
-enum wm_status bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, struct wm_error *err);
+/*
+ * Commits with the checkpoint at commit, end and every other bookmark that is due; soon: with the checkpoint alone.
+ * with: soon, and in one step with this batch (write_commit of struct wm_target_ops); or NULL.
+ */
+enum wm_status bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, const struct wm_batch *with,
+    struct wm_error *err);
 
 #endif

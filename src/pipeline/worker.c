@@ -393,7 +393,7 @@ first_seed(struct worker *w, struct wm_error *err)
 	enum wm_status st;
 
 	w->bookmarks = true;
-	st = bookmarks_commit_all(w, atomic_load(&w->commit_lsn), atomic_load(&w->end_lsn), false, err);
+	st = bookmarks_commit_all(w, atomic_load(&w->commit_lsn), atomic_load(&w->end_lsn), false, NULL, err);
 	if (st == WM_OK)
 		st = seed_bulk(w, err);
 	if (st != WM_OK)

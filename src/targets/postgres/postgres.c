@@ -123,6 +123,7 @@ close_session(struct wm_target *base)
 	free(t->home);
 	t->home = NULL;
 	wm_postgres_views_forget(t);
+	wm_postgres_bookmarks_forget(t);
 	for (unsigned i = 0; i < t->nparams; i++)
 		wm_buf_free(&t->params[i]);
 	free(t->params);
@@ -180,6 +181,7 @@ const struct wm_target_ops wm_target_postgres_ops = {
 	.write = wm_postgres_write,
 	.commit = wm_postgres_commit,
 	.commit_soon = wm_postgres_commit_soon,
+	.write_commit = wm_postgres_write_commit,
 	.rollback = rollback,
 	.close = close_session,
 	.preflight = wm_postgres_preflight,

@@ -68,6 +68,7 @@ struct wm_postgres {
 	struct wm_postgres_view *views;
 	struct wm_buf *params; /* room for a statement's parameters, kept between writes */
 	unsigned nparams;
+	struct wm_postgres_stmt set, unset; /* bookmarks.c: its statements; without text until they are needed */
 	struct wm_target **sides; /* parallel.c: instances that share batches, or NULL */
 	struct wm_doubt alone; /* a shared batch was refused: they go without sharing */
 };
@@ -85,6 +86,7 @@ enum wm_status wm_postgres_view_keep(struct wm_postgres *t, const struct wm_view
     WM_MUST_CHECK;
 void wm_postgres_views_forget(struct wm_postgres *t);
 
+void wm_postgres_bookmarks_forget(struct wm_postgres *t);
 /* bookmarks.c: adds an error, once a connection, when the bookmarks could not be kept. */
 enum wm_status wm_postgres_bookmarks_check(
     struct wm_postgres *t, struct wm_diags *findings, struct wm_error *err) WM_MUST_CHECK;
@@ -112,6 +114,8 @@ enum wm_status wm_postgres_preflight(struct wm_target *base, const struct wm_vie
     struct wm_diags *findings, struct wm_error *err);
 enum wm_status wm_postgres_write(
     struct wm_target *base, const struct wm_batch *batch, size_t *ret_bad, struct wm_error *err);
+enum wm_status wm_postgres_write_commit(struct wm_target *base, const struct wm_batch *batch,
+    const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err);
 enum wm_status wm_postgres_pass(struct wm_target *base, const struct wm_view *view,
     const struct wm_passage *rows, uint64_t *ret_rows, struct wm_error *err);
 enum wm_status wm_postgres_make_key(

@@ -203,21 +203,32 @@ send_part(struct writer *w, struct wm_error *err)
 }
 
 enum wm_status
-wm_postgres_fly(struct wm_postgres *t, const struct wm_postgres_part *parts, size_t n, const char *const *before,
-    const char *after, struct wm_flight_tag *ret_bad, struct wm_error *err)
+wm_postgres_send(struct wm_postgres *t, struct wm_flight *f, const struct wm_postgres_part *parts, size_t n,
+    struct wm_error *err)
 {
-	WM_AUTO(wm_flight_free) struct wm_flight flight = { 0 };
-	struct writer w = { .t = t, .flight = &flight };
-	enum wm_status st = wm_flight_start(&flight, t->pg, err);
+	struct writer w = { .t = t, .flight = f };
+	enum wm_status st = WM_OK;
 
-	for (; st == WM_OK && *before != NULL; before++)
-		st = wm_flight_send_text(&flight, *before, NULL, err);
 	for (size_t i = 0; i < n && st == WM_OK; i++) {
 		w.part = &parts[i];
 		st = send_part(&w, err);
 	}
+	give_back_room(t);
+	return st;
+}
+
+enum wm_status
+wm_postgres_fly(struct wm_postgres *t, const struct wm_postgres_part *parts, size_t n, const char *const *before,
+    const char *after, struct wm_flight_tag *ret_bad, struct wm_error *err)
+{
+	WM_AUTO(wm_flight_free) struct wm_flight flight = { 0 };
+	enum wm_status st = wm_flight_start(&flight, t->pg, err);
+
+	for (; st == WM_OK && *before != NULL; before++)
+		st = wm_flight_send_text(&flight, *before, NULL, err);
+	if (st == WM_OK)
+		st = wm_postgres_send(t, &flight, parts, n, err);
 	if (st == WM_OK && after != NULL)
 		st = wm_flight_send_text(&flight, after, NULL, err);
-	give_back_room(t);
 	return st == WM_OK ? wm_flight_land(&flight, "could not write", ret_bad, err) : st;
 }

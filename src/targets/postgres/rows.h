@@ -33,9 +33,12 @@ size_t wm_postgres_row_bytes(const struct wm_view *view, const struct wm_row *ro
 /* Whether something of the part goes by COPY, and whether something else is in it. */
 bool wm_postgres_part_copies(const struct wm_postgres_part *part);
 bool wm_postgres_part_flies(const struct wm_postgres_part *part);
+/* Queues, for each part, the truncate, then the statement of each kind of row that does not go by COPY. */
+enum wm_status wm_postgres_send(struct wm_postgres *t, struct wm_flight *f, const struct wm_postgres_part *parts,
+    size_t n, struct wm_error *err) WM_MUST_CHECK;
 /*
- * One trip: what comes before (NULL-terminated), for each part the truncate, then the statement of each kind of row that
- * does not go by COPY (sliced, so that no more than some MiB wait in memory), and what comes after, if anything.
+ * One trip: what comes before (NULL-terminated), the parts (sliced, so that no more than some MiB wait in
+ * memory), and what comes after, if anything.
  */
 enum wm_status wm_postgres_fly(struct wm_postgres *t, const struct wm_postgres_part *parts, size_t n,
     const char *const *before, const char *after, struct wm_flight_tag *ret_bad, struct wm_error *err) WM_MUST_CHECK;

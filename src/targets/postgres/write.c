@@ -16,6 +16,8 @@
 #include "walmill/fault.h"
 #include "walmill/strutil.h"
 
+enum { FEW = 20 }; /* rows for which a trip matters more than their statements */
+
 static enum wm_status
 check_key(const struct wm_view *view, const struct wm_row *row, struct wm_error *err)
 {
@@ -201,27 +203,38 @@ fly_batch(struct wm_postgres *t, const struct wm_batch *batch, const struct wm_p
 	return wm_fail_code(err, st, local.code, "%s", local.text);
 }
 
+/* Who writes what of which view, with statements alone. */
 static enum wm_status
-write_parts(struct wm_postgres *t, const struct wm_batch *batch, struct wm_postgres_part *parts, size_t *ret_bad,
-    struct wm_error *err)
+find_parts(struct wm_postgres *t, const struct wm_batch *batch, struct wm_postgres_part *parts, struct wm_error *err)
 {
-	bool written = false, copies = false;
 	size_t base = 0;
 	enum wm_status st = WM_OK;
 
 	for (size_t i = 0; i < batch->nviews && st == WM_OK; i++) {
 		struct wm_postgres_part *p = &parts[i];
 
-		st = wm_postgres_view_find(t, batch->views[i].view, &p->view, err);
-		if (st != WM_OK)
-			return st;
 		p->batch = &batch->views[i];
 		p->base = base;
 		p->to = p->batch->nrows;
-		p->order = wm_postgres_order(p->batch);
-		p->copy = wm_postgres_may_copy(p->view, p->batch);
-		copies |= p->copy;
 		base += p->to;
+		st = wm_postgres_view_find(t, p->batch->view, &p->view, err);
+	}
+	return st;
+}
+
+static enum wm_status
+write_parts(struct wm_postgres *t, const struct wm_batch *batch, struct wm_postgres_part *parts, size_t *ret_bad,
+    struct wm_error *err)
+{
+	bool written = false, copies = false;
+	enum wm_status st = find_parts(t, batch, parts, err);
+
+	if (st != WM_OK)
+		return st;
+	for (size_t i = 0; i < batch->nviews; i++) {
+		parts[i].order = wm_postgres_order(parts[i].batch);
+		parts[i].copy = wm_postgres_may_copy(parts[i].view, parts[i].batch);
+		copies |= parts[i].copy;
 	}
 	if (wm_postgres_shares(t, batch))
 		written = wm_postgres_share(t, parts, batch->nviews);
@@ -250,4 +263,42 @@ wm_postgres_write(
 	free(parts);
 	WM_FAULT(postgres_written);
 	return st;
+}
+
+/*
+ * Few rows and their bookmarks in one trip.  Nothing behind a statement that fails is run, the COMMIT neither, so what is
+ * left is to end the transaction.
+ */
+enum wm_status
+wm_postgres_write_commit(struct wm_target *base, const struct wm_batch *batch,
+    const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err)
+{
+	struct wm_postgres *t = (struct wm_postgres *)base;
+	WM_AUTO(wm_freep) struct wm_postgres_part *parts = calloc(batch->nviews + 1, sizeof(*parts));
+	WM_AUTO(wm_flight_free) struct wm_flight flight = { 0 };
+	struct wm_flight_tag bad;
+	size_t unused;
+	enum wm_status st;
+
+	if (parts == NULL)
+		return wm_oom(err, "a batch's views");
+	if (t->in_transaction || batch->nrows > FEW || check_batch(batch, &unused, err) != WM_OK)
+		return wm_fail(err, WM_REJECT, "not in one trip");
+	st = find_parts(t, batch, parts, err);
+	if (st == WM_OK)
+		st = wm_flight_start(&flight, t->pg, err);
+	if (st == WM_OK)
+		st = wm_flight_send_text(&flight, WM_POSTGRES_BEGIN, NULL, err);
+	if (st == WM_OK)
+		st = wm_postgres_send(t, &flight, parts, batch->nviews, err);
+	if (st == WM_OK)
+		st = wm_postgres_send_bookmarks(t, &flight, bookmarks, n, err);
+	if (st == WM_OK)
+		st = wm_flight_send_text(&flight, "COMMIT", NULL, err);
+	if (st == WM_OK)
+		st = wm_flight_land(&flight, "could not write", &bad, err);
+	WM_FAULT(postgres_committed);
+	if (st != WM_REJECT && st != WM_FATAL)
+		return st;
+	return wm_pg_exec(t->pg, "ROLLBACK", "could not undo a batch", err) == WM_OK ? WM_REJECT : WM_RETRY;
 }
