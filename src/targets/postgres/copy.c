@@ -12,7 +12,8 @@
 #include "walmill/strutil.h"
 
 enum {
-	ROWS_MIN = 500, /* fewer are not worth the trip */
+	ROWS_MIN = 500, /* fewer are not worth the trip, */
+	BYTES_MIN = 4 << 20, /* unless they are large: the statements hold them twice over */
 	CHUNK = 64 << 10, /* bytes that go to libpq at a time, and of a value that are escaped at a time */
 	DOUBT_MAX = 1024,
 };
@@ -29,16 +30,30 @@ wm_postgres_copies(const struct wm_row *row)
 	return row->fresh && row->op == WM_ROW_UPSERT;
 }
 
+static size_t
+text_bytes(const struct wm_view *view, const struct wm_row *row)
+{
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < view->ncolumns; i++)
+		if (row->values[i].kind == WM_VALUE_TEXT)
+			bytes += row->values[i].len;
+	return bytes;
+}
+
 bool
 wm_postgres_may_copy(struct wm_postgres_view *v, const struct wm_view_batch *batch)
 {
-	size_t n = 0;
+	size_t n = 0, bytes = 0;
 
-	if (v->copy == NULL || batch->nrows < ROWS_MIN)
+	if (v->copy == NULL)
 		return false;
-	for (size_t i = 0; i < batch->nrows && n < ROWS_MIN; i++)
-		n += wm_postgres_copies(&batch->rows[i]);
-	if (n < ROWS_MIN)
+	for (size_t i = 0; i < batch->nrows && n < ROWS_MIN && bytes < BYTES_MIN; i++)
+		if (wm_postgres_copies(&batch->rows[i])) {
+			n++;
+			bytes += text_bytes(batch->view, &batch->rows[i]);
+		}
+	if (n < ROWS_MIN && bytes < BYTES_MIN)
 		return false;
 	if (v->waits == 0)
 		return true;
