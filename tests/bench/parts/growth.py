@@ -47,7 +47,7 @@ def size(tables, number, changes):
 
 
 def from_journal(mib):
-    """Microseconds of CPU a change that a target reads from so much of the journal, and the peak."""
+    """Microseconds of CPU a change that a target reads from so much of the journal (more than stays in memory), and the peak."""
     with Stage() as stage:
         source = stage.first.create_database()
         source.execute("CREATE TABLE item (id bigint PRIMARY KEY, v text)")
