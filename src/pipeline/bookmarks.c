@@ -554,7 +554,8 @@ bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, con
 
 	for (struct hold *h = w->holds; h != NULL; h = h->next)
 		nholds++;
-	l.items = calloc(1 + nholds + nrules + w->nunits + HASH_COUNT(w->saved), sizeof(*l.items));
+	/* Most commits write the checkpoint alone. */
+	l.items = calloc(1 + nholds + (w->bookmarks ? nrules + w->nunits + HASH_COUNT(w->saved) : 0), sizeof(*l.items));
 	if (l.items == NULL)
 		return wm_oom(err, "bookmarks");
 	pthread_mutex_lock(&w->source->lock);

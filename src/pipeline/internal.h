@@ -294,6 +294,8 @@ struct unit {
 	const struct wm_rule	*rule;
 	struct rule_stats	*stats;
 	uint32_t		 oid;
+	struct unit		*alike;		/* another of this oid */
+	UT_hash_handle		 hh;		/* of the first of each oid */
 	char			*schema, *name;
 	struct wm_relation	*rel;		/* for the seed: as catalog or stream showed it last */
 	wm_lsn			 rel_lsn;	/* when that was */
@@ -442,6 +444,7 @@ struct worker {
 	struct route		*routes;
 	struct unit		**units;
 	size_t			 nunits;
+	struct unit		*by_oid;
 	struct hold		*holds;
 	struct staging		*staging;	/* the late seed that is put aside; or NULL */
 	unsigned		 broken_off;	/* such seeds, one after another */
@@ -693,6 +696,9 @@ bool partitions_lost(const struct unit *u, const struct leaf_progress *list, siz
 void partitions_begin_again(struct unit *u);
 struct unit *units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid,
     const char *schema, const char *name);
+/* The first of an oid, of which `alike` are the others; NULL: none. */
+struct unit *units_with(const struct worker *w, uint32_t oid);
+void units_free(struct worker *w);
 bool units_settled(const struct worker *w);
 /* The relation that a seed reads by, as it was at lsn; an older one than is known is not taken. */
 enum wm_status unit_take_relation(struct unit *u, const struct wm_relation *rel, wm_lsn lsn, struct wm_error *err);

@@ -366,11 +366,7 @@ close_units(struct worker *w)
 	w->broken_off += w->staging != NULL;
 	staging_free(w);
 	routes_forget(w);
-	for (size_t i = 0; i < w->nunits; i++)
-		unit_destroy(w->units[i]);
-	free(w->units);
-	w->units = NULL;
-	w->nunits = 0;
+	units_free(w);
 	bookmarks_forget(w);
 }
 

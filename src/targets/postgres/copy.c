@@ -12,7 +12,8 @@
 #include "walmill/strutil.h"
 
 enum {
-	ROWS_MIN = 500, /* fewer are not worth the trip */
+	ROWS_MIN = 500, /* fewer are not worth the trip, */
+	BYTES_MIN = 4 << 20, /* unless they are large: the statements hold them twice over */
 	CHUNK = 64 << 10, /* bytes that go to libpq at a time, and of a value that are escaped at a time */
 };
 
@@ -25,13 +26,16 @@ struct sender {
 bool
 wm_postgres_may_copy(struct wm_postgres_view *v, const struct wm_view_batch *batch)
 {
-	size_t n = 0;
+	size_t n = 0, bytes = 0;
 
-	if (v->copy == NULL || batch->nrows < ROWS_MIN)
+	if (v->copy == NULL)
 		return false;
-	for (size_t i = 0; i < batch->nrows && n < ROWS_MIN; i++)
-		n += wm_postgres_copies(&batch->rows[i]);
-	if (n < ROWS_MIN)
+	for (size_t i = 0; i < batch->nrows && n < ROWS_MIN && bytes < BYTES_MIN; i++)
+		if (wm_postgres_copies(&batch->rows[i])) {
+			n++;
+			bytes += wm_postgres_row_bytes(batch->view, &batch->rows[i]);
+		}
+	if (n < ROWS_MIN && bytes < BYTES_MIN)
 		return false;
 	return !wm_doubt_passes(&v->doubt);
 }

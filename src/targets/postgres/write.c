@@ -16,7 +16,7 @@
 #include "walmill/fault.h"
 #include "walmill/strutil.h"
 
-enum { FEW = 20 }; /* rows for which a trip matters more than their statements */
+enum { FEW = 20, FEW_BYTES = 1 << 20 }; /* rows for which a trip matters more than their statements */
 
 static enum wm_status
 check_key(const struct wm_view *view, const struct wm_row *row, struct wm_error *err)
@@ -282,7 +282,7 @@ wm_postgres_write_commit(struct wm_target *base, const struct wm_batch *batch,
 
 	if (parts == NULL)
 		return wm_oom(err, "a batch's views");
-	if (t->in_transaction || batch->nrows > FEW || check_batch(batch, &unused, err) != WM_OK)
+	if (t->in_transaction || batch->nrows > FEW || batch->bytes > FEW_BYTES || check_batch(batch, &unused, err) != WM_OK)
 		return wm_fail(err, WM_REJECT, "not in one trip");
 	st = find_parts(t, batch, parts, err);
 	if (st == WM_OK)
