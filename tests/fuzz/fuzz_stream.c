@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "source/stream.h"
+#include "source/waiting.h"
 #include "walmill/pgoutput.h"
 #include "walmill/reader.h"
 
@@ -58,17 +58,29 @@ check_transaction(struct wm_journal_reader *reader, struct wm_pgoutput *po)
 }
 
 static void
-commit(struct wm_streams *s, struct wm_journal *journal, struct wm_journal_reader *reader, struct wm_pgoutput *po)
+commit(struct wm_waiting *s, struct wm_journal *journal, struct wm_journal_reader *reader, struct wm_pgoutput *po)
 {
-	while (wm_streams_committing(s)) {
+	while (wm_waiting_committing(s)) {
 		struct wm_error err;
 		uint64_t changes;
 		bool full = false;
 
-		require(wm_streams_commit_some(s, journal, &changes, &full, &err) == WM_OK && !full);
+		require(wm_waiting_commit_some(s, &changes, &full, &err) == WM_OK && !full);
 	}
 	wm_journal_publish(journal);
 	check_transaction(reader, po);
+}
+
+static enum wm_status
+create(struct wm_journal *journal, struct wm_waiting **ret, struct wm_error *err)
+{
+	const struct wm_waiting_options options = { .folder = "/tmp",
+		.prepared = "/tmp/nothing_prepared",
+		.identity = "",
+		.max_bytes = UINT64_MAX,
+		.journal = journal };
+
+	return wm_waiting_create(&options, ret, err);
 }
 
 int
@@ -79,12 +91,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct wm_pgoutput *po = wm_pgoutput_create();
 	struct wm_journal_reader *reader = NULL;
 	struct wm_journal *journal = NULL;
-	struct wm_streams *s = NULL;
+	struct wm_waiting *s = NULL;
 	struct wm_error err;
 
 	require(po != NULL && wm_journal_open(&options, &journal, &err) == WM_OK &&
 	    wm_journal_reader_open(journal, 0, &reader, &err) == WM_OK &&
-	    wm_streams_create("/tmp", UINT64_MAX, &s, &err) == WM_OK);
+	    create(journal, &s, &err) == WM_OK);
 	while (wm_reader_left(&r) >= 2) {
 		size_t len = wm_reader_u16(&r);
 		bool taken = false;
@@ -96,14 +108,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (len == 0)
 			continue;
 		err.text[0] = '\0';
-		if (wm_streams_take(s, 1, msg, len, &taken, &err) != WM_OK) {
+		if (wm_waiting_take(s, 1, msg, len, &taken, &err) != WM_OK) {
 			require(err.status == WM_FATAL && err.text[0] != '\0');
 			break;
 		}
-		if (wm_streams_committing(s))
+		if (wm_waiting_committing(s))
 			commit(s, journal, reader, po);
 	}
-	wm_streams_destroy(s);
+	wm_waiting_destroy(s);
 	wm_journal_reader_close(reader);
 	wm_journal_close(journal);
 	wm_pgoutput_destroy(po);

@@ -11,19 +11,31 @@
 
 #include <cmocka.h>
 
-#include "source/stream.h"
+#include "source/waiting.h"
 #include "walmill/buf.h"
 
 #define MEMORY (1U << 20)
 #define FOLDER "/tmp"
 
 struct fixture {
-	struct wm_streams		*s;
+	struct wm_waiting		*s;
 	struct wm_journal		*journal;
 	struct wm_journal_reader	*reader;
 	struct wm_error			 err;
 	struct wm_buf			 got;	/* of each message in the journal its tag, of a change also its last byte */
 };
+
+static enum wm_status
+create(struct fixture *f)
+{
+	const struct wm_waiting_options options = { .folder = FOLDER,
+		.prepared = FOLDER "/nothing_prepared",
+		.identity = "",
+		.max_bytes = 10000,
+		.journal = f->journal };
+
+	return wm_waiting_create(&options, &f->s, &f->err);
+}
 
 static int
 setup(void **state)
@@ -37,7 +49,7 @@ setup(void **state)
 	wm_buf_init(&f->got, 1000);
 	return wm_journal_open(&options, &f->journal, &f->err) == WM_OK &&
 		wm_journal_reader_open(f->journal, 0, &f->reader, &f->err) == WM_OK &&
-		wm_streams_create(FOLDER, 10000, &f->s, &f->err) == WM_OK ? 0 : -1;
+		create(f) == WM_OK ? 0 : -1;
 }
 
 static int
@@ -45,7 +57,7 @@ teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	wm_streams_destroy(f->s);
+	wm_waiting_destroy(f->s);
 	wm_journal_reader_close(f->reader);
 	wm_journal_close(f->journal);
 	wm_buf_free(&f->got);
@@ -57,7 +69,7 @@ static enum wm_status
 take(struct fixture *f, const char *msg, size_t len)
 {
 	bool taken = false;
-	enum wm_status st = wm_streams_take(f->s, 5, (const uint8_t *)msg, len, &taken, &f->err);
+	enum wm_status st = wm_waiting_take(f->s, 5, (const uint8_t *)msg, len, &taken, &f->err);
 
 	assert_true(st != WM_OK || taken);
 	return st;
@@ -84,9 +96,9 @@ commit(struct fixture *f)
 	bool found = true, full = false;
 	uint64_t changes;
 
-	assert_true(wm_streams_committing(f->s));
-	while (wm_streams_committing(f->s))
-		assert_int_equal(wm_streams_commit_some(f->s, f->journal, &changes, &full, &f->err), WM_OK);
+	assert_true(wm_waiting_committing(f->s));
+	while (wm_waiting_committing(f->s))
+		assert_int_equal(wm_waiting_commit_some(f->s, &changes, &full, &f->err), WM_OK);
 	wm_journal_publish(f->journal);
 	assert_int_equal(wm_journal_complete_lsn(f->journal), 0x150);
 	wm_buf_reset(&f->got);
@@ -209,7 +221,7 @@ test_two_open(void **state)
 	TAKE(f, INSERT("\x0a", "2"));
 	TAKE(f, STOP);
 	/* What stands between is not of a stream. */
-	assert_int_equal(wm_streams_take(f->s, 5, (const uint8_t *)"B", 1, &taken, &f->err), WM_OK);
+	assert_int_equal(wm_waiting_take(f->s, 5, (const uint8_t *)"B", 1, &taken, &f->err), WM_OK);
 	assert_false(taken);
 	TAKE(f, COMMIT("\x0a"));
 	assert_string_equal(commit(f), "BI2C");
