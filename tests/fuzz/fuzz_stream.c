@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * fuzz_stream.c - fuzz target of streamed transactions: a session of protocol 2, each message behind its length in two
- * bytes.
+ * fuzz_stream.c - fuzz target of streamed and prepared transactions: a session of protocol 3, each message behind its
+ * length in two bytes.
  *
  * Besides not crashing: what a commit puts into the journal is one whole transaction, begin to commit, of which nothing
  * is left out or added in between that a decoder of protocol 1 would take for a boundary; and what is refused says why.
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "source/waiting.h"
 #include "walmill/pgoutput.h"
 #include "walmill/reader.h"
+#include "walmill/source.h"
 
 #define MEMORY (4U << 20)	/* more than one input can fill */
 
@@ -72,15 +75,29 @@ commit(struct wm_waiting *s, struct wm_journal *journal, struct wm_journal_reade
 }
 
 static enum wm_status
-create(struct wm_journal *journal, struct wm_waiting **ret, struct wm_error *err)
+create(const char *prepared, struct wm_journal *journal, struct wm_waiting **ret, struct wm_error *err)
 {
 	const struct wm_waiting_options options = { .folder = "/tmp",
-		.prepared = "/tmp/nothing_prepared",
+		.prepared = prepared,
 		.identity = "",
 		.max_bytes = UINT64_MAX,
 		.journal = journal };
 
 	return wm_waiting_create(&options, ret, err);
+}
+
+/* What is kept is there in the next session. */
+static void
+check_kept(struct wm_waiting *s, const char *prepared, struct wm_journal *journal)
+{
+	struct wm_error err;
+	size_t kept = wm_waiting_prepared(s);
+
+	require(wm_waiting_sync(s, &err) == WM_OK && wm_waiting_settle(s, &err) == WM_OK);
+	wm_waiting_destroy(s);
+	require(create(prepared, journal, &s, &err) == WM_OK && wm_waiting_prepared(s) >= kept);
+	wm_waiting_destroy(s);
+	require(wm_prepared_delete(prepared, &err) == WM_OK);
 }
 
 int
@@ -93,10 +110,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct wm_journal *journal = NULL;
 	struct wm_waiting *s = NULL;
 	struct wm_error err;
+	char prepared[40];
 
+	snprintf(prepared, sizeof(prepared), "/tmp/wm-fuzz-%ld", (long)getpid());
 	require(po != NULL && wm_journal_open(&options, &journal, &err) == WM_OK &&
 	    wm_journal_reader_open(journal, 0, &reader, &err) == WM_OK &&
-	    create(journal, &s, &err) == WM_OK);
+	    create(prepared, journal, &s, &err) == WM_OK);
 	while (wm_reader_left(&r) >= 2) {
 		size_t len = wm_reader_u16(&r);
 		bool taken = false;
@@ -109,13 +128,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			continue;
 		err.text[0] = '\0';
 		if (wm_waiting_take(s, 1, msg, len, &taken, &err) != WM_OK) {
-			require(err.status == WM_FATAL && err.text[0] != '\0');
+			require(err.status == (strstr(err.text, "was prepared as") == NULL ? WM_FATAL : WM_OPERATOR) &&
+			    err.text[0] != '\0');
 			break;
 		}
 		if (wm_waiting_committing(s))
 			commit(s, journal, reader, po);
 	}
-	wm_waiting_destroy(s);
+	check_kept(s, prepared, journal);
 	wm_journal_reader_close(reader);
 	wm_journal_close(journal);
 	wm_pgoutput_destroy(po);
