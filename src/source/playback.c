@@ -37,11 +37,10 @@ wm_playback_free(struct wm_playback *p, struct wm_spools *all)
 
 enum wm_status
 wm_playback_begin(struct wm_playback *p, struct wm_spools *all, struct wm_spool *spool, const struct wm_commit *commit,
-    bool streamed, struct wm_error *err)
+    struct wm_error *err)
 {
 	p->spool = spool;
 	p->commit = *commit;
-	p->streamed = streamed;
 	p->holds = false;
 	p->phase = WM_PLAYBACK_BEGIN;
 	return wm_spool_rewind(all, spool, err);
@@ -134,31 +133,23 @@ append_own(struct wm_playback *p, struct wm_described *own, struct wm_relations 
 
 	if (st != WM_OK)
 		return st;
-	if (p->streamed)
-		return wm_relations_note(sent, own->message.data, own->message.len, false, NULL, err);
 	if (d != NULL)
 		wm_relations_set_pending(sent, d, d->message.len != own->message.len ||
 			memcmp(d->message.data, own->message.data, own->message.len) != 0);
 	return WM_OK;
 }
 
-/* The descriptions that the held message needs; before the commit those that are left, if the server takes them for sent. */
+/* The descriptions that the held message needs. */
 static enum wm_status
 append_needed(struct wm_playback *p, struct wm_relations *sent, struct wm_journal *j, struct wm_error *err)
 {
 	struct wm_changed c = wm_changed_begin(p->held.data, p->held.len);
-	struct wm_described *d, *tmp;
+	struct wm_described *d;
 	enum wm_status st = WM_OK;
 	uint32_t oid;
 
 	if (p->own.npending == 0)
 		return WM_OK;
-	if (p->phase == WM_PLAYBACK_COMMIT && p->streamed) {
-		HASH_ITER(hh, p->own.list, d, tmp)
-			if (st == WM_OK && d->pending)
-				st = append_own(p, d, sent, j, err);
-		return st;
-	}
 	while (st == WM_OK && wm_changed_next(&c, &oid)) {
 		d = wm_relations_find(&p->own, oid);
 		if (d != NULL && d->pending)

@@ -27,7 +27,6 @@ struct wm_commit {			/* as the server sent it */
 struct wm_playback {
 	enum wm_playback_phase	 phase;
 	struct wm_spool		*spool;
-	bool			 streamed;	/* the server takes its descriptions for sent from the commit on */
 	struct wm_commit	 commit;
 	struct wm_relations	 own;		/* its descriptions that the journal has still to get */
 	struct wm_buf		 held;		/* a message that the journal has still to get */
@@ -39,7 +38,7 @@ void wm_playback_init(struct wm_playback *p);
 void wm_playback_free(struct wm_playback *p, struct wm_spools *all);
 /* Takes the spool over. */
 enum wm_status wm_playback_begin(struct wm_playback *p, struct wm_spools *all, struct wm_spool *spool,
-    const struct wm_commit *commit, bool streamed, struct wm_error *err);
+    const struct wm_commit *commit, struct wm_error *err);
 bool wm_playback_busy(const struct wm_playback *p);
 /* The next slice; *ret_changes: how many changes that were.  WM_RETRY with *ret_full: the journal has no room. */
 enum wm_status wm_playback_some(struct wm_playback *p, struct wm_spools *all, struct wm_relations *sent,

@@ -58,10 +58,25 @@ wm_relations_note(struct wm_relations *r, const void *msg, size_t len, bool pend
 	wm_buf_reset(&d->message);
 	wm_buf_add(&d->message, msg, len);
 	d->file = 0;
+	d->order = ++r->order;
 	wm_relations_set_pending(r, d, pending);
 	if (ret != NULL)
 		*ret = d;
 	return d->message.failed ? wm_oom(err, "a relation's description") : WM_OK;
+}
+
+enum wm_status
+wm_relations_merge(struct wm_relations *r, const struct wm_relations *of_stream, struct wm_error *err)
+{
+	enum wm_status st = WM_OK;
+
+	for (const struct wm_described *d = of_stream->list; st == WM_OK && d != NULL; d = d->hh.next) {
+		const struct wm_described *known = wm_relations_find(r, d->oid);
+
+		if (known == NULL || known->order < d->order)
+			st = wm_relations_note(r, d->message.data, d->message.len, true, NULL, err);
+	}
+	return st;
 }
 
 enum wm_status

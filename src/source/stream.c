@@ -9,6 +9,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "walmill/compiler.h"
+
 struct part {			/* a subtransaction */
 	UT_hash_handle	 hh;
 	struct part	*prev, *next;
@@ -20,6 +22,7 @@ struct wm_open {
 	UT_hash_handle	 hh;
 	uint32_t	 xid;
 	struct wm_spool	*spool;
+	struct wm_relations described;
 	struct part	*parts;	/* hash, by xid */
 	struct part	*list;	/* the same in the order of their places */
 };
@@ -37,6 +40,7 @@ open_free(struct wm_streams *s, struct wm_spools *all, struct wm_open *o)
 {
 	HASH_DEL(s->open, o);
 	wm_spool_free(all, o->spool);
+	wm_relations_free(&o->described);
 	while (o->list != NULL)
 		part_free(o, o->list);
 	free(o);
@@ -113,6 +117,25 @@ note_part(struct wm_open *o, uint32_t xid, struct wm_error *err)
 	return WM_OK;
 }
 
+/* As it would have come outside of a stream. */
+static enum wm_status
+describe(struct wm_streams *s, const struct wm_reader *r, struct wm_error *err)
+{
+	struct wm_relations *own = &s->current->described;
+	WM_AUTO(wm_buf_free) struct wm_buf message;
+	enum wm_status st;
+
+	wm_buf_init(&message, WM_SPOOL_MESSAGE_MAX);
+	wm_buf_addc(&message, 'R');
+	wm_buf_add(&message, r->p, wm_reader_left(r));
+	if (message.failed)
+		return wm_oom(err, "a relation's description");
+	own->order = s->sent->order;
+	st = wm_relations_note(own, message.data, message.len, false, NULL, err);
+	s->sent->order = own->order;
+	return st;
+}
+
 static enum wm_status
 stream_message(struct wm_streams *s, struct wm_spools *all, wm_lsn lsn, uint8_t tag, struct wm_reader *r,
     struct wm_error *err)
@@ -127,6 +150,8 @@ stream_message(struct wm_streams *s, struct wm_spools *all, wm_lsn lsn, uint8_t 
 	if (r->bad || memchr("RYIUDTM", tag, 7) == NULL)
 		return malformed("message", err);
 	st = note_part(s->current, xid, err);
+	if (st == WM_OK && tag == 'R')
+		st = describe(s, r, err);
 	return st == WM_OK ? wm_spool_add(all, s->current->spool, lsn, tag, r->p, wm_reader_left(r), err) : st;
 }
 
@@ -187,9 +212,13 @@ wm_streams_end(struct wm_streams *s, struct wm_spools *all, const char *what, ui
     struct wm_error *err)
 {
 	struct wm_open *o = find(s, xid);
+	enum wm_status st;
 
 	if (s->current != NULL || o == NULL)
 		return malformed(what, err);
+	st = wm_relations_merge(s->sent, &o->described, err);
+	if (st != WM_OK)
+		return st;
 	*ret = o->spool;
 	o->spool = NULL;
 	open_free(s, all, o);

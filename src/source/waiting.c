@@ -40,10 +40,10 @@ read_commit(struct wm_reader *r, struct wm_commit *ret)
 }
 
 static enum wm_status
-begin_playback(struct wm_waiting *w, struct wm_spool *spool, const struct wm_commit *commit, bool streamed,
+begin_playback(struct wm_waiting *w, struct wm_spool *spool, const struct wm_commit *commit,
     struct wm_error *err)
 {
-	enum wm_status st = wm_playback_begin(&w->playback, &w->spools, spool, commit, streamed, err);
+	enum wm_status st = wm_playback_begin(&w->playback, &w->spools, spool, commit, err);
 
 	/* The commit moves the position. */
 	return st == WM_OK ? wm_prepared_sync(&w->prepared, &w->spools, err) : st;
@@ -61,7 +61,7 @@ stream_commit(struct wm_waiting *w, struct wm_reader *r, struct wm_error *err)
 	if (r->bad || wm_reader_left(r) != 0)
 		return malformed("commit of a streamed transaction", err);
 	st = wm_streams_end(&w->streams, &w->spools, "commit", commit.xid, &spool, err);
-	return st == WM_OK ? begin_playback(w, spool, &commit, true, err) : st;
+	return st == WM_OK ? begin_playback(w, spool, &commit, err) : st;
 }
 
 static enum wm_status
@@ -101,7 +101,7 @@ commit_prepared(struct wm_waiting *w, struct wm_reader *r, struct wm_error *err)
 	if (st != WM_OK)
 		return st;
 	if (spool != NULL)
-		return begin_playback(w, spool, &commit, false, err);
+		return begin_playback(w, spool, &commit, err);
 	if (commit.end <= wm_journal_complete_lsn(w->journal))
 		return WM_OK;		/* the journal has it */
 	return wm_fail(err, WM_OPERATOR,
@@ -279,6 +279,7 @@ wm_waiting_create(const struct wm_waiting_options *options, struct wm_waiting **
 	w->journal = options->journal;
 	w->spools = (struct wm_spools){ .folder = options->folder, .max_bytes = options->max_bytes };
 	w->prepared = (struct wm_prepareds){ .folder = options->prepared, .identity = options->identity };
+	w->streams = (struct wm_streams){ .sent = &w->sent };
 	wm_playback_init(&w->playback);
 	st = wm_prepared_load(&w->prepared, &w->spools, options->start, err);
 	if (st != WM_OK) {

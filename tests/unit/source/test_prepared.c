@@ -297,6 +297,17 @@ test_streamed(void **state)
 	TAKE(f, STREAM_PREPARE("\x09", "g"));
 	sync_all(f);
 	next_session(f, 0x48);
+	/* Some servers do not describe again what they have described before a prepare. */
+	TAKE(f, "S" XID("\x0c") "\1");
+	TAKE(f, "R" XID("\x0c") "\0\0\0\1" "q");
+	TAKE(f, "E");
+	TAKE(f, STREAM_PREPARE("\x0c", "q"));
+	TAKE(f, INSERT("0"));
+	assert_string_equal(journal(f), "RqI0");
+	TAKE(f, ROLLBACK_PREPARED("\x0c", "q"));
+	ONE("\x0d", "d", "9");
+	TAKE(f, COMMIT_PREPARED("\x0d", "d", "\x50"));
+	assert_string_equal(journal(f), "BI9C");
 	/* Some servers stream what they skip. */
 	TAKE(f, "S" XID("\x09") "\1");
 	TAKE(f, "I" XID("\x09") "\0\0\0\1" "1");

@@ -88,19 +88,25 @@ take(struct fixture *f, const char *msg, size_t len)
 #define ABORT(n, part) "A" XID(n) XID(part)
 #define COMMIT(n) "c" XID(n) "\0" "\0\0\0\0\0\0\1\0" "\0\0\0\0\0\0\1\x50" "\0\0\0\0\0\0\0\7"
 
-/* What the commit gives, and that the journal ends there. */
+/* A message outside of streams. */
+static void
+append(struct fixture *f, const char *msg, size_t len)
+{
+	bool taken = true, full = false;
+
+	assert_int_equal(wm_waiting_take(f->s, 5, (const uint8_t *)msg, len, &taken, &f->err), WM_OK);
+	assert_false(taken);
+	assert_int_equal(wm_waiting_append(f->s, 5, (const uint8_t *)msg, len, &full, &f->err), WM_OK);
+}
+
+/* What is in the journal since the last call. */
 static const char *
-commit(struct fixture *f)
+journal(struct fixture *f)
 {
 	struct wm_record rec;
-	bool found = true, full = false;
-	uint64_t changes;
+	bool found = true;
 
-	assert_true(wm_waiting_committing(f->s));
-	while (wm_waiting_committing(f->s))
-		assert_int_equal(wm_waiting_commit_some(f->s, &changes, &full, &f->err), WM_OK);
 	wm_journal_publish(f->journal);
-	assert_int_equal(wm_journal_complete_lsn(f->journal), 0x150);
 	wm_buf_reset(&f->got);
 	for (;;) {
 		const char *msg;
@@ -115,6 +121,20 @@ commit(struct fixture *f)
 		if (strchr("RI", msg[0]) != NULL)
 			wm_buf_addc(&f->got, msg[rec.len - 1]);
 	}
+}
+
+/* What the commit gives, and that the journal ends there. */
+static const char *
+commit(struct fixture *f)
+{
+	bool full = false;
+	uint64_t changes;
+
+	assert_true(wm_waiting_committing(f->s));
+	while (wm_waiting_committing(f->s))
+		assert_int_equal(wm_waiting_commit_some(f->s, &changes, &full, &f->err), WM_OK);
+	assert_int_equal(wm_journal_complete_lsn(f->journal), 0x150);
+	return journal(f);
 }
 
 static void
@@ -200,12 +220,25 @@ test_descriptions(void **state)
 	TAKE(f, STOP);
 	TAKE(f, COMMIT("\x09"));
 	assert_string_equal(commit(f), "BRcI3C");
-	/* Without a change the server still takes it for sent. */
+	/* Without a change the server still takes it for sent: it is there when something needs it. */
 	TAKE(f, START("\x09"));
 	TAKE(f, RELATION("\x09", "d"));
 	TAKE(f, STOP);
 	TAKE(f, COMMIT("\x09"));
-	assert_string_equal(commit(f), "BRdC");
+	assert_string_equal(commit(f), "BC");
+	append(f, "I\0\0\0\1" "4", 6);
+	append(f, "I\0\0\0\1" "5", 6);
+	assert_string_equal(journal(f), "RdI4I5");
+	/* One that has come since is in force, though the stream is read with its own. */
+	TAKE(f, START("\x09"));
+	TAKE(f, RELATION("\x09", "e"));
+	TAKE(f, INSERT("\x09", "6"));
+	TAKE(f, STOP);
+	append(f, "R\0\0\0\1" "f", 6);
+	TAKE(f, COMMIT("\x09"));
+	assert_string_equal(commit(f), "RfBReI6C");
+	append(f, "I\0\0\0\1" "7", 6);
+	assert_string_equal(journal(f), "RfI7");
 }
 
 static void
