@@ -13,6 +13,7 @@
 #include "relations.h"
 #include "spool.h"
 #include "stream.h"
+#include "walmill/log.h"
 #include "walmill/reader.h"
 
 struct wm_waiting {
@@ -102,14 +103,15 @@ commit_prepared(struct wm_waiting *w, struct wm_reader *r, struct wm_error *err)
 		return st;
 	if (spool != NULL)
 		return begin_playback(w, spool, &commit, err);
-	if (commit.end <= wm_journal_complete_lsn(w->journal))
-		return WM_OK;		/* the journal has it */
-	return wm_fail(err, WM_OPERATOR,
-	    "the server commits, at " WM_LSN_FMT ", transaction %" PRIu32
-	    " that was prepared as \"%s\", and its changes "
-	    "are not in \"%s\": they were sent before this state began, or their file was taken away; put it back, or run "
-	    "`walmill teardown` and start again to seed anew",
-	    WM_LSN_ARGS(commit.lsn), commit.xid, gid, w->prepared.folder);
+	/* Of one that only took locks, say, some servers send nothing but its commit. */
+	if (commit.end > wm_journal_complete_lsn(w->journal))
+		wm_log(WM_LOG_WARNING, "prepared_unknown",
+		    "the server commits, at " WM_LSN_FMT ", transaction %" PRIu32
+		    " that was prepared as \"%s\", and nothing of "
+		    "it is in \"%s\": it changed nothing; or it was sent before this state began, or its file was taken away: "
+		    "then run `walmill teardown` and start again to seed anew",
+		    WM_LSN_ARGS(commit.lsn), commit.xid, gid, w->prepared.folder);
+	return WM_OK;
 }
 
 static enum wm_status

@@ -35,7 +35,7 @@ void wm_waiting_destroy(struct wm_waiting *w);		/* NULL is a no-op */
 
 /*
  * Takes a message that has to wait, or says what becomes of one that does; *ret_taken false: it is the journal's.
- * lsn: of the message.  WM_RETRY: a file could not be written; WM_OPERATOR: a transaction is committed that was lost.
+ * lsn: of the message.  WM_RETRY: a file could not be written.
  */
 enum wm_status wm_waiting_take(struct wm_waiting *w, wm_lsn lsn, const uint8_t *msg, size_t len, bool *ret_taken,
     struct wm_error *err);

@@ -353,19 +353,39 @@ def test_server_restarted(daemon):
         cluster.destroy()
 
 
+def test_nothing_but_locks(db, follow):
+    """Some servers send the commit of such a one, and nothing else."""
+    prepare(db, "a", "LOCK t")
+    prepare(db, "b", "SAVEPOINT a; ALTER TABLE u ADD never int; ROLLBACK TO a")
+    prepare(db, "c", "SELECT 1")
+    acknowledged(follow, db)
+    for gid in "abc":
+        commit(db, gid)
+    db.execute("UPDATE t SET n = 5; UPDATE u SET v = 'w'")
+    follow.same("t", "u")
+
+
 def test_its_file_is_taken_away(db, follow):
-    """Never a silent loss."""
+    """It is said."""
     prepare(db, "a", "INSERT INTO t VALUES (1001, 1, 'a')")
     acknowledged(follow, db)
     follow.sigkill()
-    (file,) = files(follow)
-    content = file.read_bytes()
-    file.unlink()
+    files(follow)[0].unlink()
     follow.start()
     commit(db, "a")
-    follow.wait_exit(3)
-    assert 'that was prepared as "a", and its changes are not in' in follow.log()
-    # A damaged one, too; and as it was, it is taken.
+    db.execute("UPDATE u SET v = 'w'")
+    follow.same("u")
+    assert 'prepared_unknown: the server commits' in follow.log() and 'prepared as "a"' in follow.log()
+
+
+def test_its_file_is_damaged(db, follow):
+    """As it was, it is taken."""
+    prepare(db, "a", "INSERT INTO t VALUES (1001, 1, 'a')")
+    acknowledged(follow, db)
+    follow.sigkill()
+    commit(db, "a")
+    (file,) = files(follow)
+    content = file.read_bytes()
     file.write_bytes(content[:-1])
     follow.launch()
     follow.wait_exit(3)
