@@ -98,6 +98,7 @@ struct wm_source_config {
 	int64_t		 discover;	/* microseconds between looks for new tables */
 	int64_t		 silence;	/* longest time without a byte from the server, microseconds */
 	bool		 streaming;	/* take large transactions before they have committed */
+	bool		 two_phase;	/* take transactions when they are prepared */
 	int		 failover;	/* enum wm_failover: whether the slot is kept in step at standbys */
 	int		 on_slot_lost;	/* enum wm_slot_lost */
 	bool		 canary;	/* false: `canary: off` */
@@ -166,5 +167,7 @@ void wm_config_free(struct wm_config *config);
 
 /* Where the files of a source's journal are; caller frees, NULL: out of memory. */
 char *wm_config_journal_folder(const struct wm_config *config, const char *source);
+/* Where a source's prepared transactions are kept; the caller's, NULL when memory is out. */
+char *wm_config_prepared_folder(const struct wm_config *config, const char *source);
 
 #endif

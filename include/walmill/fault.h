@@ -71,6 +71,12 @@
 	X(publication_dropped, "a publication is dropped") \
 	X(feedback_before, "the position is stored, the source is to be told") \
 	X(feedback_sent, "the source is told") \
+	X(prepared_written, "a prepared transaction is in its file, which has no name") \
+	X(prepared_synced, "the file is durable, and has no name") \
+	X(prepared_named, "it has its name, which is not durable") \
+	X(prepared_kept, "the name is durable, the position has not moved past the transaction") \
+	X(prepared_done, "the transaction is committed, the journal has nothing of it") \
+	X(prepared_removed, "the file of one that has ended is removed") \
 	/* src/targets */ \
 	X(sqlite_bookmarks_made, "sqlite: the table of bookmarks is there") \
 	X(sqlite_begun, "sqlite: a transaction has begun") \

@@ -143,6 +143,8 @@ struct wm_source_status {
 	uint64_t	 reconnects;
 	double		 quiet_s;	/* since the stream last came further */
 	uint64_t	 journal_bytes, journal_max_bytes;	/* on disk; in memory where the journal is off */
+	uint64_t	 prepared;	/* transactions that are prepared at the source, and kept */
+	uint64_t	 waiting_bytes;	/* of files of transactions that have not ended */
 	struct wm_slot_status slot;
 	const char	*journal_state;		/* "ok", "off", "full", "no_space", "failed" */
 	char		*last_error;	/* or NULL */

@@ -29,6 +29,8 @@ struct wm_receiver_shared {
 	atomic_int_fast64_t	alive;		/* wm_clock_mono of the loop's last turn */
 	atomic_uint_fast64_t	wanted;		/* ask the server for progress until this position is reached */
 	atomic_int_fast64_t	moved;		/* wm_clock_mono: the stream last came further, or was not listened to */
+	atomic_uint_fast64_t	prepared;	/* transactions that are prepared and kept */
+	atomic_uint_fast64_t	waiting_bytes;	/* files of transactions that wait for their end */
 	atomic_bool		ask;		/* ask the server once how far it is */
 	atomic_bool		stop;		/* end the session cleanly */
 	atomic_bool		resend;		/* end the session; the next one starts at the committed position */
@@ -43,8 +45,12 @@ struct wm_receiver {
 	const char	*inserts;		/* second publication, or NULL */
 	wm_lsn		 start;			/* where to go on; every earlier transaction is known */
 	wm_usec		 silence;		/* longest time without a byte from the server */
-	const char	*streams;		/* folder for transactions that are streamed before they commit; NULL: none are */
-	uint64_t	 streams_max_bytes;
+	bool		 streams;		/* take large transactions before they have committed */
+	bool		 two_phase;		/* have the slot send transactions when they are prepared, from PostgreSQL 15 on */
+	const char	*folder;		/* for files of transactions that wait for their end */
+	const char	*prepared;		/* for those of prepared ones, which outlive the process; made when needed */
+	const char	*identity;		/* of the slot, in those files */
+	uint64_t	 max_bytes;		/* bound of these files */
 	struct wm_journal *journal;
 	struct wm_receiver_shared *shared;
 	/* Stores durably that lsn may be told, and how far targets are; called before the server is told. */
@@ -62,5 +68,8 @@ struct wm_receiver {
  * A reset record precedes the session's messages.
  */
 enum wm_status wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *err) WM_MUST_CHECK;
+
+/* Deletes the files of prepared transactions that nobody has open; a folder that is not there is fine. */
+enum wm_status wm_prepared_delete(const char *folder, struct wm_error *err) WM_MUST_CHECK;
 
 #endif

@@ -77,8 +77,8 @@ add_source(cJSON *o, const struct wm_source_status *s)
 	    add_count(o, "reconnects", s->reconnects) && add_number(o, "quiet_s", s->quiet_s) &&
 	    add_count(o, "journal_bytes", s->journal_bytes) &&
 	    add_count(o, "journal_max_bytes", s->journal_max_bytes) && add_text(o, "journal_state", s->journal_state) &&
-	    add_slot(o, &s->slot) &&
-	    add_text(o, "last_error", s->last_error);
+	    add_count(o, "prepared", s->prepared) && add_count(o, "waiting_bytes", s->waiting_bytes) &&
+	    add_slot(o, &s->slot) && add_text(o, "last_error", s->last_error);
 }
 
 /* Of a target that has something to tell only. */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * folder.c - making a folder with all above it.
+ * folder.c - making a folder with all above it, and what is in it durable.
  */
 #include "walmill/folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "walmill/strutil.h"
 
@@ -37,4 +39,17 @@ wm_folder_make(const char *folder, struct wm_error *err)
 	if (stat(folder, &st) != 0 || !S_ISDIR(st.st_mode))
 		return wm_fail(err, WM_FATAL, "\"%s\" is not a folder", folder);
 	return WM_OK;
+}
+
+bool
+wm_folder_sync(const char *folder)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), why;
+	bool done = fd >= 0 && fsync(fd) == 0;
+
+	why = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = why;
+	return done;
 }

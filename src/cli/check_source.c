@@ -10,6 +10,7 @@
 #include "walmill/strutil.h"
 
 #define VERSION_MIN 100000		/* pgoutput */
+#define VERSION_TWO_PHASE 150000	/* prepared transactions from pgoutput */
 #define VERSION_STANDBY 160000		/* logical decoding on a standby */
 #define VERSION_FAILOVER 170000		/* slots that standbys copy */
 #define SENDER_TIMEOUT_MIN 5000		/* ms; below, a pause of the network ends the stream */
@@ -20,7 +21,7 @@ struct server {
 	char				 subject[100];
 	char				 wal_level[20], user[64];
 	bool				 standby, may_create;
-	int64_t				 slots, slots_used, senders, senders_used, keep_mb, sender_timeout;
+	int64_t				 slots, slots_used, senders, senders_used, keep_mb, sender_timeout, prepared;
 };
 
 static int64_t
@@ -40,7 +41,8 @@ read_server(struct wm_pg *c, struct server *s, struct wm_error *err)
 	    "(SELECT count(*) FROM pg_replication_slots), current_setting('max_wal_senders'), "
 	    "(SELECT count(*) FROM pg_stat_replication), "
 	    "(SELECT setting FROM pg_settings WHERE name = 'max_slot_wal_keep_size'), "
-	    "(SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout')";
+	    "(SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'), "
+	    "current_setting('max_prepared_transactions')";
 	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
 	enum wm_status status = wm_pg_query(c, sql, 0, NULL, "could not read the server's settings", &res, err);
 
@@ -56,7 +58,22 @@ read_server(struct wm_pg *c, struct server *s, struct wm_error *err)
 	s->senders_used = number(res, 7);
 	s->keep_mb = number(res, 8);
 	s->sender_timeout = number(res, 9);
+	s->prepared = number(res, 10);
 	return WM_OK;
+}
+
+static void
+check_two_phase(const struct server *s, int version)
+{
+	if (!s->source->two_phase)
+		return;
+	if (version < VERSION_TWO_PHASE)
+		wm_diags_add(&s->check->findings, WM_WARNING, s->subject, "leave \"two_phase\" out",
+		    "\"two_phase: true\" has no effect: servers send prepared transactions from PostgreSQL 15 on; they come "
+		    "when they commit");
+	else if (s->prepared == 0)
+		wm_diags_add(&s->check->findings, WM_WARNING, s->subject, "leave \"two_phase\" out",
+		    "\"two_phase: true\" has no effect: max_prepared_transactions is 0, so that nothing can be prepared");
 }
 
 static void
@@ -86,6 +103,7 @@ check_settings(const struct server *s, int version)
 		wm_diags_add(d, WM_WARNING, s->subject, "leave \"failover\" out",
 		    "\"failover: true\" has no effect: standbys keep copies of slots from PostgreSQL 17 on, of slots of a "
 		    "primary");
+	check_two_phase(s, version);
 	if (s->keep_mb == -1)
 		wm_diags_add(d, WM_WARNING, s->subject, "set max_slot_wal_keep_size to what the disk can spare",
 		    "max_slot_wal_keep_size is not set: while walmill is stopped its slot keeps WAL without a limit");

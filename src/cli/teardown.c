@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * teardown.c - walmill teardown: drops slot and publication that walmill made, and deletes the journal.
+ * teardown.c - walmill teardown: drops slot and publication that walmill made, and deletes the journal and
+ * what is kept of prepared transactions.
  *
  * What targets remember stays: it tells the next start that their views belong to an older slot
  * and must be emptied.
@@ -17,6 +18,7 @@
 #include "walmill/fault.h"
 #include "walmill/journal.h"
 #include "walmill/pg.h"
+#include "walmill/source.h"
 #include "walmill/strutil.h"
 
 /* ---- the source ---- */
@@ -97,6 +99,15 @@ delete_journal(const struct wm_config *config, const char *source, struct wm_err
 	return folder == NULL ? wm_oom(err, "the journal's folder") : wm_journal_delete(folder, err);
 }
 
+/* Of no use without the slot. */
+static enum wm_status
+delete_prepared(const struct wm_config *config, const char *source, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *folder = wm_config_prepared_folder(config, source);
+
+	return folder == NULL ? wm_oom(err, "a path") : wm_prepared_delete(folder, err);
+}
+
 static enum wm_status
 teardown_source(const struct wm_setup *setup, struct wm_state *state, const struct wm_source_config *source,
     struct wm_error *err)
@@ -115,6 +126,8 @@ teardown_source(const struct wm_setup *setup, struct wm_state *state, const stru
 	}
 	status = drop_at_source(source, &record, err);
 	WM_FAULT(teardown_at_source);
+	if (status == WM_OK)
+		status = delete_prepared(setup->config, source->name, err);
 	if (status == WM_OK)
 		status = delete_journal(setup->config, source->name, err);
 	WM_FAULT(teardown_journal);

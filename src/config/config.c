@@ -397,3 +397,9 @@ wm_config_journal_folder(const struct wm_config *config, const char *source)
 {
 	return wm_asprintf("%s/journal/%s", config->state, source);
 }
+
+char *
+wm_config_prepared_folder(const struct wm_config *config, const char *source)
+{
+	return wm_asprintf("%s/prepared/%s", config->state, source);
+}

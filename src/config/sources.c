@@ -29,6 +29,8 @@ static const struct wm_option source_options[] = {
 	    .help = "longest time without a sign of life from the server" },
 	{ .name = "streaming", .kind = WM_OPT_BOOL, .offset = offsetof(struct wm_source_config, streaming),
 	    .fallback = "false", .help = "take large transactions before they have committed" },
+	{ .name = "two_phase", .kind = WM_OPT_BOOL, .offset = offsetof(struct wm_source_config, two_phase),
+	    .fallback = "false", .help = "take transactions when they are prepared, not when they commit" },
 	{ .name = "failover", .kind = WM_OPT_ENUM, .offset = offsetof(struct wm_source_config, failover),
 	    .fallback = "auto", .words = failover_words, .help = "have standbys keep a copy of the slot" },
 	{ .name = "on_slot_lost", .kind = WM_OPT_ENUM, .offset = offsetof(struct wm_source_config, on_slot_lost),

@@ -23,6 +23,7 @@
 
 #include "walmill/buf.h"
 #include "walmill/fault.h"
+#include "walmill/folder.h"
 #include "walmill/strutil.h"
 
 #define MAGIC UINT64_C(0x314c4e524a4d4c57)
@@ -197,15 +198,9 @@ file_sync(const struct wm_journal *j, int fd, uint64_t number, struct wm_error *
 enum wm_status
 folder_sync(const struct wm_journal *j, struct wm_error *err)
 {
-	int fd = open(j->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), e;
-	bool ok = fd >= 0 && fsync(fd) == 0;
-
-	e = errno;
-	if (fd >= 0)
-		close(fd);
-	if (!ok)
-		return wm_fail(err, e == ENOSPC ? WM_RETRY : WM_FATAL,
-		    "journal folder \"%s\": could not make it durable: %s", j->folder, strerror(e));
+	if (!wm_folder_sync(j->folder))
+		return wm_fail(err, errno == ENOSPC ? WM_RETRY : WM_FATAL,
+		    "journal folder \"%s\": could not make it durable: %s", j->folder, strerror(errno));
 	WM_FAULT(journal_folder_synced);
 	return WM_OK;
 }

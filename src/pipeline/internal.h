@@ -238,6 +238,11 @@ void *source_receiver_main(void *arg);
 enum wm_status slot_make(struct source *s, struct wm_pg *c, struct wm_pg *sql, struct wm_source_record *rec,
     struct wm_error *err);
 
+/* Whether the slot is to send transactions when they are prepared. */
+bool slot_two_phase(const struct source *s, const struct wm_pg *c);
+/* Says so when that is wanted and the server cannot. */
+void slot_warn_two_phase(const struct source *s, const struct wm_pg *c);
+
 /* ---- positions.c ---- */
 
 enum wm_status source_open_journal(struct source *s, struct wm_error *err);

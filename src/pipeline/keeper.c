@@ -326,6 +326,7 @@ prepare(struct source *s, struct wm_pg *sql, struct wm_error *err)
 		tableset_unref(tables);
 		return st;
 	}
+	slot_warn_two_phase(s, c);
 	take_tables(s, tables);
 	atomic_store(&s->shared.acknowledged, rec.acked_lsn);
 	atomic_store(&s->once_lsn, now);

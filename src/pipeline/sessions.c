@@ -2,6 +2,7 @@
 /*
  * sessions.c - a source's receiver thread: one streaming session after another.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,24 +59,44 @@ source_check_publications(struct source *s, struct wm_pg *sql, struct wm_error *
 	    name, s->config->name);
 }
 
+/* The slot of record sends; files of what is prepared say whose they are, because another slot may get its name. */
 static enum wm_status
-one_session(struct source *s, struct wm_error *err)
+receive(struct source *s, struct wm_pg *c, const struct wm_source_record *record, struct wm_error *err)
 {
-	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
-	WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
-	char inserts[WM_PUBLICATION_NAMELEN];
+	const struct wm_config *config = s->p->setup->config;
+	WM_AUTO(wm_freep) char *prepared = wm_config_prepared_folder(config, s->config->name);
+	char inserts[WM_PUBLICATION_NAMELEN], identity[160];
 	struct wm_receiver r = { .slot = s->config->slot,
 		.publication = s->config->publication,
 		.inserts = s->config->manage ? inserts : NULL,
+		.start = wm_journal_complete_lsn(s->journal),
 		.silence = s->config->silence,
-		.streams = s->config->streaming ? s->p->setup->config->state : NULL,
-		.streams_max_bytes = s->p->setup->config->journal_max_bytes,
+		.streams = s->config->streaming,
+		.two_phase = slot_two_phase(s, c),
+		.folder = config->state,
+		.prepared = prepared,
+		.identity = identity,
+		.max_bytes = config->journal_max_bytes,
 		.journal = s->journal,
 		.shared = &s->shared,
 		.store_progress = source_store_progress,
 		.streaming = streaming,
 		.watch = canary_watch,
 		.arg = s };
+
+	if (prepared == NULL)
+		return wm_oom(err, "a path");
+	wm_publication_inserts_name(s->config->publication, inserts);
+	snprintf(identity, sizeof(identity), "%s %s " WM_LSN_FMT, record->system_id, record->slot,
+	    WM_LSN_ARGS(record->consistent_lsn));
+	return wm_receiver_run(c, &r, err);
+}
+
+static enum wm_status
+one_session(struct source *s, struct wm_error *err)
+{
+	WM_AUTO(wm_pg_closep) struct wm_pg *sql = NULL;
+	WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
 	struct wm_source_record record;
 	bool lost = false;
 	enum wm_status st = source_connect(s, WM_PG_SQL, "walmill", &sql, err);
@@ -95,7 +116,6 @@ one_session(struct source *s, struct wm_error *err)
 		st = keep_record(s, record.timeline, err);
 	if (st == WM_OK)
 		st = source_check_publications(s, sql, err);
-	wm_publication_inserts_name(s->config->publication, inserts);
 	if (st == WM_OK)
 		st = wm_journal_mend(s->journal, err);
 	atomic_store(&s->shared.renew, false);
@@ -111,10 +131,7 @@ one_session(struct source *s, struct wm_error *err)
 		/* A reader that has not opened its target yet has committed nothing in this life. */
 		st = wm_journal_restart(s->journal, from > record.acked_lsn ? from : record.acked_lsn, err);
 	}
-	if (st != WM_OK)
-		return st;
-	r.start = wm_journal_complete_lsn(s->journal);
-	return wm_receiver_run(c, &r, err);
+	return st == WM_OK ? receive(s, c, &record, err) : st;
 }
 
 void *

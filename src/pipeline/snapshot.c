@@ -39,6 +39,8 @@ show_source(struct source *s, struct wm_source_status *ret)
 	ret->transactions = atomic_load(&s->shared.transactions);
 	ret->changes = atomic_load(&s->shared.changes);
 	ret->reconnects = atomic_load(&s->reconnects);
+	ret->prepared = atomic_load(&s->shared.prepared);
+	ret->waiting_bytes = atomic_load(&s->shared.waiting_bytes);
 	ret->quiet_s = moved == 0 ? 0 : (double)(wm_clock_mono() - moved) / WM_SEC;
 	wm_journal_look(s->journal, &journal);
 	ret->journal_bytes = journal.durable ? journal.bytes : journal.memory;

@@ -13,15 +13,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "stream.h"
+#include "start.h"
+#include "waiting.h"
 #include "walmill/buf.h"
 #include "walmill/fault.h"
 #include "walmill/log.h"
 #include "walmill/reader.h"
 #include "walmill/source.h"
 
-#define FEEDBACK_BUSY (1 * WM_SEC)	/* while there is something to acknowledge */
-#define FEEDBACK_IDLE (10 * WM_SEC)
 #define PROGRESS_ASK (50 * WM_MSEC)	/* while somebody waits for a position */
 #define FAREWELL (2 * WM_SEC)		/* for the server's answer to our end of copy */
 #define DENSE (WM_MSEC / 10)		/* until the next message, when they come without end */
@@ -38,7 +37,9 @@ struct session {
 	struct wm_pg	*c;
 	char		*pending;	/* a message the journal had no room for; PQfreemem */
 	int		 pending_len;
-	struct wm_streams *streams;	/* NULL: the server keeps open transactions itself */
+	struct wm_waiting *waiting;	/* transactions that the journal has to wait for */
+	bool		 streams;	/* or the server keeps open transactions itself */
+	wm_lsn		 idle;		/* where the journal may move to, with the next feedback; 0 nowhere */
 	bool		 in_transaction;
 	bool		 reply_now;	/* the server asked for feedback */
 	bool		 moved;		/* something of the WAL came */
@@ -46,7 +47,7 @@ struct session {
 	wm_usec		 fed_at;	/* last feedback */
 	wm_usec		 heard_at;	/* last byte from the server */
 	wm_usec		 asked_at;	/* last request for a sign of life */
-	wm_usec		 busy_every, idle_every;
+	wm_usec		 busy_every, idle_every;	/* between two feedbacks, with and without something to acknowledge */
 	unsigned	 dense;		/* wake-ups in a row that had not to be waited for */
 	size_t		 drained;	/* bytes since the last wake-up */
 	wm_usec		 swollen;	/* when the last message came that libpq's buffer grew for; 0 none */
@@ -74,36 +75,6 @@ ignore_notice(void *arg, const PGresult *res)
 	(void)res;
 }
 
-static enum wm_status
-start_replication(struct wm_pg *c, const struct wm_receiver *r, bool streams, struct wm_error *err)
-{
-	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
-	struct wm_buf sql, names;
-
-	wm_buf_init(&sql, 4096);
-	wm_buf_init(&names, 1024);
-	wm_pg_quote_ident(&names, r->publication);
-	if (r->inserts != NULL) {
-		wm_buf_addc(&names, ',');
-		wm_pg_quote_ident(&names, r->inserts);
-	}
-	wm_buf_adds(&sql, "START_REPLICATION SLOT ");
-	wm_pg_quote_ident(&sql, r->slot);
-	wm_buf_addf(&sql, " LOGICAL " WM_LSN_FMT " (proto_version %s, messages 'true', publication_names ",
-	    WM_LSN_ARGS(r->start), streams ? "'2', streaming 'on'" : "'1'");
-	wm_pg_quote_literal(&sql, names.data);
-	wm_buf_adds(&sql, ")");
-	if (!sql.failed && !names.failed)
-		res = wm_pg_run(c, sql.data, 0, NULL);
-	wm_buf_free(&sql);
-	wm_buf_free(&names);
-	if (PQresultStatus(res) != PGRES_COPY_BOTH)
-		return wm_pg_fail(c, res, err, "could not start streaming from slot \"%s\"", r->slot);
-	if (PQsetnonblocking(wm_pg_conn(c), 1) != 0)
-		return wm_pg_fail(c, NULL, err, "could not make the connection non-blocking");
-	return WM_OK;
-}
-
 static char *
 put64(char *p, uint64_t v)
 {
@@ -123,17 +94,50 @@ ends(struct wm_receiver_shared *shared)
 static bool
 busy(const struct session *s)
 {
-	return s->streams != NULL && wm_streams_committing(s->streams);
+	return wm_waiting_committing(s->waiting);
+}
+
+/* Nothing is pending up to lsn. */
+static enum wm_status
+append_idle(struct session *s, wm_lsn lsn, struct wm_error *err)
+{
+	switch (wm_journal_append(s->r->journal, WM_RECORD_IDLE, lsn, NULL, 0, err)) {
+	case WM_OK:
+		atomic_store(&s->shared->received, lsn);
+		s->moved = true;
+		return WM_OK;
+	case WM_RETRY:
+		return WM_OK;		/* no room: the next keepalive says it again */
+	default:
+		return err->status;
+	}
+}
+
+/* What has waited for the next feedback is made durable: many prepared transactions at a time, of those still there. */
+static enum wm_status
+settle(struct session *s, struct wm_error *err)
+{
+	enum wm_status st = wm_waiting_sync(s->waiting, err);
+
+	if (st == WM_OK && s->idle > wm_journal_complete_lsn(s->r->journal) && !s->in_transaction && !busy(s) &&
+	    !wm_waiting_inside(s->waiting)) {
+		st = append_idle(s, s->idle, err);
+		wm_journal_publish(s->r->journal);
+	}
+	s->idle = 0;
+	return st == WM_OK ? wm_waiting_settle(s->waiting, err) : st;
 }
 
 static enum wm_status
 send_feedback(struct session *s, bool ask_reply, struct wm_error *err)
 {
+	enum wm_status st = settle(s, err);
 	wm_lsn flush = wm_journal_flush_lsn(s->r->journal);
 	wm_lsn received = atomic_load(&s->shared->received);
 	char msg[34], *p = msg;
-	enum wm_status st;
 
+	if (st != WM_OK)
+		return st;
 	if (flush < s->sent_flush)
 		flush = s->sent_flush;
 	if (flush > received)		/* nothing new came in this session yet */
@@ -157,7 +161,7 @@ send_feedback(struct session *s, bool ask_reply, struct wm_error *err)
 	if (ask_reply)
 		s->asked_at = s->fed_at;
 	s->reply_now = false;
-	return WM_OK;
+	return wm_waiting_passed(s->waiting, flush, err);
 }
 
 static enum wm_status
@@ -173,28 +177,12 @@ take_keepalive(struct session *s, struct wm_reader *r, struct wm_error *err)
 	s->reply_now |= reply != 0;
 	atomic_store(&s->shared->server, end);
 	/* Inside a transaction the server's position says nothing about what we have. */
-	if (s->in_transaction || end <= wm_journal_complete_lsn(s->r->journal))
+	if (s->in_transaction || wm_waiting_inside(s->waiting) || end <= wm_journal_complete_lsn(s->r->journal))
 		return WM_OK;
-	switch (wm_journal_append(s->r->journal, WM_RECORD_IDLE, end, NULL, 0, err)) {
-	case WM_OK:
-		atomic_store(&s->shared->received, end);
-		s->moved = true;
-		return WM_OK;
-	case WM_RETRY:
-		return WM_OK;		/* no room: the next keepalive says it again */
-	default:
-		return err->status;
-	}
-}
-
-/* Part of an open transaction, or what became of one; *ret_taken false: the journal's. */
-static enum wm_status
-take_streamed(struct session *s, wm_lsn start, const uint8_t *msg, size_t len, bool *ret_taken, struct wm_error *err)
-{
-	*ret_taken = false;
-	if (s->streams == NULL)
-		return WM_OK;
-	return wm_streams_take(s->streams, start, msg, len, ret_taken, err);
+	if (!wm_waiting_unsynced(s->waiting))
+		return append_idle(s, end, err);
+	s->idle = end;
+	return WM_OK;
 }
 
 /* Counts a message that the journal has. */
@@ -238,13 +226,10 @@ take_data(struct session *s, struct wm_reader *r, bool *ret_full, struct wm_erro
 	msg = wm_reader_bytes(r, len);
 	if (r->bad || len == 0)
 		return wm_fail(err, WM_FATAL, "the server sent a malformed WAL data message");
-	st = take_streamed(s, start, msg, len, &taken, err);
-	if (st == WM_OK && !taken) {
+	st = wm_waiting_take(s->waiting, start, msg, len, &taken, err);
+	if (st == WM_OK && !taken)
 		/* msg is the end of pending, of which nobody wants more than the head. */
-		st = wm_journal_move(s->r->journal, WM_RECORD_MESSAGE, start,
-		    s->pending + s->pending_len - len, len, err);
-		*ret_full = st == WM_RETRY;
-	}
+		st = wm_waiting_append(s->waiting, start, s->pending + s->pending_len - len, len, ret_full, err);
 	if (st != WM_OK)
 		return *ret_full ? WM_OK : st;
 	s->moved = true;
@@ -313,18 +298,18 @@ copy_ended(struct session *s, struct wm_error *err)
 	return st;
 }
 
-/* A streamed transaction that has committed goes into the journal slice by slice. */
+/* A transaction that had to wait and has committed goes into the journal slice by slice. */
 static enum wm_status
 commit_some(struct session *s, bool *ret_full, struct wm_error *err)
 {
 	uint64_t changes;
-	enum wm_status st = wm_streams_commit_some(s->streams, s->r->journal, &changes, ret_full, err);
+	enum wm_status st = wm_waiting_commit_some(s->waiting, &changes, ret_full, err);
 
 	atomic_fetch_add_explicit(&s->shared->changes, changes, memory_order_relaxed);
 	if (st != WM_OK)
 		return *ret_full ? WM_OK : st;
 	s->moved = true;
-	if (!wm_streams_committing(s->streams)) {
+	if (!busy(s)) {
 		atomic_fetch_add(&s->shared->transactions, 1);
 		note_received(s, wm_journal_complete_lsn(s->r->journal));
 	}
@@ -442,13 +427,15 @@ keep_in_touch(struct session *s, bool full, wm_usec *ret_next, struct wm_error *
 {
 	wm_usec now = wm_clock_mono();
 	/* A full journal finds room when what the targets have taken is stored. */
-	bool owing = full || wm_journal_flush_lsn(s->r->journal) > s->sent_flush;
+	bool owing = full || s->idle != 0 || wm_journal_flush_lsn(s->r->journal) > s->sent_flush;
 	bool asked_for = atomic_load(&s->shared->wanted) > wm_journal_complete_lsn(s->r->journal) && !full;
 	wm_usec feed_at = s->fed_at + (owing ? s->busy_every : s->idle_every);
 	wm_usec life_at = s->heard_at + s->r->silence / 2, watch_at;
 	enum wm_status st = WM_OK;
 
 	atomic_store(&s->shared->alive, now);
+	atomic_store(&s->shared->prepared, wm_waiting_prepared(s->waiting));
+	atomic_store(&s->shared->waiting_bytes, wm_waiting_bytes(s->waiting));
 	if (s->moved || full)
 		atomic_store(&s->shared->moved, now);
 	s->moved = false;
@@ -520,7 +507,7 @@ outgrown(const struct session *s, wm_usec *ret_next)
 		return false;
 	}
 	/* What is not complete would come again, and the large message with it. */
-	return !s->in_transaction && s->pending == NULL && (s->streams == NULL || !wm_streams_open(s->streams));
+	return !s->in_transaction && s->pending == NULL && !wm_waiting_any(s->waiting);
 }
 
 static enum wm_status
@@ -548,25 +535,6 @@ stream(struct session *s, struct wm_error *err)
 	}
 }
 
-/* Well inside the server's own time-out, whatever it is set to. */
-static enum wm_status
-feedback_interval(struct session *s, struct wm_error *err)
-{
-	WM_AUTO(wm_pg_clearp) PGresult *res = NULL;
-	const char *sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";
-	enum wm_status st = wm_pg_query(s->c, sql, 0, NULL, "could not read wal_sender_timeout", &res, err);
-	wm_usec third = 0;
-
-	if (st != WM_OK)
-		return st;
-	for (const char *p = PQntuples(res) == 1 ? PQgetvalue(res, 0, 0) : ""; *p >= '0' && *p <= '9'; p++)
-		third = third * 10 + (*p - '0');	/* milliseconds */
-	third = third * WM_MSEC / 3;
-	s->busy_every = third > 0 && third < FEEDBACK_BUSY ? third : FEEDBACK_BUSY;
-	s->idle_every = third > 0 && third < FEEDBACK_IDLE ? third : FEEDBACK_IDLE;
-	return WM_OK;
-}
-
 /* The log may be full of what slow targets have not taken yet: room comes as they go on. */
 static enum wm_status
 announce_session(const struct wm_receiver *r, struct wm_error *err)
@@ -592,13 +560,18 @@ announce_session(const struct wm_receiver *r, struct wm_error *err)
 }
 
 static enum wm_status
-open_streams(struct session *s, struct wm_error *err)
+open_waiting(struct session *s, struct wm_error *err)
 {
 	const struct wm_receiver *r = s->r;
+	struct wm_waiting_options options = { .folder = r->folder,
+		.prepared = r->prepared,
+		.identity = r->identity,
+		.max_bytes = r->max_bytes,
+		.start = r->start,
+		.journal = r->journal };
 
-	if (r->streams == NULL || atomic_load(&r->shared->no_streams))
-		return WM_OK;
-	return wm_streams_create(r->streams, r->streams_max_bytes, &s->streams, err);
+	s->streams = r->streams && !atomic_load(&r->shared->no_streams);
+	return wm_waiting_create(&options, &s->waiting, err);
 }
 
 enum wm_status
@@ -606,18 +579,18 @@ wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *e
 {
 	struct session s = { .r = r, .shared = r->shared, .c = c, .pq = wm_pg_conn(c),
 		.sent_flush = atomic_load(&r->shared->acknowledged) };
-	enum wm_status st = feedback_interval(&s, err);
+	enum wm_status st = wm_start_intervals(c, &s.busy_every, &s.idle_every, err);
 
 	PQsetNoticeReceiver(s.pq, take_notice, &s);
 	atomic_fetch_add(&r->shared->sessions, 1);
 	if (st == WM_OK)
 		st = announce_session(r, err);
 	if (st == WM_OK)
-		st = open_streams(&s, err);
+		st = open_waiting(&s, err);
 	if (st == WM_OK)
-		st = start_replication(c, r, s.streams != NULL, err);
+		st = wm_start_replication(c, r, s.streams, err);
 	if (st != WM_OK) {
-		wm_streams_destroy(s.streams);
+		wm_waiting_destroy(s.waiting);
 		return st;
 	}
 	/* What the journal has was received, if by an earlier process. */
@@ -627,13 +600,13 @@ wm_receiver_run(struct wm_pg *c, const struct wm_receiver *r, struct wm_error *e
 	atomic_store(&r->shared->moved, s.heard_at);
 	r->streaming(r->arg);
 	st = stream(&s, err);
-	if (st != WM_OK && s.streams != NULL && (wm_streams_failed(s.streams) || strncmp(err->code, "XX", 2) == 0)) {
+	if (st != WM_OK && s.streams && (wm_waiting_failed(s.waiting) || strncmp(err->code, "XX", 2) == 0)) {
 		/* The server can keep them as well, and some cannot decode all that is open. */
 		atomic_store(&r->shared->no_streams, true);
 		wm_log(WM_LOG_WARNING, "streaming_off", "open transactions are left to the server from now on");
 	}
 	PQfreemem(s.pending);
-	wm_streams_destroy(s.streams);
+	wm_waiting_destroy(s.waiting);
 	/* The connection outlives the session. */
 	PQsetNoticeReceiver(s.pq, ignore_notice, NULL);
 	return st;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: PostgreSQL
-"""Random load on a source: rows, keys, truncations, definitions, subtransactions, rollbacks, from several connections;
-and the comparison after it."""
+"""Random load on a source: rows, keys, truncations, definitions, subtransactions, rollbacks, prepared transactions, from
+several connections; and the comparison after it."""
 
 import random
 import threading
@@ -39,14 +39,17 @@ EXPECTED = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable, 
 
 
 class Writer(threading.Thread):
-    """One connection; `ddl` writers change definitions as well, `patient` ones connect again when it is lost."""
+    """One connection; `ddl` writers change definitions as well, `patient` ones connect again when it is lost, `prepare`
+    ones leave transactions prepared and end them later, or never while they run."""
 
-    def __init__(self, db, seed, ddl=False, patient=False):
+    def __init__(self, db, seed, ddl=False, patient=False, prepare=False):
         super().__init__(daemon=True)
         self.db = db
         self.random = random.Random(seed)
         self.ddl = ddl
         self.patient = patient
+        self.prepare = prepare
+        self.prepared = []
         self.names = 0
         self.done = threading.Event()
         self.transactions = 0
@@ -72,9 +75,30 @@ class Writer(threading.Thread):
             c.execute("SET lock_timeout = '500ms'; SET deadlock_timeout = '50ms'")
             connection.commit()
             while not self.done.is_set():
+                self.end_prepared()
                 self.transaction(connection, c)
                 self.transactions += 1
         connection.close()
+        self.end_prepared(every=True)
+
+    def end_prepared(self, every=False):
+        """Some of those that are prepared; they hold locks, so there are few."""
+        for gid in list(self.prepared):
+            if every or len(self.prepared) > 2 or self.random.random() < 0.4:
+                self.db.execute(f"{self.random.choice(('COMMIT', 'COMMIT', 'ROLLBACK'))} PREPARED '{gid}'")
+                self.prepared.remove(gid)
+
+    def end(self, connection, c):
+        kind = self.random.random()
+        if kind < 0.12:
+            connection.rollback()
+        elif self.prepare and kind < 0.5:
+            gid = f"{self.db.name} {self.name} {self.transactions}"
+            c.execute(f"PREPARE TRANSACTION '{gid}'")
+            self.prepared.append(gid)
+            connection.rollback()       # only psycopg2's own notion of it
+        else:
+            connection.commit()
 
     def finish(self):
         self.done.set()
@@ -90,10 +114,7 @@ class Writer(threading.Thread):
                     self.subtransaction(c)
                 else:
                     self.statement(c)
-            if self.random.random() < 0.12:
-                connection.rollback()
-            else:
-                connection.commit()
+            self.end(connection, c)
         except EXPECTED:
             connection.rollback()
 
@@ -195,8 +216,8 @@ class Writer(threading.Thread):
 class Load:
     """Several writers; a context that ends them and raises what went wrong in them."""
 
-    def __init__(self, db, seed, writers=3, patient=False):
-        self.writers = [Writer(db, f"{seed}/{i}", ddl=i == 0, patient=patient) for i in range(writers)]
+    def __init__(self, db, seed, writers=3, **options):
+        self.writers = [Writer(db, f"{seed}/{i}", ddl=i == 0, **options) for i in range(writers)]
 
     @property
     def transactions(self):

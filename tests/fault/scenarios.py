@@ -34,6 +34,7 @@ class Stage:
         self.disk_errors = disk_errors
         self.command_died = False
         self.refusing = False
+        self.prepared = []
         self.tables = ["t"]
         db.execute(TABLES)
         self.d = daemon(RULES % "dead_letter", targets={"target": block}, sources={"shop": SOURCE.format(db.uri)},
@@ -96,8 +97,23 @@ class Stage:
         refuse(self.d)
         self.refusing = True
 
+    def prepare(self, gid, sql):
+        """The transaction stays, whatever happens to the daemon."""
+        gid = f"{self.db.name} {gid}"
+        connection = self.db.connect()
+        connection.cursor().execute(f"BEGIN; {sql}; PREPARE TRANSACTION '{gid}'")
+        connection.close()
+        self.prepared.append(gid)
+
+    def end_prepared(self, how, n=1):
+        """The oldest ones."""
+        for gid in self.prepared[:n]:
+            self.db.execute(f"{how} PREPARED '{gid}'")
+        del self.prepared[:n]
+
     def take_all(self):
-        """The target takes everything again, and nothing is left as a letter."""
+        """The target takes everything again, and nothing is left as a letter, or prepared."""
+        self.end_prepared("COMMIT", len(self.prepared))
         if self.refusing:
             accept(self.d)
             self.refusing = False
@@ -260,6 +276,32 @@ def second_life(s, point):
     s.db.execute("DELETE FROM t WHERE id < 500; INSERT INTO t VALUES (9000, 1, 'new')")
     s.launch(point)
     s.up()
+    s.wait()
+    yield
+
+
+def prepared(s, point):
+    """Transactions are prepared, and end when others have been acknowledged, or at once."""
+    s.d.sources["shop"] += "\ntwo_phase: true"
+    s.d.write_config()
+    s.start()
+    s.d.sigterm()
+    s.launch(point)
+    s.up()
+    yield
+    for turn in range(4):
+        s.prepare(f"{turn} committed", f"UPDATE t SET n = n + 1 WHERE id % 7 = {turn}")
+        s.prepare(f"{turn} rolled back", f"DELETE FROM t WHERE id > 2000 AND id % 9 = 0 AND id % 7 = {turn + 2}; "
+                  f"UPDATE m SET secret = 'never' WHERE id = {turn + 1}")
+        s.db.execute(f"INSERT INTO t VALUES ({6000 + turn}, 1, 'meanwhile')")
+        s.wait()
+        yield
+        s.end_prepared("COMMIT")
+        s.end_prepared("ROLLBACK")
+        s.wait()
+        yield
+        s.prepare(f"{turn} at once", f"INSERT INTO t SELECT i, 1, 'a' FROM generate_series({7000 + turn * 100}, {7050 + turn * 100}) i")
+        s.end_prepared("COMMIT")
     s.wait()
     yield
 

@@ -14,6 +14,7 @@ import scenarios as on
 from matrix import COLUMNS, Cell, Matrix
 from walmill_testing import run_walmill, wait_until
 from walmill_testing.compare import differences
+from walmill_testing.postgres import server_version
 from walmill_testing.zoho_view import ZohoView
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -76,6 +77,12 @@ PLAN = {
     "publication_dropped": [(on.teardown, 1), (on.teardown, 2)],
     "feedback_before": [(on.first_start, 1), (on.stream, 3)],
     "feedback_sent": [(on.first_start, 1), (on.stream, 3)],
+    "prepared_written": [(on.prepared, 1), (on.prepared, 3)],
+    "prepared_synced": [(on.prepared, 1), (on.prepared, 2)],
+    "prepared_named": [(on.prepared, 1), (on.prepared, 2)],
+    "prepared_kept": [(on.prepared, 1), (on.prepared, 2)],
+    "prepared_done": [(on.prepared, 1), (on.prepared, 2)],
+    "prepared_removed": [(on.prepared, 1), (on.prepared, 2)],
     "sqlite_bookmarks_made": [(on.first_start, 1)],
     "sqlite_begun": [(on.first_start, 1), (on.stream, 2)],
     "sqlite_shaped": [(on.first_start, 1), (on.new_table, 1)],
@@ -128,6 +135,8 @@ MATRIX = Matrix("Points at which the daemon kills itself", "The points are those
 
 def applies(point, scenario, column):
     off = column.endswith("off")
+    if scenario is on.prepared and server_version() < 15:
+        return False
     if point.startswith(("sqlite_", "postgres_")) and not point.startswith(column.split(",")[0]):
         return False
     # Views are made without their key in one target only.

@@ -63,19 +63,22 @@ def test_killed_while_sessions_share_batches(db, daemon, targets):
     d.sigterm()
 
 
+@pytest.mark.parametrize("prepared", [False, True], ids=["", "prepared"])
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("journal", ["", "journal: off"], ids=["journal", "no-journal"])
-def test_killed_under_load(db, daemon, targets, journal, streaming, pg_version):
-    seed = f"{SEED}/{journal}" + "/streamed" * streaming
+def test_killed_under_load(db, daemon, targets, journal, streaming, prepared, pg_version):
+    if prepared and pg_version < 15:
+        pytest.skip("PostgreSQL 15 and later")
+    seed = f"{SEED}/{journal}" + "/streamed" * streaming + "/prepared" * prepared
     print(f"WM_KILL_SEED={SEED} WM_KILLS={KILLS}")
     chance = random.Random(seed)
     db.execute(loads.SCHEMA)
     if streaming:
         stream_early(db, pg_version)
     d = daemon(rules(), targets=targets, settings=journal,
-               sources={"shop": f"uri: {db.uri}\nstreaming: {str(streaming).lower()}"}).start()
+               sources={"shop": f"uri: {db.uri}\nstreaming: {str(streaming).lower()}\ntwo_phase: {str(prepared).lower()}"}).start()
     for cycle in range(1, KILLS // 2 + 1):
-        with loads.Load(db, f"{seed}/{cycle}") as load:
+        with loads.Load(db, f"{seed}/{cycle}", prepare=prepared) as load:
             for _ in range(chance.choice((1, 1, 2))):
                 time.sleep(chance.choice((0.02, 0.2, 1.0)) * chance.random())
                 d.sigkill()

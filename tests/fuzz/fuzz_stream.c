@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * fuzz_stream.c - fuzz target of streamed transactions: a session of protocol 2, each message behind its length in two
- * bytes.
+ * fuzz_stream.c - fuzz target of streamed and prepared transactions: a session of protocol 3, each message behind its
+ * length in two bytes.
  *
  * Besides not crashing: what a commit puts into the journal is one whole transaction, begin to commit, of which nothing
  * is left out or added in between that a decoder of protocol 1 would take for a boundary; and what is refused says why.
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "source/stream.h"
+#include "source/waiting.h"
 #include "walmill/pgoutput.h"
 #include "walmill/reader.h"
+#include "walmill/source.h"
 
 #define MEMORY (4U << 20)	/* more than one input can fill */
 
@@ -58,17 +61,43 @@ check_transaction(struct wm_journal_reader *reader, struct wm_pgoutput *po)
 }
 
 static void
-commit(struct wm_streams *s, struct wm_journal *journal, struct wm_journal_reader *reader, struct wm_pgoutput *po)
+commit(struct wm_waiting *s, struct wm_journal *journal, struct wm_journal_reader *reader, struct wm_pgoutput *po)
 {
-	while (wm_streams_committing(s)) {
+	while (wm_waiting_committing(s)) {
 		struct wm_error err;
 		uint64_t changes;
 		bool full = false;
 
-		require(wm_streams_commit_some(s, journal, &changes, &full, &err) == WM_OK && !full);
+		require(wm_waiting_commit_some(s, &changes, &full, &err) == WM_OK && !full);
 	}
 	wm_journal_publish(journal);
 	check_transaction(reader, po);
+}
+
+static enum wm_status
+create(const char *prepared, struct wm_journal *journal, struct wm_waiting **ret, struct wm_error *err)
+{
+	const struct wm_waiting_options options = { .folder = "/tmp",
+		.prepared = prepared,
+		.identity = "",
+		.max_bytes = UINT64_MAX,
+		.journal = journal };
+
+	return wm_waiting_create(&options, ret, err);
+}
+
+/* What is kept is there in the next session. */
+static void
+check_kept(struct wm_waiting *s, const char *prepared, struct wm_journal *journal)
+{
+	struct wm_error err;
+	size_t kept = wm_waiting_prepared(s);
+
+	require(wm_waiting_sync(s, &err) == WM_OK && wm_waiting_settle(s, &err) == WM_OK);
+	wm_waiting_destroy(s);
+	require(create(prepared, journal, &s, &err) == WM_OK && wm_waiting_prepared(s) >= kept);
+	wm_waiting_destroy(s);
+	require(wm_prepared_delete(prepared, &err) == WM_OK);
 }
 
 int
@@ -79,12 +108,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct wm_pgoutput *po = wm_pgoutput_create();
 	struct wm_journal_reader *reader = NULL;
 	struct wm_journal *journal = NULL;
-	struct wm_streams *s = NULL;
+	struct wm_waiting *s = NULL;
 	struct wm_error err;
+	char prepared[40];
 
+	snprintf(prepared, sizeof(prepared), "/tmp/wm-fuzz-%ld", (long)getpid());
 	require(po != NULL && wm_journal_open(&options, &journal, &err) == WM_OK &&
 	    wm_journal_reader_open(journal, 0, &reader, &err) == WM_OK &&
-	    wm_streams_create("/tmp", UINT64_MAX, &s, &err) == WM_OK);
+	    create(prepared, journal, &s, &err) == WM_OK);
 	while (wm_reader_left(&r) >= 2) {
 		size_t len = wm_reader_u16(&r);
 		bool taken = false;
@@ -96,14 +127,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (len == 0)
 			continue;
 		err.text[0] = '\0';
-		if (wm_streams_take(s, 1, msg, len, &taken, &err) != WM_OK) {
+		if (wm_waiting_take(s, 1, msg, len, &taken, &err) != WM_OK) {
 			require(err.status == WM_FATAL && err.text[0] != '\0');
 			break;
 		}
-		if (wm_streams_committing(s))
+		if (wm_waiting_committing(s))
 			commit(s, journal, reader, po);
 	}
-	wm_streams_destroy(s);
+	check_kept(s, prepared, journal);
 	wm_journal_reader_close(reader);
 	wm_journal_close(journal);
 	wm_pgoutput_destroy(po);

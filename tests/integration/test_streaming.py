@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: PostgreSQL
 """`streaming: true`: large transactions come before they have committed, and nobody sees a difference."""
 
+import concurrent.futures
+import random
+
 import pytest
 from walmill_testing import wait_until
 
@@ -58,6 +61,60 @@ def test_trap_08_savepoints_of_a_streamed_transaction(db, follow):
     c.execute("COMMIT")
     db.execute("UPDATE u SET v = 'w'; UPDATE t SET v = 'w' WHERE id < 10")
     follow.same("t", "u")
+
+
+class Nest:
+    """A transaction of savepoints within savepoints, of which some are rolled back; with what was done to three tables."""
+
+    def __init__(self, db, seed):
+        self.random = random.Random(seed)
+        self.first = 100000 * seed      # far enough from the others', which must not wait for its rows
+        self.left = 60
+        self.cursor = db.connect(autocommit=False).cursor()
+
+    def change(self):
+        n = self.random.choice((1, 5, 300, 1500))
+        kind = self.random.random()
+        self.first += n
+        self.left -= 1
+        if kind < 0.6:
+            self.cursor.execute(MANY.format(self.first - n, self.first - 1))
+        elif kind < 0.75:
+            self.cursor.execute("UPDATE t SET n = n + 1 WHERE id BETWEEN %s AND %s", (self.first - 1500, self.first))
+        elif kind < 0.85:
+            self.cursor.execute("DELETE FROM t WHERE id BETWEEN %s AND %s AND id %% 3 = 0", (self.first - 900, self.first))
+        else:
+            self.cursor.execute("INSERT INTO u VALUES (%s, 'w')", (self.first,))
+
+    def part(self, depth):
+        for _ in range(self.random.randint(1, 3)):
+            self.change()
+        for _ in range(self.random.randint(0, 3) if depth < 5 and self.left > 20 else 0):
+            name = f"s{depth}"
+            self.cursor.execute(f"SAVEPOINT {name}")
+            self.part(depth + 1)
+            # After a rollback the savepoint stands, and may be gone back to once more.
+            for _ in range(self.random.choice((0, 0, 1, 1, 2))):
+                self.cursor.execute(f"ROLLBACK TO {name}")
+                self.change()
+            if self.random.random() < 0.5:
+                self.cursor.execute(f"RELEASE {name}")
+            if self.random.random() < 0.3:
+                self.change()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_trap_08_savepoints_at_random(db, follow, seed):
+    """Several such transactions side by side, of which some are rolled back as a whole."""
+    nests = [Nest(db, 10 * seed + n + 1) for n in range(6)]
+    with concurrent.futures.ThreadPoolExecutor(len(nests)) as pool:
+        list(pool.map(lambda nest: nest.part(0), nests))
+    for n, nest in enumerate(nests):
+        nest.cursor.execute("ROLLBACK" if n % 3 == 2 else "COMMIT")
+        db.execute("UPDATE u SET v = v || 'x' WHERE id = 1")
+    follow.same("t", "u")
+    assert streamed(db) >= 4
+    assert follow.status()["sources"][0]["waiting_bytes"] == 0
 
 
 def test_definitions_and_truncation(db, follow):

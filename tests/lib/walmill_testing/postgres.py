@@ -24,6 +24,7 @@ SETTINGS = {
     "max_connections": "60",
     "max_wal_senders": "20",
     "max_replication_slots": "20",
+    "max_prepared_transactions": "20",
     "log_min_messages": "warning",
     "timezone": "Europe/Berlin",    # so that a target in the wrong zone is noticed
 }

@@ -34,6 +34,8 @@ static struct wm_source_status source = {
 	.slot = { "extended", 4000, 5000, 1000, -1 },
 	.journal_bytes = 4096,
 	.journal_max_bytes = 8192,
+	.prepared = 3,
+	.waiting_bytes = 777,
 	.journal_state = "full",
 };
 static struct wm_target_status target = {
@@ -128,6 +130,8 @@ status_has_every_field_of_the_interface(void **state)
 	assert_int_equal(number_of(o, "journal_bytes"), 4096);
 	assert_int_equal(number_of(o, "journal_max_bytes"), 8192);
 	assert_string_equal(text_of(o, "journal_state"), "full");
+	assert_int_equal(number_of(o, "prepared"), 3);
+	assert_int_equal(number_of(o, "waiting_bytes"), 777);
 	assert_true(cJSON_IsNull(get(o, "last_error")));
 
 	o = cJSON_GetArrayItem(get(json, "targets"), 0);
@@ -200,6 +204,8 @@ metrics_have_values_and_states(void **state)
 	assert_contains(&b, "walmill_source_state{source=\"shop\",state=\"failed\"} 0\n");
 	assert_contains(&b, "walmill_source_journal_state{source=\"shop\",state=\"full\"} 1\n");
 	assert_contains(&b, "walmill_source_journal_max_bytes{source=\"shop\"} 8192\n");
+	assert_contains(&b, "walmill_source_prepared_transactions{source=\"shop\"} 3\n");
+	assert_contains(&b, "walmill_source_waiting_bytes{source=\"shop\"} 777\n");
 	assert_contains(&b, "walmill_source_quiet_seconds{source=\"shop\"} 4.500000\n");
 	assert_contains(&b, "walmill_source_slot_state{source=\"shop\",state=\"extended\"} 1\n");
 	assert_contains(&b, "walmill_source_slot_left_bytes{source=\"shop\"} 1000\n");

@@ -9,3 +9,10 @@ tests_unit_source_test_stream_SOURCES = %D%/test_stream.c
 tests_unit_source_test_stream_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/src
 tests_unit_source_test_stream_LDADD = libwm-source.a libwm-journal.a libwm-model.a libwm-base.a $(CMOCKA_LIBS) \
 	$(ZLIB_LIBS) $(PTHREAD_LIBS)
+
+check_PROGRAMS += %D%/test_prepared
+UNIT_TESTS += %D%/test_prepared
+tests_unit_source_test_prepared_SOURCES = %D%/test_prepared.c
+tests_unit_source_test_prepared_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/src
+tests_unit_source_test_prepared_LDADD = libwm-source.a libwm-journal.a libwm-model.a libwm-base.a $(CMOCKA_LIBS) \
+	$(ZLIB_LIBS) $(PTHREAD_LIBS)

@@ -11,19 +11,31 @@
 
 #include <cmocka.h>
 
-#include "source/stream.h"
+#include "source/waiting.h"
 #include "walmill/buf.h"
 
 #define MEMORY (1U << 20)
 #define FOLDER "/tmp"
 
 struct fixture {
-	struct wm_streams		*s;
+	struct wm_waiting		*s;
 	struct wm_journal		*journal;
 	struct wm_journal_reader	*reader;
 	struct wm_error			 err;
 	struct wm_buf			 got;	/* of each message in the journal its tag, of a change also its last byte */
 };
+
+static enum wm_status
+create(struct fixture *f)
+{
+	const struct wm_waiting_options options = { .folder = FOLDER,
+		.prepared = FOLDER "/nothing_prepared",
+		.identity = "",
+		.max_bytes = 10000,
+		.journal = f->journal };
+
+	return wm_waiting_create(&options, &f->s, &f->err);
+}
 
 static int
 setup(void **state)
@@ -37,7 +49,7 @@ setup(void **state)
 	wm_buf_init(&f->got, 1000);
 	return wm_journal_open(&options, &f->journal, &f->err) == WM_OK &&
 		wm_journal_reader_open(f->journal, 0, &f->reader, &f->err) == WM_OK &&
-		wm_streams_create(FOLDER, 10000, &f->s, &f->err) == WM_OK ? 0 : -1;
+		create(f) == WM_OK ? 0 : -1;
 }
 
 static int
@@ -45,7 +57,7 @@ teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	wm_streams_destroy(f->s);
+	wm_waiting_destroy(f->s);
 	wm_journal_reader_close(f->reader);
 	wm_journal_close(f->journal);
 	wm_buf_free(&f->got);
@@ -57,7 +69,7 @@ static enum wm_status
 take(struct fixture *f, const char *msg, size_t len)
 {
 	bool taken = false;
-	enum wm_status st = wm_streams_take(f->s, 5, (const uint8_t *)msg, len, &taken, &f->err);
+	enum wm_status st = wm_waiting_take(f->s, 5, (const uint8_t *)msg, len, &taken, &f->err);
 
 	assert_true(st != WM_OK || taken);
 	return st;
@@ -76,19 +88,25 @@ take(struct fixture *f, const char *msg, size_t len)
 #define ABORT(n, part) "A" XID(n) XID(part)
 #define COMMIT(n) "c" XID(n) "\0" "\0\0\0\0\0\0\1\0" "\0\0\0\0\0\0\1\x50" "\0\0\0\0\0\0\0\7"
 
-/* What the commit gives, and that the journal ends there. */
+/* A message outside of streams. */
+static void
+append(struct fixture *f, const char *msg, size_t len)
+{
+	bool taken = true, full = false;
+
+	assert_int_equal(wm_waiting_take(f->s, 5, (const uint8_t *)msg, len, &taken, &f->err), WM_OK);
+	assert_false(taken);
+	assert_int_equal(wm_waiting_append(f->s, 5, (void *)(uintptr_t)msg, len, &full, &f->err), WM_OK);
+}
+
+/* What is in the journal since the last call. */
 static const char *
-commit(struct fixture *f)
+journal(struct fixture *f)
 {
 	struct wm_record rec;
-	bool found = true, full = false;
-	uint64_t changes;
+	bool found = true;
 
-	assert_true(wm_streams_committing(f->s));
-	while (wm_streams_committing(f->s))
-		assert_int_equal(wm_streams_commit_some(f->s, f->journal, &changes, &full, &f->err), WM_OK);
 	wm_journal_publish(f->journal);
-	assert_int_equal(wm_journal_complete_lsn(f->journal), 0x150);
 	wm_buf_reset(&f->got);
 	for (;;) {
 		const char *msg;
@@ -103,6 +121,20 @@ commit(struct fixture *f)
 		if (strchr("RI", msg[0]) != NULL)
 			wm_buf_addc(&f->got, msg[rec.len - 1]);
 	}
+}
+
+/* What the commit gives, and that the journal ends there. */
+static const char *
+commit(struct fixture *f)
+{
+	bool full = false;
+	uint64_t changes;
+
+	assert_true(wm_waiting_committing(f->s));
+	while (wm_waiting_committing(f->s))
+		assert_int_equal(wm_waiting_commit_some(f->s, &changes, &full, &f->err), WM_OK);
+	assert_int_equal(wm_journal_complete_lsn(f->journal), 0x150);
+	return journal(f);
 }
 
 static void
@@ -188,12 +220,25 @@ test_descriptions(void **state)
 	TAKE(f, STOP);
 	TAKE(f, COMMIT("\x09"));
 	assert_string_equal(commit(f), "BRcI3C");
-	/* Without a change the server still takes it for sent. */
+	/* Without a change the server still takes it for sent: it is there when something needs it. */
 	TAKE(f, START("\x09"));
 	TAKE(f, RELATION("\x09", "d"));
 	TAKE(f, STOP);
 	TAKE(f, COMMIT("\x09"));
-	assert_string_equal(commit(f), "BRdC");
+	assert_string_equal(commit(f), "BC");
+	append(f, "I\0\0\0\1" "4", 6);
+	append(f, "I\0\0\0\1" "5", 6);
+	assert_string_equal(journal(f), "RdI4I5");
+	/* One that has come since is in force, though the stream is read with its own. */
+	TAKE(f, START("\x09"));
+	TAKE(f, RELATION("\x09", "e"));
+	TAKE(f, INSERT("\x09", "6"));
+	TAKE(f, STOP);
+	append(f, "R\0\0\0\1" "f", 6);
+	TAKE(f, COMMIT("\x09"));
+	assert_string_equal(commit(f), "RfBReI6C");
+	append(f, "I\0\0\0\1" "7", 6);
+	assert_string_equal(journal(f), "RfI7");
 }
 
 static void
@@ -209,7 +254,7 @@ test_two_open(void **state)
 	TAKE(f, INSERT("\x0a", "2"));
 	TAKE(f, STOP);
 	/* What stands between is not of a stream. */
-	assert_int_equal(wm_streams_take(f->s, 5, (const uint8_t *)"B", 1, &taken, &f->err), WM_OK);
+	assert_int_equal(wm_waiting_take(f->s, 5, (const uint8_t *)"B", 1, &taken, &f->err), WM_OK);
 	assert_false(taken);
 	TAKE(f, COMMIT("\x0a"));
 	assert_string_equal(commit(f), "BI2C");
