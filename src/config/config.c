@@ -395,5 +395,11 @@ wm_config_free(struct wm_config *config)
 char *
 wm_config_journal_folder(const struct wm_config *config, const char *source)
 {
-	return wm_asprintf("%s/journal/%s", config->state, source);
+	char *folder = wm_asprintf("%s/journal/%s", config->state, source);
+	char *slash = folder == NULL ? NULL : strrchr(folder, '/'), *lane = strchr(source, '/');
+
+	/* A lane's is beside the source's own, not in it; no name has an "@". */
+	if (slash != NULL && lane != NULL)
+		*slash = '@';
+	return folder;
 }

@@ -179,11 +179,30 @@ namesake(struct worker *w, const struct unit *u)
 	return NULL;
 }
 
+/* One that another lane had: what the view holds is of before. */
+static enum wm_status
+take_from_lane(struct worker *w, struct unit *u, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *name = bookmark_unit_name(u);
+
+	if (name == NULL)
+		return wm_oom(err, "a bookmark");
+	if (!elsewhere_known(w, name))
+		return WM_OK;
+	wm_log(WM_LOG_INFO, "table_taken_over",
+	    "table %s.%s under rule \"%s\" comes from another lane of its source: it is seeded again",
+	    u->schema, u->name, u->rule->name);
+	u->empty_view = true;
+	unit_restart(u);
+	return WM_OK;
+}
+
 static enum wm_status
 add_unit(struct worker *w, const struct tableset *tables, const struct matched *m, struct wm_error *err)
 {
 	struct unit **units = realloc(w->units, (w->nunits + 1) * sizeof(*units));
 	struct unit *u;
+	enum wm_status st;
 
 	if (units == NULL)
 		return wm_oom(err, "a table");
@@ -202,7 +221,10 @@ add_unit(struct worker *w, const struct tableset *tables, const struct matched *
 		u->dirty = true;
 		if (m->rule->seed_mode == WM_SEED_NEVER)
 			u->state = UNIT_STREAMING;
+		else if ((st = take_from_lane(w, u, err)) != WM_OK)
+			return st;
 	}
+	u->taken = u->dirty;
 	w->bookmarks |= u->dirty;
 	return WM_OK;
 }
@@ -277,11 +299,16 @@ drop_unlisted(struct worker *w)
 
 /* Rows that another rule or table left in the view are not this one's; those of a log, or that a rule keeps, stay. */
 static enum wm_status
-claim_view(struct worker *w, struct unit *u, const struct tableset *tables, struct wm_error *err)
+claim_view(struct worker *w, struct unit *u, const struct tableset *tables, bool *ret_mine, struct wm_error *err)
 {
-	bool foreign;
-	enum wm_status st = bookmark_claim_view(w, u, &foreign, err);
+	WM_AUTO(wm_freep) char *view = wm_rule_view_name(u->rule, u->schema, u->name);
+	bool foreign, taken;
+	enum wm_status st = view == NULL ? wm_oom(err, "a view") : views_claim(w, view, ret_mine, &taken, err);
 
+	if (st != WM_OK || !*ret_mine)
+		return st;
+	st = bookmark_claim_view(w, u, &foreign, err);
+	foreign |= taken;
 	if (st != WM_OK || !foreign || u->rule->mode != WM_MODE_UPSERT || u->rule->seed_mode != WM_SEED_AUTO)
 		return st;
 	wm_log(WM_LOG_INFO, "view_taken_over",
@@ -307,6 +334,8 @@ units_refresh(struct worker *w, struct wm_error *err)
 		w->units[i]->listed = false;
 	for (size_t i = 0; st == WM_OK && i < tables->n; i++) {
 		const struct matched *m = &tables->list[i];
+		const char *refused = m->refused;
+		bool mine = true;
 		struct unit *u;
 
 		if (strcmp(m->rule->target, w->model->name) != 0)
@@ -326,10 +355,12 @@ units_refresh(struct worker *w, struct wm_error *err)
 			u->settle_xid = tables->xid;
 		if (u->strayed != 0 && tables->lsn >= u->strayed)
 			recover_strayed(w, u, tables);
-		if (m->refused == NULL && (st = claim_view(w, u, tables, err)) != WM_OK)
+		if (refused == NULL && (st = claim_view(w, u, tables, &mine, err)) != WM_OK)
 			break;
-		if (m->refused != NULL)
-			refuse_unit(w, u, m->refused);
+		if (!mine)
+			refused = "another lane of the source has yet to let go of its view";
+		if (refused != NULL)
+			refuse_unit(w, u, refused);
 		else if (u->state == UNIT_FAILED) {
 			unit_restart(u);
 			u->settle_xid = tables->xid;
@@ -342,6 +373,7 @@ units_refresh(struct worker *w, struct wm_error *err)
 	/* Plans point to units. */
 	routes_forget(w);
 	drop_unlisted(w);
+	views_keep(w);
 	for (struct saved *s = w->saved; s != NULL; s = s->hh.next)
 		w->bookmarks |= !s->claimed;
 	w->interval = WM_SEC;
@@ -364,7 +396,7 @@ units_refresh(struct worker *w, struct wm_error *err)
 static enum wm_status
 check_columns(struct worker *w, const struct matched *m, const struct tableset *tables, struct wm_error *err)
 {
-	struct wm_plan_env env = pipeline_plan_env(w->p, w->source->config->name);
+	struct wm_plan_env env = pipeline_plan_env(w->p, w->source);
 	struct unit *u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
 	struct wm_plan *plan = NULL;
 	enum wm_status st;
