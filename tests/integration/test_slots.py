@@ -120,3 +120,220 @@ def test_a_table_that_stays_is_not_seeded_again(db, laned):
     assert d.log().count("table_taken_over") == len(moved)
     assert all(f"public.{t} " in d.log().split("table_taken_over", 1)[1] for t in moved)
     d.sigterm()
+
+
+# ---- one rule, several lanes ----
+
+CHECKED = "- {name: all, table: public.*, target: lite, columns: {check: {v: \"v <> 'bad'\"}}, on_error: dead_letter}"
+
+
+def test_pause_and_resume(db, laned):
+    d = laned()
+    d.same(*TABLES)
+    d.run("pause", "all")
+    assert d.rule("all")["state"] == "paused" and d.rule("dw")["state"] == "streaming"
+    change(db, "paused", 1000)
+    d.run("wait", "--timeout", "20", expect=1)
+    wait_until(lambda: not d.differences("t1", "dw"), "the other rule goes on")
+    assert all(d.differences(t, "lite") for t in TABLES)
+    # It stays paused for tables that go to other lanes, and for those that come back.
+    for number in (5, 1):
+        d.sigterm()
+        set_slots(d, number)
+        d.start()
+        change(db, f"paused in {number}", 2000 * number)
+        assert d.rule("all")["state"] == "paused"
+        wait_until(lambda: not any(d.differences(t, "dw") for t in TABLES), "the other rule goes on")
+        assert all(d.differences(t, "lite") for t in TABLES)
+    d.run("resume", "all")
+    d.same(*TABLES)
+    assert d.rule("all")["state"] == "streaming"
+    d.sigterm()
+
+
+def test_row(db, laned):
+    d = laned(rules="- {name: all, table: public.*, target: lite}\n"
+              + "\n".join(f"- {{name: dw-{t}, table: public.{t}, target: dw}}" for t in TABLES))
+    d.same(*TABLES)
+    for t in TABLES:
+        key = "region=0" if t == "parted" else "id=7"
+        d.reader("lite").execute(f"UPDATE {t} SET v = 'spoilt' WHERE id IN (6, 7)")
+        d.reader("dw").execute(f"UPDATE {t} SET v = 'spoilt' WHERE id IN (6, 7)")
+        for number in (6, 7):
+            keys = ["id=%d" % number] + (["region=%d" % (number % 2)] if key != "id=7" else [])
+            d.run("row", "all", *keys, "--table", f"public.{t}")
+            d.run("row", f"dw-{t}", *keys)
+    d.same(*TABLES)
+    assert "takes several tables" in d.run("row", "all", "id=7", expect=1).stderr
+    assert "takes no table public.nowhere" in d.run("row", "all", "id=7", "--table", "public.nowhere", expect=1).stderr
+    d.sigterm()
+
+
+def test_dead_letters(db, laned):
+    d = laned(rules=CHECKED + "\n- {name: dw, table: public.*, target: dw}")
+    d.same(*TABLES)
+    for t in TABLES:
+        db.execute(f"UPDATE {t} SET v = 'bad' WHERE id IN (20, 30)")
+    d.wait()
+    assert d.rule("all")["dead_letters"] == 2 * len(TABLES)
+    assert {e["source"] for e in d.errors()} == {"shop"}
+    tried = d.run("errors retry", "--json", expect=None).stdout
+    assert f'"failed":{2 * len(TABLES)}' in tried.replace(" ", "").replace("\t", "").replace("\n", "")
+    assert "another source" not in tried and "is not written" not in tried
+    # They go with their tables to other lanes, and are void when the rows are good again.
+    d.sigterm()
+    set_slots(d, 2)
+    d.start()
+    d.wait()
+    assert d.rule("all")["dead_letters"] == 2 * len(TABLES)
+    for t in TABLES:
+        db.execute(f"UPDATE {t} SET v = 'good' WHERE id IN (20, 30)")
+    d.same(*TABLES)
+    wait_until(lambda: d.rule("all")["dead_letters"] == 0, "all are void")
+    d.sigterm()
+
+
+def test_a_lane_that_loses_its_slot(db, laned):
+    d = laned(more="on_slot_lost: seed\n")
+    d.same(*TABLES)
+    d.sigterm()
+    db.execute("SELECT pg_drop_replication_slot('walmill_shop_2')")
+    change(db, "unseen", 1000)
+    d.start()
+    d.same(*TABLES)
+    assert d.log().count("ERROR slot_lost:") == 1 and slots(db) == NAMES
+    d.sigterm()
+
+
+# ---- tables, views and rules that change ----
+
+def test_renamed(db, laned):
+    d = laned()
+    d.same(*TABLES)
+    before = lanes(db)
+    for i, t in enumerate(("t1", "t2", "t3")):
+        db.execute(f"UPDATE {t} SET v = 'before'; ALTER TABLE {t} RENAME TO renamed{i}; INSERT INTO renamed{i} VALUES "
+                   f"(9000, 'after'); DELETE FROM renamed{i} WHERE id < 100")
+    wait_until(lambda: sum(len(x) for x in lanes(db).values()) == len(TABLES), "the new names are published")
+    d.wait()
+    d.same("renamed0", "renamed1", "renamed2", *TABLES[3:])
+    for i, t in enumerate(("t1", "t2", "t3")):
+        db.execute(f"INSERT INTO renamed{i} VALUES (9001, 'x'); ALTER TABLE renamed{i} RENAME TO {t}; "
+                   f"INSERT INTO {t} VALUES (9002, 'back'); DELETE FROM {t} WHERE id > 400 AND id < 500")
+    wait_until(lambda: lanes(db) == before, "they are where they were")
+    d.same(*TABLES)
+    d.sigterm()
+
+
+def test_a_view_that_another_lane_takes_over(db, laned):
+    """Tables of different lanes for one view: the first has it, and the next when that is gone."""
+    d = laned(rules="- {name: one, table: [public.t1, public.t2, public.t3], view: v, target: dw}\n"
+              "- {name: lite, table: public.*, target: lite}")
+    where = {t: name for name, tables in lanes(db).items() for t in tables}
+    assert len({where[t] for t in ("t1", "t2", "t3")}) == 3
+    wait_until(lambda: d.rows("SELECT count(*) FROM v", "dw") == [(500,)], "the first table has the view")
+    for gone, following in (("t1", "t2"), ("t2", "t3")):
+        db.execute(f"UPDATE {gone} SET v = 'late'; DELETE FROM {following} WHERE id <= 200; "
+                   f"UPDATE {following} SET v = '{following}'; DROP TABLE {gone}")
+        wait_until(lambda f=following: d.rows("SELECT count(*), min(v), max(v) FROM v", "dw") == [(300, f, f)],
+                   "the next has it", 30)
+        db.execute(f"INSERT INTO {following} VALUES (9999, 'new')")
+        wait_until(lambda f=following: not d.differences(f, "dw", view="v"), "and it is followed", 30)
+    d.sigterm()
+
+
+def test_what_cannot_be_seeded_again_stays(db, laned):
+    d = laned(1, "- {name: log, table: public.t2, view: log, mode: append, target: dw}\n"
+              "- {name: never, table: public.t4, view: never, target: dw, seed: {mode: never}}\n"
+              "- {name: rest, table: public.*, target: lite}")
+    db.execute("UPDATE t2 SET v = 'one' WHERE id <= 10; UPDATE t4 SET v = 'one' WHERE id <= 10")
+    d.same(*TABLES, target="lite")
+    d.sigterm()
+    db.execute("UPDATE t2 SET v = 'two' WHERE id <= 10; UPDATE t4 SET v = 'two' WHERE id <= 10")
+    set_slots(d, 3)
+    d.start()
+    d.same(*TABLES, target="lite")
+    assert {"t2", "t4"} <= lanes(db)["walmill_shop"]
+    assert d.rows("SELECT count(*) FROM log WHERE v IN ('one', 'two')", "dw") == [(20,)]
+    assert d.rows("SELECT count(*) FROM never WHERE v = 'two'", "dw") == [(10,)]
+    # Without such a rule a table goes where it belongs.
+    d.write_rules("- {name: rest, table: public.*, target: lite}")
+    d.restart()
+    change(db, "later", 1000)
+    d.same(*TABLES, target="lite")
+    assert not {"t2", "t4"} & lanes(db)["walmill_shop"]
+    d.write_rules("- {name: log, table: public.t2, view: log, mode: append, target: dw}\n"
+                  "- {name: rest, table: public.*, target: lite}")
+    d.restart()
+    change(db, "again", 2000)
+    d.same(*TABLES, target="lite")
+    assert "t2" in lanes(db)["walmill_shop"]
+    d.sigterm()
+
+
+# ---- what is left at the source ----
+
+def test_unmanaged(db, laned):
+    db.execute(MAKE.split("CREATE TABLE parted", maxsplit=1)[0])
+    for name in NAMES[:2]:
+        db.execute(f"CREATE PUBLICATION {name} FOR ALL TABLES WITH (publish_via_partition_root)")
+        db.execute(f"SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')")
+    db.execute("DROP TABLE " + ", ".join(TABLES[:-1]))
+    d = laned(2, more="manage: false\n")
+    d.same(*TABLES)
+    for number, low in ((1, 1000), (2, 2000), (1, 3000)):
+        d.sigterm()
+        set_slots(d, number, "manage: false\n")
+        change(db, f"to {number}", low)
+        d.start()
+        d.same(*TABLES)
+        assert slots(db) == NAMES[:2]
+    assert "SELECT pg_drop_replication_slot('walmill_shop_2')" in d.log()
+    db.execute("SELECT pg_drop_replication_slot('walmill_shop_2')")
+    d.restart()
+    set_slots(d, 2, "manage: false\n")
+    assert "does not exist" in run_walmill("check", "-c", d.config, expect=1).stdout
+    d.sigterm()
+
+
+def test_check_and_teardown(db, laned):
+    d = laned()
+    d.same(*TABLES)
+    found = run_walmill("check", "-c", d.config).stdout
+    assert all(f'slot "{name}" exists' in found for name in NAMES) and "1 sources" in found
+    set_slots(d, 16)
+    found = run_walmill("check", "-c", d.config, expect=None).stdout
+    assert "13 more replication slots are needed" in found or "replication slots are free" in found
+    d.sigterm()
+    # Also what lanes left that the daemon has not seen go.
+    set_slots(d, 1)
+    run_walmill("teardown", "-c", d.config)
+    assert not slots(db) and not lanes(db)
+    change(db, "unseen", 1000)
+    d.start()
+    d.same(*TABLES)
+    d.sigterm()
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
+def test_a_lane_comes_back_before_it_was_cleared(db, laned, down):
+    """The source is away while `slots` is lower: what the lane had is of no use when it is raised again."""
+    d = laned()
+    d.same(*TABLES)
+    d.sigterm()
+    if down:
+        db.cluster.stop()
+    set_slots(d, 1)
+    d.launch()
+    if down:
+        wait_until(lambda: d.try_status() is not None, "it runs")
+        d.sigterm()
+        db.cluster.start()
+        db.close()
+    else:
+        d.sigkill()
+    change(db, "unseen", 1000)
+    set_slots(d, 3)
+    d.start()
+    d.same(*TABLES)
+    d.sigterm()
