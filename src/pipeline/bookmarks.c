@@ -21,6 +21,7 @@
 #define TABLE "table/"
 #define VIEW "view/"
 #define UNIT_GONE "{\"oid\":0}"
+#define UNIT_GONE_BARE "{\"oid\":0,\"bare\":true}"	/* and has left a view without its key */
 
 static void
 json_free(cJSON **json)
@@ -323,8 +324,48 @@ load_one(void *arg, const char *name, const char *value)
 		}
 		HASH_ADD_KEYPTR(hh, l->w->saved, s->name, strlen(s->name), s);
 		/* One that is marked as gone needs no mark. */
-		s->claimed = strcmp(value, UNIT_GONE) == 0;
+		s->claimed = strcmp(value, UNIT_GONE) == 0 || strcmp(value, UNIT_GONE_BARE) == 0;
 	}
+}
+
+bool
+bookmark_is_bare(const char *value)
+{
+	WM_AUTO(json_free) cJSON *o = value == NULL ? NULL : cJSON_Parse(value);
+
+	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "bare"));
+}
+
+/* What stands in its place when nobody goes on with it. */
+static const char *
+gone(const struct saved *s)
+{
+	return bookmark_is_bare(s->value) ? UNIT_GONE_BARE : UNIT_GONE;
+}
+
+enum wm_status
+bookmark_drop_unit(struct worker *w, const struct unit *u, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *name = bookmark_unit_name(u);
+	struct saved *s;
+
+	if (name == NULL)
+		return wm_oom(err, "a bookmark");
+	HASH_FIND_STR(w->saved, name, s);
+	if (s == NULL) {
+		s = calloc(1, sizeof(*s));
+		if (s == NULL)
+			return wm_oom(err, "a bookmark");
+		s->name = name;		/* no value: it counts only when it is read again */
+		name = NULL;
+		HASH_ADD_KEYPTR(hh, w->saved, s->name, strlen(s->name), s);
+	}
+	s->claimed = false;
+	if (!u->bare)
+		return WM_OK;
+	free(s->value);
+	s->value = strdup(UNIT_GONE_BARE);
+	return s->value == NULL ? wm_oom(err, "a bookmark") : WM_OK;
 }
 
 bool
@@ -503,7 +544,7 @@ bookmarks_load(struct worker *w, struct wm_error *err)
 	st = bookmarks_read(w, w->source->config->name, load_one, &l, err);
 	if (st == WM_OK && l.oom)
 		st = wm_oom(err, "bookmarks");
-	if (st == WM_OK)
+	if (st == WM_OK && w->source->config->lanes > 1)
 		st = elsewhere_load(w, err);
 	if (st == WM_OK)
 		st = check_checkpoint(w, l.checkpoint, &rec, err);
@@ -558,7 +599,8 @@ list_taken(struct worker *w, const struct unit *u, struct list *l)
 	l->oom |= name == NULL || view == NULL;
 	for (unsigned lane = 1; !l->oom && lane <= (unsigned)first->lanes; lane++)
 		if ((lanes & 1U << lane) != 0) {
-			list_add(l, first[lane - 1].name, strdup(name), strdup(UNIT_GONE), false);
+			list_add(l, first[lane - 1].name, strdup(name),
+			    strdup(u->bare ? UNIT_GONE_BARE : UNIT_GONE), false);
 			list_add(l, first[lane - 1].name, wm_asprintf(VIEW "%s", view), strdup(UNIT_GONE), false);
 		}
 }
@@ -578,7 +620,7 @@ list_units(struct worker *w, struct list *l)
 	/* A table that comes back under its rule finds here that the view's rows are of before. */
 	for (s = w->saved; s != NULL; s = s->hh.next)
 		if (!s->claimed || s->dirty)
-			list_add(l, source, strdup(s->name), strdup(s->claimed ? s->value : UNIT_GONE), false);
+			list_add(l, source, strdup(s->name), strdup(s->claimed ? s->value : gone(s)), false);
 }
 
 /* What is written has been written: later commits need not repeat it. */
@@ -590,7 +632,7 @@ settle_units(struct worker *w)
 	for (size_t i = 0; i < w->nunits; i++)
 		w->units[i]->dirty = w->units[i]->taken = false;
 	HASH_ITER(hh, w->saved, s, tmp) {
-		WM_AUTO(wm_freep) char *value = s->claimed ? NULL : strdup(UNIT_GONE);
+		WM_AUTO(wm_freep) char *value = s->claimed ? NULL : strdup(gone(s));
 
 		s->dirty = false;
 		if (value == NULL)

@@ -468,7 +468,8 @@ struct worker {
 	struct staging		*staging;	/* the late seed that is put aside; or NULL */
 	unsigned		 broken_off;	/* such seeds, one after another */
 	struct saved		*saved;		/* unit bookmarks as the target has them */
-	struct elsewhere	*elsewhere;	/* names of those that other lanes have, or had */
+	struct elsewhere	*elsewhere;	/* those that other lanes have, or had */
+	bool			 elsewhere_read;	/* in this session */
 	uint64_t		 tables_version;
 	wm_lsn			 check_columns;	/* once past it: what did the catalog change that the stream did not tell? 0 done */
 	wm_usec			 interval;	/* the shortest batch.interval of its rules */
@@ -773,11 +774,13 @@ enum wm_status retry_due(struct worker *w, struct wm_error *err);
 
 /* ---- tables and views that go from lane to lane (takeover.c) ---- */
 
-/* With several lanes: reads the names of the bookmarks that the target has of other lanes. */
+/* Once a session: reads which bookmarks the target has of other lanes.  Not in an open transaction of the target's. */
 enum wm_status elsewhere_load(struct worker *w, struct wm_error *err);
 void elsewhere_forget(struct worker *w);
 /* Whether another lane has, or had, a bookmark of this name; of a hold: whether the rule is paused in the first lane. */
 bool elsewhere_known(const struct worker *w, const char *name);
+/* Whether a lane has left the unit's view without its key, or had at some time. */
+bool elsewhere_bare(const struct worker *w, const char *name);
 /* Other lanes that may take their bookmark of a unit for good when the table comes back to them: which, as bits. */
 unsigned elsewhere_lanes(const struct worker *w, const struct unit *u, const char *name);
 /*
@@ -803,6 +806,9 @@ void bookmarks_forget(struct worker *w);
 /* What the target has of a lane of the source. */
 enum wm_status bookmarks_read(struct worker *w, const char *source, wm_bookmark_fn *fn, void *arg,
     struct wm_error *err);
+/* The unit is gone: should it come back, it is a new one. */
+enum wm_status bookmark_drop_unit(struct worker *w, const struct unit *u, struct wm_error *err);
+bool bookmark_is_bare(const char *value);
 /* Whether a bookmark of a lane concerns others. */
 bool bookmark_outlives(const char *name, const char *value, unsigned lane);
 /* The unit writes its view from now on; *ret_foreign: over rows of another unit, or of its own from another time. */

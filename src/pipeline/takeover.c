@@ -16,6 +16,7 @@
 struct elsewhere {
 	char		*name;
 	unsigned	 lanes;		/* bits */
+	bool		 bare;
 	UT_hash_handle	 hh;
 };
 
@@ -44,6 +45,7 @@ note(void *arg, const char *name, const char *value)
 		HASH_ADD_KEYPTR(hh, r->w->elsewhere, e->name, strlen(e->name), e);
 	}
 	e->lanes |= 1U << r->lane;
+	e->bare |= bookmark_is_bare(value);
 }
 
 enum wm_status
@@ -52,7 +54,7 @@ elsewhere_load(struct worker *w, struct wm_error *err)
 	const struct wm_source_config *own = w->source->config;
 	enum wm_status st = WM_OK;
 
-	for (unsigned lane = 1; st == WM_OK && own->lanes > 1 && lane <= WM_LANES_MAX; lane++) {
+	for (unsigned lane = 1; st == WM_OK && !w->elsewhere_read && lane <= WM_LANES_MAX; lane++) {
 		struct reading r = { .w = w, .lane = lane };
 		WM_AUTO(wm_freep) char *name = wm_lane_name(own->base, lane);
 
@@ -62,6 +64,7 @@ elsewhere_load(struct worker *w, struct wm_error *err)
 		if (st == WM_OK && r.oom)
 			st = wm_oom(err, "bookmarks");
 	}
+	w->elsewhere_read = st == WM_OK;
 	return st;
 }
 
@@ -75,6 +78,7 @@ elsewhere_forget(struct worker *w)
 		free(e->name);
 		free(e);
 	}
+	w->elsewhere_read = false;
 }
 
 bool
@@ -84,6 +88,15 @@ elsewhere_known(const struct worker *w, const char *name)
 
 	HASH_FIND_STR(w->elsewhere, name, e);
 	return e != NULL;
+}
+
+bool
+elsewhere_bare(const struct worker *w, const char *name)
+{
+	struct elsewhere *e;
+
+	HASH_FIND_STR(w->elsewhere, name, e);
+	return e != NULL && e->bare;
 }
 
 unsigned

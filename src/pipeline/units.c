@@ -179,15 +179,20 @@ namesake(struct worker *w, const struct unit *u)
 	return NULL;
 }
 
-/* One that another lane had: what the view holds is of before. */
+/*
+ * One that begins in this lane, where another may have had it: the view may be without its key, and what it holds is of
+ * before, which a lane with a bookmark of its own knows.
+ */
 static enum wm_status
-take_from_lane(struct worker *w, struct unit *u, struct wm_error *err)
+take_from_lane(struct worker *w, struct unit *u, bool marked, struct wm_error *err)
 {
 	WM_AUTO(wm_freep) char *name = bookmark_unit_name(u);
+	enum wm_status st = name == NULL ? wm_oom(err, "a bookmark") : elsewhere_load(w, err);
 
-	if (name == NULL)
-		return wm_oom(err, "a bookmark");
-	if (!elsewhere_known(w, name))
+	if (st != WM_OK || !elsewhere_known(w, name))
+		return st;
+	u->bare |= elsewhere_bare(w, name);
+	if (marked)
 		return WM_OK;
 	wm_log(WM_LOG_INFO, "table_taken_over",
 	    "table %s.%s under rule \"%s\" comes from another lane of its source: it is seeded again",
@@ -202,7 +207,7 @@ add_unit(struct worker *w, const struct tableset *tables, const struct matched *
 {
 	struct unit **units = realloc(w->units, (w->nunits + 1) * sizeof(*units));
 	struct unit *u;
-	enum wm_status st;
+	bool marked = true;
 
 	if (units == NULL)
 		return wm_oom(err, "a table");
@@ -217,16 +222,16 @@ add_unit(struct worker *w, const struct tableset *tables, const struct matched *
 	if (namesake(w, u) != NULL) {
 		u->empty_view = true;
 		unit_restart(u);
-	} else if (!bookmark_apply(w, u)) {
+	} else if (!(marked = bookmark_apply(w, u))) {
 		u->dirty = true;
 		if (m->rule->seed_mode == WM_SEED_NEVER)
 			u->state = UNIT_STREAMING;
-		else if ((st = take_from_lane(w, u, err)) != WM_OK)
-			return st;
 	}
 	u->taken = u->dirty;
 	w->bookmarks |= u->dirty;
-	return WM_OK;
+	/* The only lane there is has a mark of each table that others had before. */
+	return u->dirty && u->state == UNIT_SEEDING && (marked || w->source->config->lanes > 1) ?
+	    take_from_lane(w, u, marked, err) : WM_OK;
 }
 
 static void
@@ -259,15 +264,14 @@ recover_strayed(struct worker *w, struct unit *u, const struct tableset *tables)
 	w->await_session = source_renew(w->source);
 }
 
-static void
-drop_unlisted(struct worker *w)
+static enum wm_status
+drop_unlisted(struct worker *w, struct wm_error *err)
 {
+	enum wm_status st = WM_OK;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < w->nunits; i++) {
 		struct unit *u = w->units[i];
-		WM_AUTO(wm_freep) char *name = NULL;
-		struct saved *s = NULL;
 
 		if (u->listed)
 			continue;
@@ -276,16 +280,8 @@ drop_unlisted(struct worker *w)
 		    u->rule->name);
 		bookmark_leave_view(w, u);
 		/* Should it come back, it is a new one. */
-		name = namesake(w, u) != NULL ? NULL : bookmark_unit_name(u);
-		if (name != NULL)
-			HASH_FIND_STR(w->saved, name, s);
-		if (s == NULL && name != NULL && (s = calloc(1, sizeof(*s))) != NULL) {
-			s->name = name;		/* no value: it counts only when it is read again */
-			name = NULL;
-			HASH_ADD_KEYPTR(hh, w->saved, s->name, strlen(s->name), s);
-		}
-		if (s != NULL)
-			s->claimed = false;
+		if (st == WM_OK && namesake(w, u) == NULL)
+			st = bookmark_drop_unit(w, u, err);
 		w->bookmarks = true;
 	}
 	for (size_t i = 0; i < w->nunits; i++) {
@@ -295,6 +291,7 @@ drop_unlisted(struct worker *w)
 			unit_destroy(w->units[i]);
 	}
 	w->nunits = kept;
+	return st;
 }
 
 /* Rows that another rule or table left in the view are not this one's; those of a log, or that a rule keeps, stay. */
@@ -372,7 +369,9 @@ units_refresh(struct worker *w, struct wm_error *err)
 		return st;
 	/* Plans point to units. */
 	routes_forget(w);
-	drop_unlisted(w);
+	st = drop_unlisted(w, err);
+	if (st != WM_OK)
+		return st;
 	views_keep(w);
 	for (struct saved *s = w->saved; s != NULL; s = s->hh.next)
 		w->bookmarks |= !s->claimed;
