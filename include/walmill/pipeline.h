@@ -142,7 +142,8 @@ struct wm_slot_status {			/* bytes and seconds; -1: none */
 };
 
 struct wm_source_status {
-	char		*name;
+	char		*name;		/* "shop/2": its second lane */
+	char		*slot_name;
 	const char	*state;		/* connecting, streaming, stalled, retrying, failed, stopped */
 	wm_lsn		 received_lsn, acknowledged_lsn, server_lsn;
 	uint64_t	 lag_bytes, transactions, changes;

@@ -31,6 +31,7 @@ show_source(struct source *s, struct wm_source_status *ret)
 	wm_usec moved = atomic_load(&s->shared.moved);
 
 	ret->name = copy(s->config->name);
+	ret->slot_name = copy(s->config->slot);
 	ret->state = states[atomic_load(&s->state)];
 	ret->received_lsn = atomic_load(&s->shared.received);
 	ret->acknowledged_lsn = atomic_load(&s->shared.acknowledged);
@@ -237,6 +238,7 @@ wm_snapshot_free(struct wm_snapshot *s)
 {
 	for (size_t i = 0; i < s->nsources; i++) {
 		free(s->sources[i].name);
+		free(s->sources[i].slot_name);
 		free(s->sources[i].last_error);
 	}
 	for (size_t i = 0; i < s->ntargets; i++) {

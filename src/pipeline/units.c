@@ -317,6 +317,41 @@ claim_view(struct worker *w, struct unit *u, const struct tableset *tables, bool
 	return WM_OK;
 }
 
+/* One table that falls under a rule of this target. */
+static enum wm_status
+refresh_unit(struct worker *w, const struct tableset *tables, const struct matched *m, struct wm_error *err)
+{
+	const char *refused = m->refused;
+	bool mine = true;
+	struct unit *u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
+	enum wm_status st = u == NULL ? add_unit(w, tables, m, err) : unit_take_relation(u, m->rel, tables->lsn, err);
+
+	if (st != WM_OK)
+		return st;
+	u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
+	u->listed = true;
+	u->rows = m->rows;
+	if (m->column_list && !u->column_list)
+		u->column_list = u->dirty = w->bookmarks = true;
+	if (m->gap > atomic_load(&w->gaps_done) && m->refused == NULL)
+		step_over_gap(w, u, tables);
+	if (u->column_list)
+		u->settle_xid = tables->xid;
+	if (u->strayed != 0 && tables->lsn >= u->strayed)
+		recover_strayed(w, u, tables);
+	if (refused == NULL && (st = claim_view(w, u, tables, &mine, err)) != WM_OK)
+		return st;
+	if (!mine)
+		refused = "another lane of the source has yet to let go of its view";
+	if (refused != NULL)
+		refuse_unit(w, u, refused);
+	else if (u->state == UNIT_FAILED) {
+		unit_restart(u);
+		u->settle_xid = tables->xid;
+	}
+	return WM_OK;
+}
+
 enum wm_status
 units_refresh(struct worker *w, struct wm_error *err)
 {
@@ -329,40 +364,9 @@ units_refresh(struct worker *w, struct wm_error *err)
 	pthread_mutex_unlock(&w->source->lock);
 	for (size_t i = 0; i < w->nunits; i++)
 		w->units[i]->listed = false;
-	for (size_t i = 0; st == WM_OK && i < tables->n; i++) {
-		const struct matched *m = &tables->list[i];
-		const char *refused = m->refused;
-		bool mine = true;
-		struct unit *u;
-
-		if (strcmp(m->rule->target, w->model->name) != 0)
-			continue;
-		u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
-		st = u == NULL ? add_unit(w, tables, m, err) : unit_take_relation(u, m->rel, tables->lsn, err);
-		if (st != WM_OK)
-			break;
-		u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
-		u->listed = true;
-		u->rows = m->rows;
-		if (m->column_list && !u->column_list)
-			u->column_list = u->dirty = w->bookmarks = true;
-		if (m->gap > atomic_load(&w->gaps_done) && m->refused == NULL)
-			step_over_gap(w, u, tables);
-		if (u->column_list)
-			u->settle_xid = tables->xid;
-		if (u->strayed != 0 && tables->lsn >= u->strayed)
-			recover_strayed(w, u, tables);
-		if (refused == NULL && (st = claim_view(w, u, tables, &mine, err)) != WM_OK)
-			break;
-		if (!mine)
-			refused = "another lane of the source has yet to let go of its view";
-		if (refused != NULL)
-			refuse_unit(w, u, refused);
-		else if (u->state == UNIT_FAILED) {
-			unit_restart(u);
-			u->settle_xid = tables->xid;
-		}
-	}
+	for (size_t i = 0; st == WM_OK && i < tables->n; i++)
+		if (strcmp(tables->list[i].rule->target, w->model->name) == 0)
+			st = refresh_unit(w, tables, &tables->list[i], err);
 	w->check_columns = tables->lsn_after;
 	tableset_unref(tables);
 	if (st != WM_OK)

@@ -73,6 +73,7 @@ def test_seed_and_stream(db, laned, journal):
     assert rule["state"] == "streaming" and rule["source"] == "shop"
     assert rule["rows_seeded"] == 9 * 500 + 300 and rule["inserts"] == 21 * 10
     assert [s["name"] for s in d.status()["sources"]] == ["shop", "shop/2", "shop/3"]
+    assert [s["slot_name"] for s in d.status()["sources"]] == NAMES
     assert "shop/3" in d.run("status").stdout and 'source="shop/3"' in d.metrics()
     d.restart()
     change(db, "second", 2000)
@@ -335,5 +336,37 @@ def test_a_lane_comes_back_before_it_was_cleared(db, laned, down):
     change(db, "unseen", 1000)
     set_slots(d, 3)
     d.start()
+    d.same(*TABLES)
+    d.sigterm()
+
+
+@pytest.mark.parametrize("how", ["target-away", "killed"])
+def test_a_lane_that_never_learnt_that_its_table_went(db, laned, other_pg, how):
+    """2, 3, 2: the lane that has the table first and last is not heard of at the target in between."""
+    away = other_pg.create_database()
+    d = laned(2, "- {name: all, table: public.*, target: dw}", targets={"dw": f"type: postgres\nuri: {away.uri}"})
+    d.same(*TABLES)
+    db.execute("INSERT INTO t3 SELECT i, repeat('x', 100) FROM generate_series(10000, 40000) i")
+    d.same(*TABLES)
+    d.sigterm()
+    set_slots(d, 3)
+    db.execute("DELETE FROM t3 WHERE id % 3 = 0; UPDATE t5 SET v = 'seen by nobody'")
+    if how == "target-away":
+        other_pg.stop()
+        d.launch()
+        wait_until(lambda: "t3" in lanes(db).get("walmill_shop_3", ()), "the third lane has it")
+        wait_until(lambda: "t3" not in lanes(db)["walmill_shop"], "and the first has it no more")
+        change(db, "unseen", 1000)
+        d.sigterm()
+        other_pg.start()
+    else:
+        d.launch()
+        wait_until(lambda: "table_taken_over" in d.log(), "it begins")
+        d.sigkill()
+        change(db, "unseen", 1000)
+    set_slots(d, 2)
+    d.start()
+    d.same(*TABLES)
+    change(db, "after", 2000)
     d.same(*TABLES)
     d.sigterm()

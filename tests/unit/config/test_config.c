@@ -246,8 +246,9 @@ one_slot_for_two_sources(void **state WM_UNUSED)
 static void
 lanes(void **state WM_UNUSED)
 {
-	struct wm_config *c = accepted("sources:\n  a: {uri: postgresql://h/d, slots: 3, streaming: true, slot: x, canary: off}\n"
-				     "  b: {uri: postgresql://h/d}\n" TARGETS RULES);
+	struct wm_config *c = accepted(
+	    "sources:\n  a: {uri: postgresql://h/d, slots: 3, streaming: true, slot: x, canary: off}\n"
+	    "  b: {uri: postgresql://h/d}\n" TARGETS RULES);
 	static const char *const names[] = { "a", "a/2", "a/3", "b" };
 	static const char *const slots[] = { "x", "x_2", "x_3", "walmill_b" };
 	static const char *const publications[] = { "walmill_a", "walmill_a_2", "walmill_a_3", "walmill_b" };
@@ -275,7 +276,9 @@ lanes(void **state WM_UNUSED)
 static void
 mistakes_in_lanes(void **state WM_UNUSED)
 {
-	refused("sources:\n  a: {uri: postgresql://h/d, slots: 17}\n  b: {uri: postgresql://h/d, slots: 0}\n" TARGETS RULES,
+	refused(
+	    "sources:\n  a: {uri: postgresql://h/d, slots: 17}\n  b: {uri: postgresql://h/d, slots: 0}\n" TARGETS
+		RULES,
 	    "w.yaml:2:37: \"slots\" in source \"a\" must be a whole number from 1 to 16, not \"17\"\n"
 	    "w.yaml:3:37: \"slots\" in source \"b\" must be a whole number from 1 to 16, not \"0\"\n");
 	refused("sources:\n  a/2: {uri: postgresql://h/d}\n" TARGETS RULES,
