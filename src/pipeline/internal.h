@@ -43,8 +43,8 @@ struct rule_share {
 struct rule_stats {
 	char			*name;
 	UT_hash_handle		 hh;		/* of all, by name */
-	atomic_uint		 lanes;		/* of its source */
-	struct rule_share	 shares[WM_LANES_MAX];
+	unsigned		 lanes;		/* of its source; with the next, changed only while no other thread runs */
+	struct rule_share	*shares;	/* of each lane */
 	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
 	atomic_bool		 refused;	/* it has dead letters: views may lack rows that the source has */
 	atomic_uint_fast64_t	 buried;	/* rows that became dead letters in this life */

@@ -46,12 +46,14 @@ stats_create(struct wm_state *state, const char *rule)
 	struct wm_error err;
 	int64_t letters = 0;
 
-	if (s == NULL || (s->name = strdup(rule)) == NULL) {
+	if (s == NULL || (s->name = strdup(rule)) == NULL || (s->shares = calloc(1, sizeof(*s->shares))) == NULL) {
+		if (s != NULL)
+			free(s->name);
 		free(s);
 		return NULL;
 	}
+	s->lanes = 1;
 	pthread_mutex_init(&s->lock, NULL);
-	atomic_init(&s->lanes, 1);
 	/* Not known is treated like some: it costs reading a few rows again. */
 	s->refused = wm_state_dead_letter_count(state, rule, &letters, &err) != WM_OK || letters > 0;
 	return s;
@@ -134,7 +136,22 @@ set_mask_key(struct wm_pipeline *p, struct wm_error *err)
 	return WM_OK;
 }
 
-/* Over how many lanes each rule's numbers are added up; those of lanes that went are forgotten. */
+/* Those of lanes that stay are kept. */
+static bool
+set_shares(struct rule_stats *s, unsigned lanes)
+{
+	struct rule_share *shares = s->lanes == lanes ? s->shares : realloc(s->shares, lanes * sizeof(*shares));
+
+	if (shares == NULL)
+		return false;
+	for (unsigned k = s->lanes; k < lanes; k++)
+		memset(&shares[k], 0, sizeof(shares[k]));
+	s->shares = shares;
+	s->lanes = lanes;
+	return true;
+}
+
+/* Over how many lanes each rule's numbers are added up. */
 static enum wm_status
 set_lanes(struct wm_pipeline *p, struct wm_error *err)
 {
@@ -143,11 +160,8 @@ set_lanes(struct wm_pipeline *p, struct wm_error *err)
 		unsigned lanes = (unsigned)wm_setup_source(p->setup, rule->source)->lanes;
 		struct rule_stats *s = pipeline_stats(p, rule->name);
 
-		if (s == NULL)
+		if (s == NULL || !set_shares(s, lanes))
 			return wm_oom(err, "rules");
-		for (unsigned k = lanes; k < WM_LANES_MAX; k++)
-			memset(&s->shares[k], 0, sizeof(s->shares[k]));
-		atomic_store(&s->lanes, lanes);
 	}
 	return WM_OK;
 }
@@ -301,6 +315,7 @@ wm_pipeline_destroy(struct wm_pipeline *p)
 		HASH_DEL(p->stats, s);
 		pthread_mutex_destroy(&s->lock);
 		free(s->last_error);
+		free(s->shares);
 		free(s->name);
 		free(s);
 	}

@@ -98,7 +98,7 @@ view_of(const struct wm_rule *rule)
 static void
 add_shares(const struct rule_stats *s, struct wm_rule_status *ret)
 {
-	for (unsigned i = 0; i < atomic_load(&s->lanes); i++) {
+	for (unsigned i = 0; i < s->lanes; i++) {
 		const struct rule_share *share = &s->shares[i];
 
 		ret->rows_seeded += atomic_load(&share->seeded);

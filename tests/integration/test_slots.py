@@ -3,6 +3,8 @@
 
 import pytest
 from walmill_testing import run_walmill, wait_until
+from walmill_testing.compare import differences
+from walmill_testing.zoho_view import ZohoView
 
 TABLES = [f"t{i}" for i in range(1, 10)] + ["parted"]
 MAKE = "".join(f"CREATE TABLE {t} (id int PRIMARY KEY, v text); INSERT INTO {t} SELECT i, 'v' || i "
@@ -369,4 +371,29 @@ def test_a_lane_that_never_learnt_that_its_table_went(db, laned, other_pg, how):
     d.same(*TABLES)
     change(db, "after", 2000)
     d.same(*TABLES)
+    d.sigterm()
+
+
+def test_a_target_that_keeps_no_bookmarks(db, laned, zoho):
+    """They are in the state then, and go with a lane's record."""
+    zoho.set(rate_bulk=0, rate_dml=0, rate_overall=0)
+    block = zoho.target(flush_interval="100ms", imports_per_minute=1000, row_calls_per_minute=1000, calls_per_minute=1000)
+    tables = ["t1", "t2", "t3"]
+    d = laned(3, "- {name: all, table: [public.t1, public.t2, public.t3], target: zoho}", targets={"zoho": block})
+
+    def same():
+        d.wait(100)
+        for t in tables:
+            found = differences(db.main, t, ZohoView(zoho))
+            assert not found, "\n".join(found)
+
+    same()
+    for number, low in ((1, 1000), (3, 2000)):
+        d.sigterm()
+        set_slots(d, number)
+        change(db, f"to {number}", low)
+        d.start()
+        same()
+        change(db, f"in {number}", low + 100)
+        same()
     d.sigterm()
