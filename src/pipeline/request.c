@@ -228,29 +228,36 @@ wm_pipeline_row(struct wm_pipeline *p, const char *rule, struct wm_row_call *cal
 struct letter_name {
 	int64_t	 id;
 	char	*rule;		/* NULL: there is no such letter */
-	unsigned lane;
+	char	*table;
+	unsigned lane;		/* that has the table now */
 };
 
 struct page {
-	struct wm_pipeline	*p;
 	struct letter_name	*list;
 	size_t			 n, size;
 	bool			 oom;
 };
 
 static void
+letter_name_clear(struct letter_name *name)
+{
+	free(name->rule);
+	free(name->table);
+}
+
+static void
 page_free(struct page *page)
 {
 	for (size_t i = 0; i < page->n; i++)
-		free(page->list[i].rule);
+		letter_name_clear(&page->list[i]);
 	free(page->list);
 }
 
 static void
 page_add(struct page *page, int64_t id, const char *rule, const char *table)
 {
-	struct letter_name name = { .id = id, .rule = rule == NULL ? NULL : strdup(rule) };
-	struct wm_error ignored;
+	struct letter_name name = { .id = id, .rule = rule == NULL ? NULL : strdup(rule),
+		.table = table == NULL ? NULL : strdup(table) };
 
 	if (page->n == page->size) {
 		size_t size = page->size == 0 ? RETRY_CHUNK : page->size * 2;
@@ -258,15 +265,13 @@ page_add(struct page *page, int64_t id, const char *rule, const char *table)
 
 		if (list == NULL) {
 			page->oom = true;
-			free(name.rule);
+			letter_name_clear(&name);
 			return;
 		}
 		page->list = list;
 		page->size = size;
 	}
-	page->oom |= rule != NULL && name.rule == NULL;
-	if (rule != NULL)
-		(void)lane_of(page->p, rule, table, &name.lane, &ignored);
+	page->oom |= rule != NULL && (name.rule == NULL || name.table == NULL);
 	page->list[page->n++] = name;
 }
 
@@ -291,7 +296,13 @@ read_page(struct wm_pipeline *p, struct wm_retry *retry, struct page *page, stru
 			page_add(page, retry->ids[i], NULL, NULL);
 		retry->end = true;
 	}
-	return st == WM_OK && page->oom ? wm_oom(err, "dead letters") : st;
+	if (st == WM_OK && page->oom)
+		return wm_oom(err, "dead letters");
+	/* Not while the state is read: who shows status asks it with the pipeline's lock held. */
+	for (size_t i = 0; st == WM_OK && i < page->n; i++)
+		if (page->list[i].rule != NULL)
+			st = lane_of(p, page->list[i].rule, page->list[i].table, &page->list[i].lane, err);
+	return st;
 }
 
 static enum wm_status
@@ -340,7 +351,7 @@ retry_run(struct wm_pipeline *p, struct wm_retry *retry, const struct letter_nam
 enum wm_status
 wm_pipeline_retry(struct wm_pipeline *p, struct wm_retry *retry, struct wm_error *err)
 {
-	WM_AUTO(page_free) struct page page = { .p = p };
+	WM_AUTO(page_free) struct page page = { 0 };
 	enum wm_status st;
 	size_t n;
 
