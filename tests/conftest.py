@@ -112,9 +112,19 @@ def both(daemon, dw):
     return {"lite": "type: sqlite\npath: lite.db", "dw": f"type: postgres\nuri: {dw.uri}"}
 
 
+def _sanitized():
+    return "san.so" in subprocess.run(["ldd", program()], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def no_sanitizer():
+    if _sanitized():
+        pytest.skip("a sanitizer keeps memory of its own")
+
+
 def _preloaded(folder, name):
     """A library of tests/lib for LD_PRELOAD."""
-    if "san.so" in subprocess.run(["ldd", program()], capture_output=True, text=True, check=True).stdout:
+    if _sanitized():
         pytest.skip("a sanitizer wants to be the first library")
     library = folder / f"{name}.so"
     code = pathlib.Path(__file__).parent / f"lib/{name}.c"

@@ -11,7 +11,8 @@
 #ifndef WM_FAULT_H
 #define WM_FAULT_H
 
-/* Each point once: its name, and what has happened when it is passed. */
+/* Each point once, in one line, which the tests read: its name, and what has happened when it is passed. */
+/* clang-format off */
 #define WM_FAULT_POINTS(X) \
 	/* src/journal */ \
 	X(journal_file_created, "the journal's next file is there, empty") \
@@ -84,6 +85,7 @@
 	X(postgres_keyed, "postgres: a table that was made without its key has got it, not committed") \
 	X(postgres_copied, "postgres: rows are sent by COPY, the answer is awaited") \
 	X(postgres_written, "postgres: rows are written, not committed") \
+	X(postgres_shared, "postgres: several sessions have committed a batch that they shared, its bookmarks are not written") \
 	X(postgres_commit_before, "postgres: bookmarks and COMMIT are to be sent") \
 	X(postgres_committed, "postgres: rows and bookmarks are committed") \
 	X(zoho_view_written, "zoho_analytics: a view's part of a batch is written") \
@@ -109,6 +111,7 @@
 	/* src/cli/teardown.c */ \
 	X(teardown_at_source, "slot and publications are gone, the journal is not") \
 	X(teardown_journal, "the journal is gone, the state is not")
+/* clang-format on */
 
 #define WM_FAULT_ENUM_(name, what) WM_FAULT_##name,
 enum wm_fault_point { WM_FAULT_POINTS(WM_FAULT_ENUM_) WM_FAULT_COUNT_ };

@@ -81,8 +81,9 @@ struct wm_rule {
 };
 
 struct wm_ruleset {
-	size_t		 n;
-	struct wm_rule	*rules;
+	size_t		  n, nnames;
+	struct wm_rule	 *rules;
+	const struct wm_rule **by_name;		/* those that have one, sorted */
 };
 
 /* NULL when diags->errors is not 0: names unique, sources and targets known, expressions compile. */
@@ -91,6 +92,15 @@ void wm_ruleset_free(struct wm_ruleset *set);
 const struct wm_rule *wm_ruleset_find(const struct wm_ruleset *set, const char *name);
 /* Whether the rule's patterns take this table (exclusions win). */
 bool wm_rule_matches(const struct wm_rule *rule, const char *schema, const char *table);
+/*
+ * A source's rules, for many tables: which of them take one.  Those that name a single table are not asked
+ * about every other.  NULL: memory out.
+ */
+struct wm_rule_index *wm_rule_index_create(const struct wm_ruleset *set, const char *source);
+void wm_rule_index_free(struct wm_rule_index *index);	/* NULL is a no-op */
+/* Those that do, in the set's order, until the next call; false: memory out. */
+bool wm_rule_index_find(struct wm_rule_index *index, const char *schema, const char *table,
+    const struct wm_rule *const **ret, size_t *ret_n);
 /* The view's name for one table: placeholders filled in.  malloc'd; NULL when memory is out. */
 char *wm_rule_view_name(const struct wm_rule *rule, const char *schema, const char *table);
 /*

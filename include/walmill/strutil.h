@@ -24,6 +24,7 @@ bool wm_parse_duration(const char *s, int64_t *ret_usec) WM_MUST_CHECK;
 
 /* Shell-like glob over one name: * and ? only, case-sensitive. */
 bool wm_glob_match(const char *glob, const char *name);
+bool wm_glob_match_n(const char *glob, size_t n, const char *name);	/* of so many bytes */
 /* The candidate nearest to word (edit distance at most a third of its length), or NULL. */
 const char *wm_nearest(const char *word, const char *const *candidates, size_t n);
 /* 64-bit FNV-1a, chained through seed (0 to start). */

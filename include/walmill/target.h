@@ -17,7 +17,8 @@
  *
  * After WM_RETRY or WM_FATAL from any call the transaction is gone; the pipeline calls close, then open
  * again.  After WM_REJECT from write the batch has had no effect and the transaction goes on; without
- * transactions some of it may have been written, which the parts that are delivered next write again.
+ * transactions, or where a target's options give them up, some of it may have been written, which the parts that are
+ * delivered next write again.
  *
  * So there are three kinds of failure: later (WM_RETRY: the pipeline backs off, with jitter, for err->retry_after at
  * least), this batch cannot be (WM_FATAL: the target stops, or, with WM_BAD_VIEW, the rule alone), this row cannot
@@ -123,6 +124,13 @@ struct wm_target_ops {
 	 */
 	enum wm_status (*commit_soon)(struct wm_target *t, const struct wm_bookmark *bookmarks, size_t n,
 	    struct wm_error *err);
+	/*
+	 * write and commit_soon in one step, where that spares a way to the other side.  WM_REJECT: not for this batch, or
+	 * something was refused; no transaction is open then, nothing has happened, and write says what is wrong.
+	 * NULL: never.
+	 */
+	enum wm_status (*write_commit)(struct wm_target *t, const struct wm_batch *batch,
+	    const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err);
 	void (*rollback)(struct wm_target *t);
 	void (*close)(struct wm_target *t);	/* copes with a half-open instance and with being called twice */
 	/*
@@ -203,6 +211,7 @@ struct wm_target {
 	const struct wm_target_ops	*ops;
 	char				*name;	/* of the targets: section */
 	const struct wm_target_host	*host;	/* set before open; NULL: nobody to ask (check, tests) */
+	bool				 lone;	/* no other instance writes meanwhile: it may use sessions of its own */
 };
 
 /* The registered back-ends, NULL-terminated; defined in src/cli/targets.c (and by tests). */

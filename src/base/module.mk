@@ -5,6 +5,7 @@ libwm_base_a_SOURCES = \
 	%D%/bufjson.c \
 	%D%/clock.c \
 	%D%/diag.c \
+	%D%/doubt.c \
 	%D%/error.c \
 	%D%/folder.c \
 	%D%/log.c \

@@ -132,17 +132,23 @@ next_char(const char *s)
 bool
 wm_glob_match(const char *glob, const char *name)
 {
-	const char *star = NULL, *retry = NULL;
+	return wm_glob_match_n(glob, strlen(glob), name);
+}
+
+bool
+wm_glob_match_n(const char *glob, size_t n, const char *name)
+{
+	const char *star = NULL, *retry = NULL, *end = glob + n;
 
 	/* Only the last star can have to give up more: linear in practice, never exponential. */
 	while (*name != '\0') {
-		if (*glob == '*') {
+		if (glob < end && *glob == '*') {
 			star = ++glob;
 			retry = name;
-		} else if (*glob == '?') {
+		} else if (glob < end && *glob == '?') {
 			glob++;
 			name = next_char(name);
-		} else if (*glob == *name) {
+		} else if (glob < end && *glob == *name) {
 			glob++;
 			name++;
 		} else if (star != NULL) {
@@ -152,9 +158,9 @@ wm_glob_match(const char *glob, const char *name)
 			return false;
 		}
 	}
-	while (*glob == '*')
+	while (glob < end && *glob == '*')
 		glob++;
-	return *glob == '\0';
+	return glob == end;
 }
 
 /* Insertions, deletions, replacements and swaps of neighbours, each counted once. */

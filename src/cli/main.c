@@ -2,12 +2,15 @@
 /*
  * main.c - the table of commands.
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
 #include "walmill/fault.h"
 #include "walmill/strutil.h"
+
+#define MALLOC_LARGE (4 << 20)		/* bytes: blocks from here on are mapped, and given back when they are freed */
 
 static const struct {
 	const char	*name, *help;
@@ -78,6 +81,11 @@ main(int argc, char **argv)
 	int code;
 
 	WM_FAULT_START();
+#ifdef __GLIBC__
+	/* Else the first segment of the journal that is freed raises both, and what threads free stays with their heaps. */
+	(void)mallopt(M_MMAP_THRESHOLD, MALLOC_LARGE);
+	(void)mallopt(M_TRIM_THRESHOLD, MALLOC_LARGE);
+#endif
 	if (argc < 2) {
 		print_usage(stderr);
 		return WM_EXIT_USAGE;

@@ -144,6 +144,8 @@ struct wm_journal_reader {
 
 /* A segment in memory with the relations in force; number, base and mid are the caller's. */
 struct segment *segment_new(struct wm_journal *j, size_t size);
+/* Somebody needs it no more; the lock is held. */
+void segment_unpin(struct wm_journal *j, struct segment *s);
 /* Of any state; forgets it without its file. */
 void segment_free(struct wm_journal *j, struct segment *s);
 void blob_unref(struct blob *b);

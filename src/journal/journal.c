@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "walmill/fault.h"
@@ -19,6 +20,8 @@
 #define SEGMENT_IN_MEMORY (1U << 20)
 #define SEGMENT_MIN (64U << 10)
 #define SEGMENT_MAX (8U << 20)
+#define MOVE_MIN (16U << 20)		/* bytes of a message that is not worth having twice */
+#define MOVE_STEP (1U << 20)
 
 static void
 relations_forget(struct wm_journal *j)
@@ -240,8 +243,35 @@ grow(struct wm_journal *j, size_t need, struct wm_error *err)
 	return s == NULL ? wm_oom(err, "a journal segment") : WM_OK;
 }
 
-enum wm_status
-wm_journal_append(struct wm_journal *j, enum wm_record_kind kind, wm_lsn lsn, const void *data, size_t len,
+/*
+ * memcpy from pages that are given back as they have been copied: all but the first, for those who look at the message's
+ * head, and what shares a page with others' memory.
+ */
+static void
+move(void *to, const void *from, size_t len)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t at = (uintptr_t)from, end = at + len, given = (at + 2 * page - 1) & ~(page - 1);
+	uint8_t *out = to;
+
+	while (at < end) {
+		size_t n = end - at < MOVE_STEP ? end - at : MOVE_STEP;
+		uintptr_t upto;
+
+		memcpy(out, (const void *)at, n);
+		out += n;
+		at += n;
+		upto = at & ~(page - 1);
+		/* Where that is refused the memory stays until it is freed. */
+		if (upto > given) {
+			(void)madvise((void *)given, upto - given, MADV_DONTNEED);
+			given = upto;
+		}
+	}
+}
+
+static enum wm_status
+append(struct wm_journal *j, enum wm_record_kind kind, wm_lsn lsn, const void *data, size_t len, bool moves,
     struct wm_error *err)
 {
 	size_t need = sizeof(struct header) + ALIGN8(len);
@@ -270,13 +300,29 @@ wm_journal_append(struct wm_journal *j, enum wm_record_kind kind, wm_lsn lsn, co
 	h->lsn = lsn;
 	h->len = (uint32_t)len;
 	h->kind = kind;
-	if (len > 0)
+	if (moves && len > MOVE_MIN)
+		move(h + 1, data, len);
+	else if (len > 0)
 		memcpy(h + 1, data, len);
 	memset((uint8_t *)(h + 1) + len, 0, ALIGN8(len) - len);
 	j->last->used += need;
 	track(kind, lsn, data, len, &complete, &j->in_transaction);
 	atomic_store(&j->complete, complete);
 	return WM_OK;
+}
+
+enum wm_status
+wm_journal_append(struct wm_journal *j, enum wm_record_kind kind, wm_lsn lsn, const void *data, size_t len,
+    struct wm_error *err)
+{
+	return append(j, kind, lsn, data, len, false, err);
+}
+
+enum wm_status
+wm_journal_move(struct wm_journal *j, enum wm_record_kind kind, wm_lsn lsn, void *data, size_t len,
+    struct wm_error *err)
+{
+	return append(j, kind, lsn, data, len, true, err);
 }
 
 void

@@ -31,7 +31,7 @@ unpin(struct wm_journal_reader *r, const struct segment *upto)
 		struct segment *s = r->pinned;
 
 		r->pinned = s == r->entered ? NULL : atomic_load(&s->next);
-		s->pins--;
+		segment_unpin(r->journal, s);
 	}
 	if (r->pinned == NULL)
 		r->entered = NULL;

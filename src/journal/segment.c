@@ -67,6 +67,14 @@ give_memory_back(struct wm_journal *j, struct segment *s)
 }
 
 void
+segment_unpin(struct wm_journal *j, struct segment *s)
+{
+	/* One that was made for a single large message is not worth its memory to a reader that comes later. */
+	if (--s->pins == 0 && s->on_disk && !s->loading && s != j->last && s->size > j->segment_bytes)
+		give_memory_back(j, s);
+}
+
+void
 segment_free(struct wm_journal *j, struct segment *s)
 {
 	give_memory_back(j, s);

@@ -71,7 +71,7 @@ write_out(struct wm_journal *j, struct wm_error *err)
 		WM_FAULT(journal_file_full);
 		pthread_mutex_lock(&j->lock);
 		s->on_disk = true;
-		s->pins--;
+		segment_unpin(j, s);
 		next->pins++;
 		next->previous = s->number;
 		next->previous_len = s->synced;

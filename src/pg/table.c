@@ -88,15 +88,15 @@ wm_catalog_leaves(struct wm_pg *c, uint32_t oid, struct wm_leaves *ret, struct w
 	char sql[1400];
 	enum wm_status status;
 
-	/* pg_partition_tree knows only tables that are partitioned or partitions. */
+	/* pg_partition_tree knows only tables that are partitioned or partitions.  An array is looked up by the index. */
 	snprintf(sql, sizeof(sql),
 	    "SELECT c.oid, pg_catalog.pg_relation_filenode(c.oid), n.nspname, c.relname, "
 	    "greatest(c.reltuples::float8, nullif(pg_catalog.pg_stat_get_live_tuples(c.oid), 0)::float8)::int8, "
 	    "pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8, "
 	    WM_PARTITION_LINK " "
 	    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-	    "WHERE c.relkind = 'r' AND c.oid IN (SELECT %u UNION "
-	    "SELECT p.relid FROM pg_catalog.pg_partition_tree(%u) p WHERE p.isleaf) ORDER BY c.oid",
+	    "WHERE c.relkind = 'r' AND c.oid = ANY (ARRAY(SELECT %u::oid UNION "
+	    "SELECT p.relid::oid FROM pg_catalog.pg_partition_tree(%u) p WHERE p.isleaf)) ORDER BY c.oid",
 	    (unsigned)oid, (unsigned)oid);
 	status = wm_pg_query(c, sql, 0, NULL, "could not read a table's partitions", &res, err);
 	if (status == WM_OK)

@@ -29,19 +29,34 @@ apply_wants(struct worker *w, const struct unit *u)
 	return u->visible == NULL || !wm_snapshot_sees(u->visible, w->xid);
 }
 
+/* The batch is the target's, if not committed. */
+static void
+note_written(struct worker *w, const struct wm_batch *batch)
+{
+	atomic_fetch_add(&w->rows_written, batch->nrows);
+	atomic_fetch_add(&w->batches, 1);
+	w->pending = false;
+	w->uncommitted = true;
+}
+
 static enum wm_status
 write_pending(struct worker *w, struct wm_error *err)
 {
 	const struct wm_batch *batch = batcher_batch(w->batcher);
 	enum wm_status st = batch == NULL ? wm_oom(err, "a batch") : deliver(&w->delivery, batch, err);
 
-	if (st != WM_OK)
-		return st;
-	atomic_fetch_add(&w->rows_written, batch->nrows);
-	atomic_fetch_add(&w->batches, 1);
-	w->pending = false;
-	w->uncommitted = true;
-	return WM_OK;
+	if (st == WM_OK)
+		note_written(w, batch);
+	return st;
+}
+
+/* Nothing refers to the changes any more that were read. */
+static void
+release(struct worker *w)
+{
+	batcher_reset(w->batcher);
+	wm_journal_release(w->reader);
+	w->unreleased = 0;
 }
 
 enum wm_status
@@ -49,12 +64,9 @@ apply_flush(struct worker *w, struct wm_error *err)
 {
 	enum wm_status st = w->pending ? write_pending(w, err) : WM_OK;
 
-	if (st != WM_OK)
-		return st;
-	batcher_reset(w->batcher);
-	wm_journal_release(w->reader);
-	w->unreleased = 0;
-	return WM_OK;
+	if (st == WM_OK)
+		release(w);
+	return st;
 }
 
 /* The target's transaction has ended. */
@@ -174,31 +186,74 @@ report_position(struct worker *w)
 	w->unreleased = 0;
 }
 
+/* Letters and receipts want to know of rows before their commit. */
+static bool
+in_one_step(const struct worker *w)
+{
+	return w->target->ops->write_commit != NULL && w->pending && !w->uncommitted && !w->bookmarks &&
+	    w->delivery.receipts == NULL && !letters_any(w->delivery.letters);
+}
+
+/* What is pending, and the positions, in one step; *ret_done false: not possible, and nothing has happened. */
+static enum wm_status
+write_commit(struct worker *w, wm_lsn commit, wm_lsn end, bool *ret_done, struct wm_error *err)
+{
+	const struct wm_batch *batch = batcher_batch(w->batcher);
+	enum wm_status st;
+
+	*ret_done = false;
+	if (batch == NULL)
+		return wm_oom(err, "a batch");
+	WM_FAULT(apply_before);
+	st = bookmarks_commit_all(w, commit, end, true, batch, err);
+	if (st == WM_REJECT)
+		return WM_OK;
+	WM_FAULT(apply_committed);
+	if (st != WM_OK)
+		return st;
+	*ret_done = true;
+	note_written(w, batch);
+	release(w);
+	return WM_OK;
+}
+
+static enum wm_status
+commit_written(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, struct wm_error *err)
+{
+	enum wm_status st = letters_before_commit(w->delivery.letters, err);
+
+	receipts_before_commit(w->delivery.receipts);
+	WM_FAULT(apply_before);
+	if (st == WM_OK)
+		st = bookmarks_commit_all(w, commit, end, soon, NULL, err);
+	WM_FAULT(apply_committed);
+	if (st == WM_OK)
+		receipts_after_commit(w->delivery.receipts);
+	return st == WM_OK ? letters_remove(w->delivery.letters, err) : st;
+}
+
 static enum wm_status
 commit_now(struct worker *w, bool soon, struct wm_error *err)
 {
 	wm_lsn commit = atomic_load(&w->commit_lsn), end = atomic_load(&w->end_lsn);
 	bool held = w->holds != NULL;	/* advance_holds may end the last one */
-	enum wm_status st = apply_flush(w, err);
+	bool done = false;
+	enum wm_status st = WM_OK;
 
-	if (st != WM_OK)
-		return st;
 	if (w->boundary_commit > commit)
 		commit = w->boundary_commit;
 	if (w->boundary_end > end)
 		end = w->boundary_end;
+	if (soon && in_one_step(w))
+		st = write_commit(w, commit, end, &done, err);
+	if (st == WM_OK && !done)
+		st = apply_flush(w, err);
+	if (st != WM_OK)
+		return st;
 	advance_holds(w);
 	if (w->uncommitted || w->bookmarks || (!soon && w->soft_since != 0)) {
-		st = letters_before_commit(w->delivery.letters, err);
-		receipts_before_commit(w->delivery.receipts);
-		WM_FAULT(apply_before);
-		if (st == WM_OK)
-			st = bookmarks_commit_all(w, commit, end, soon, err);
-		WM_FAULT(apply_committed);
-		if (st == WM_OK)
-			receipts_after_commit(w->delivery.receipts);
-		if (st == WM_OK)
-			st = letters_remove(w->delivery.letters, err);
+		if (!done)
+			st = commit_written(w, commit, end, soon, err);
 		if (st != WM_OK)
 			return st;
 		WM_FAULT(apply_done);

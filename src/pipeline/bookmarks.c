@@ -645,8 +645,10 @@ settle_units(struct worker *w)
 }
 
 enum wm_status
-bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, struct wm_error *err)
+bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, const struct wm_batch *with,
+    struct wm_error *err)
 {
+	const struct wm_target_ops *ops = w->target->ops;
 	const char *source = w->source->config->name;
 	WM_AUTO(list_free) struct list l = { 0 };
 	struct wm_source_record rec;
@@ -655,9 +657,10 @@ bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, str
 
 	for (struct hold *h = w->holds; h != NULL; h = h->next)
 		nholds++;
-	/* With several lanes: two more for each other one. */
-	of_unit += w->bookmarks ? 2 * ((size_t)w->source->config->lanes - 1) : 0;
-	l.items = calloc(1 + nholds + nrules + w->nunits * of_unit + HASH_COUNT(w->saved), sizeof(*l.items));
+	/* Most commits write the checkpoint alone.  With several lanes a unit may be noted in each of them, and its view. */
+	of_unit += 2 * ((size_t)w->source->config->lanes - 1);
+	l.items = calloc(1 + nholds + (w->bookmarks ? nrules + w->nunits * of_unit + HASH_COUNT(w->saved) : 0),
+	    sizeof(*l.items));
 	if (l.items == NULL)
 		return wm_oom(err, "bookmarks");
 	pthread_mutex_lock(&w->source->lock);
@@ -673,8 +676,9 @@ bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, str
 		list_units(w, &l);
 	if (l.oom)
 		return wm_oom(err, "bookmarks");
-	st = soon ? w->target->ops->commit_soon(w->target, l.items, l.n, err) :
-	    bookmarks_commit(w, w->target, l.items, l.n, err);
+	st = with != NULL ? ops->write_commit(w->target, with, l.items, l.n, err) :
+	    soon ? ops->commit_soon(w->target, l.items, l.n, err) :
+		   bookmarks_commit(w, w->target, l.items, l.n, err);
 	if (st != WM_OK)
 		return st;
 	w->written_end = end;

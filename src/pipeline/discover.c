@@ -55,6 +55,12 @@ desired_free(struct desired *d)
 	free(d->list);
 }
 
+static void
+index_free(struct wm_rule_index **index)
+{
+	wm_rule_index_free(*index);
+}
+
 static enum wm_status
 add_match(struct source *s, struct tableset *set, const struct wm_rule *rule, const struct wm_table *table,
     bool *needed, struct wm_error *err)
@@ -141,21 +147,21 @@ add_leaves(struct matched *m, const struct wm_tables *tables, struct wm_error *e
 }
 
 static enum wm_status
-match_table(struct source *s, const struct wm_tables *tables, const struct wm_table *table, struct tableset *set,
-    struct desired *d, struct wm_error *err)
+match_table(struct source *s, const struct wm_tables *tables, const struct wm_table *table,
+    struct wm_rule_index *index, struct tableset *set, struct desired *d, struct wm_error *err)
 {
-	const struct wm_ruleset *rules = s->p->setup->rules;
+	const struct wm_rule *const *rules;
 	WM_AUTO(wm_freep) bool *needed = calloc(table->rel->ncolumns + 1, sizeof(*needed));
-	size_t first = set->n;
+	size_t first = set->n, nrules;
 	enum wm_status st = needed == NULL ? wm_oom(err, "a table") : WM_OK;
 
 	/* A partition's changes come under its root's name. */
 	if (table->partition)
 		return st;
-	for (size_t i = 0; st == WM_OK && i < rules->n; i++)
-		if (strcmp(rules->rules[i].source, s->config->base) == 0 &&
-		    wm_rule_matches(&rules->rules[i], table->rel->schema, table->rel->name))
-			st = add_match(s, set, &rules->rules[i], table, needed, err);
+	if (!wm_rule_index_find(index, table->rel->schema, table->rel->name, &rules, &nrules))
+		return wm_oom(err, "a table");
+	for (size_t i = 0; st == WM_OK && i < nrules; i++)
+		st = add_match(s, set, rules[i], table, needed, err);
 	for (size_t i = first; st == WM_OK && table->kind == 'p' && i < set->n; i++)
 		st = add_leaves(&set->list[i], tables, err);
 	for (size_t i = first; i < set->n; i++)
@@ -348,18 +354,21 @@ enum wm_status
 discover(struct source *s, struct wm_pg *sql, bool followed, struct tableset **ret, struct wm_error *err)
 {
 	WM_AUTO(desired_free) struct desired d = { 0 };
+	WM_AUTO(index_free) struct wm_rule_index *index = wm_rule_index_create(s->p->setup->rules, s->config->base);
 	struct wm_tables tables = { 0 };
 	struct tableset *set = calloc(1, sizeof(*set));
 	enum wm_status st;
 
-	if (set == NULL)
+	if (set == NULL || index == NULL) {
+		free(set);
 		return wm_oom(err, "tables");
+	}
 	atomic_init(&set->refs, 1);
 	st = wm_pg_current_lsn(sql, &set->lsn, err);
 	if (st == WM_OK)
 		st = wm_catalog_tables(sql, &tables, err);
 	for (size_t i = 0; st == WM_OK && i < tables.n; i++)
-		st = match_table(s, &tables, &tables.list[i], set, &d, err);
+		st = match_table(s, &tables, &tables.list[i], index, set, &d, err);
 	if (st == WM_OK)
 		st = refuse_shared_views(set, err);
 	leave_out_others(s, set);

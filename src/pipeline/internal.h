@@ -315,6 +315,8 @@ struct unit {
 	const struct wm_rule	*rule;
 	struct rule_stats	*stats;
 	uint32_t		 oid;
+	struct unit		*alike;		/* another of this oid */
+	UT_hash_handle		 hh;		/* of the first of each oid */
 	char			*schema, *name;
 	struct wm_relation	*rel;		/* for the seed: as catalog or stream showed it last */
 	wm_lsn			 rel_lsn;	/* when that was */
@@ -464,6 +466,7 @@ struct worker {
 	struct route		*routes;
 	struct unit		**units;
 	size_t			 nunits;
+	struct unit		*by_oid;
 	struct hold		*holds;
 	struct staging		*staging;	/* the late seed that is put aside; or NULL */
 	unsigned		 broken_off;	/* such seeds, one after another */
@@ -728,6 +731,9 @@ bool partitions_lost(const struct unit *u, const struct leaf_progress *list, siz
 void partitions_begin_again(struct unit *u);
 struct unit *units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid,
     const char *schema, const char *name);
+/* The first of an oid, of which `alike` are the others; NULL: none. */
+struct unit *units_with(const struct worker *w, uint32_t oid);
+void units_free(struct worker *w);
 bool units_settled(const struct worker *w);
 /* The relation that a seed reads by, as it was at lsn; an older one than is known is not taken. */
 enum wm_status unit_take_relation(struct unit *u, const struct wm_relation *rel, wm_lsn lsn, struct wm_error *err);
@@ -821,7 +827,11 @@ bool bookmark_apply(struct worker *w, struct unit *u);
 /* Commits the target's transaction with these bookmarks (or stores them for a target that keeps none). */
 enum wm_status bookmarks_commit(struct worker *w, struct wm_target *t, const struct wm_bookmark *list, size_t n,
     struct wm_error *err);
-/* Commits with the checkpoint at commit, end and every other bookmark that is due; soon: with the checkpoint alone. */
-enum wm_status bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, struct wm_error *err);
+/*
+ * Commits with the checkpoint at commit, end and every other bookmark that is due; soon: with the checkpoint alone.
+ * with: soon, and in one step with this batch (write_commit of struct wm_target_ops); or NULL.
+ */
+enum wm_status bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, const struct wm_batch *with,
+    struct wm_error *err);
 
 #endif

@@ -84,18 +84,14 @@ complete(struct worker *w, struct wm_relation *rel, struct wm_error *err)
 static void
 recall_primary(const struct worker *w, struct wm_relation *rel)
 {
-	for (size_t i = 0; i < w->nunits; i++) {
-		const struct wm_relation *known = w->units[i]->rel;
+	const struct unit *u = units_with(w, rel->oid);
+	const struct wm_relation *known = u == NULL ? NULL : u->rel;
 
-		if (w->units[i]->oid != rel->oid)
-			continue;
-		for (unsigned k = 0; k < known->ncolumns; k++) {
-			int column = known->columns[k].primary ? wm_relation_column(rel, known->columns[k].name) : -1;
+	for (unsigned k = 0; known != NULL && k < known->ncolumns; k++) {
+		int column = known->columns[k].primary ? wm_relation_column(rel, known->columns[k].name) : -1;
 
-			if (column >= 0)
-				rel->columns[column].primary = true;
-		}
-		return;
+		if (column >= 0)
+			rel->columns[column].primary = true;
 	}
 }
 
@@ -181,15 +177,14 @@ units_of(struct worker *w, uint32_t oid, struct unit ***ret, size_t *ret_n, stru
 	struct unit **list;
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->nunits; i++)
-		n += w->units[i]->oid == oid;
+	for (struct unit *u = units_with(w, oid); u != NULL; u = u->alike)
+		n++;
 	list = calloc(n + 1, sizeof(struct unit *));
 	if (list == NULL)
 		return wm_oom(err, "a table's rules");
 	n = 0;
-	for (size_t i = 0; i < w->nunits; i++)
-		if (w->units[i]->oid == oid)
-			list[n++] = w->units[i];
+	for (struct unit *u = units_with(w, oid); u != NULL; u = u->alike)
+		list[n++] = u;
 	qsort(list, n, sizeof(struct unit *), by_rule);
 	*ret = list;
 	*ret_n = n;

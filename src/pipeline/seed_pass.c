@@ -13,8 +13,6 @@
 #include "seeder.h"
 #include "walmill/strutil.h"
 
-#define DOUBT_MAX 1024
-
 void
 seeder_forget_passing(struct seeder *s)
 {
@@ -46,21 +44,13 @@ seeder_may_pass(struct seeder *s)
 	if (!p->may || s->unit->reseed || s->unit->staged || letters_any(s->delivery.letters) ||
 	    !receipts_can_pass(s->delivery.receipts, wm_plan_view(s->plan)))
 		return false;
-	if (p->waits == 0)
-		return true;
-	p->waits--;
-	return false;
+	return !wm_doubt_passes(&p->doubt);
 }
 
 void
 seeder_note_pass(struct seeder *s, bool taken)
 {
-	struct passing *p = &s->passing;
-
-	if (taken)
-		p->doubt = 0;
-	else
-		p->waits = p->doubt = p->doubt == 0 ? 1 : p->doubt < DOUBT_MAX ? p->doubt * 2 : DOUBT_MAX;
+	wm_doubt_note(&s->passing.doubt, taken);
 }
 
 static void

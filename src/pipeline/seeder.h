@@ -17,6 +17,7 @@
 #define WM_PIPELINE_SEEDER_H
 
 #include "internal.h"
+#include "walmill/doubt.h"
 
 struct bulk;
 
@@ -33,7 +34,7 @@ struct passing {
 	bool			*columns;	/* of the relation */
 	bool			 marked;	/* _walmill_deleted follows them */
 	bool			 broke_off;	/* it was not the target that failed */
-	unsigned		 doubt, waits;	/* something was refused: how many ranges go row by row, and how many are left */
+	struct wm_doubt		 doubt;		/* something was refused: ranges go row by row */
 	uint64_t		 rows;		/* of the range at work, as the target counts them */
 	struct wm_seed_pass	 read;
 };

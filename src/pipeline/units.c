@@ -90,15 +90,47 @@ unit_fail(struct unit *u, bool left_rows)
 }
 
 struct unit *
+units_with(const struct worker *w, uint32_t oid)
+{
+	struct unit *first;
+
+	HASH_FIND(hh, w->by_oid, &oid, sizeof(oid), first);
+	return first;
+}
+
+static void
+index_unit(struct worker *w, struct unit *u)
+{
+	struct unit *first = units_with(w, u->oid);
+
+	u->alike = NULL;
+	if (first == NULL)
+		HASH_ADD(hh, w->by_oid, oid, sizeof(u->oid), u);
+	else {
+		u->alike = first->alike;
+		first->alike = u;
+	}
+}
+
+struct unit *
 units_find(struct worker *w, const struct wm_rule *rule, uint32_t oid, const char *schema, const char *name)
 {
-	for (size_t i = 0; i < w->nunits; i++) {
-		struct unit *u = w->units[i];
-
-		if (u->rule == rule && u->oid == oid && strcmp(u->name, name) == 0 && strcmp(u->schema, schema) == 0)
+	for (struct unit *u = units_with(w, oid); u != NULL; u = u->alike) {
+		if (u->rule == rule && strcmp(u->name, name) == 0 && strcmp(u->schema, schema) == 0)
 			return u;
 	}
 	return NULL;
+}
+
+void
+units_free(struct worker *w)
+{
+	HASH_CLEAR(hh, w->by_oid);
+	for (size_t i = 0; i < w->nunits; i++)
+		unit_destroy(w->units[i]);
+	free(w->units);
+	w->units = NULL;
+	w->nunits = 0;
 }
 
 bool
@@ -166,11 +198,14 @@ step_over_gap(struct worker *w, struct unit *u, const struct tableset *tables)
 	u->dirty = w->bookmarks = true;
 }
 
-/* The unit of the same rule and name: a table that was dropped, or renamed, and made again. */
+/*
+ * The unit of the same rule and name, among the first n: a table that was dropped, or renamed, and made again.
+ * What the catalog lists has each name once.
+ */
 static struct unit *
-namesake(struct worker *w, const struct unit *u)
+namesake(struct worker *w, const struct unit *u, size_t n)
 {
-	for (size_t i = 0; i < w->nunits; i++) {
+	for (size_t i = 0; i < n; i++) {
 		struct unit *o = w->units[i];
 
 		if (o != u && o->rule == u->rule && strcmp(o->name, u->name) == 0 && strcmp(o->schema, u->schema) == 0)
@@ -202,8 +237,10 @@ take_from_lane(struct worker *w, struct unit *u, bool marked, struct wm_error *e
 	return WM_OK;
 }
 
+/* known: as refresh_unit's. */
 static enum wm_status
-add_unit(struct worker *w, const struct tableset *tables, const struct matched *m, struct wm_error *err)
+add_unit(struct worker *w, const struct tableset *tables, const struct matched *m, size_t known, struct unit **ret,
+    struct wm_error *err)
 {
 	struct unit **units = realloc(w->units, (w->nunits + 1) * sizeof(*units));
 	struct unit *u;
@@ -216,10 +253,10 @@ add_unit(struct worker *w, const struct tableset *tables, const struct matched *
 	if (u == NULL)
 		return wm_oom(err, "a table");
 	units[w->nunits++] = u;
-	u->listed = true;
+	index_unit(w, u);
 	u->settle_xid = tables->xid;
 	u->rel_lsn = tables->lsn;
-	if (namesake(w, u) != NULL) {
+	if (namesake(w, u, known) != NULL) {
 		u->empty_view = true;
 		unit_restart(u);
 	} else if (!(marked = bookmark_apply(w, u))) {
@@ -229,6 +266,7 @@ add_unit(struct worker *w, const struct tableset *tables, const struct matched *
 	}
 	u->taken = u->dirty;
 	w->bookmarks |= u->dirty;
+	*ret = u;
 	/* The only lane there is has a mark of each table that others had before. */
 	return u->dirty && u->state == UNIT_SEEDING && (marked || w->source->config->lanes > 1) ?
 	    take_from_lane(w, u, marked, err) : WM_OK;
@@ -280,15 +318,18 @@ drop_unlisted(struct worker *w, struct wm_error *err)
 		    u->rule->name);
 		bookmark_leave_view(w, u);
 		/* Should it come back, it is a new one. */
-		if (st == WM_OK && namesake(w, u) == NULL)
+		if (st == WM_OK && namesake(w, u, w->nunits) == NULL)
 			st = bookmark_drop_unit(w, u, err);
 		w->bookmarks = true;
 	}
+	HASH_CLEAR(hh, w->by_oid);
 	for (size_t i = 0; i < w->nunits; i++) {
-		if (w->units[i]->listed)
-			w->units[kept++] = w->units[i];
-		else
+		if (!w->units[i]->listed) {
 			unit_destroy(w->units[i]);
+			continue;
+		}
+		w->units[kept++] = w->units[i];
+		index_unit(w, w->units[i]);
 	}
 	w->nunits = kept;
 	return st;
@@ -317,18 +358,19 @@ claim_view(struct worker *w, struct unit *u, const struct tableset *tables, bool
 	return WM_OK;
 }
 
-/* One table that falls under a rule of this target. */
+/* One table that falls under a rule of this target.  known: units that there were before this look. */
 static enum wm_status
-refresh_unit(struct worker *w, const struct tableset *tables, const struct matched *m, struct wm_error *err)
+refresh_unit(struct worker *w, const struct tableset *tables, const struct matched *m, size_t known,
+    struct wm_error *err)
 {
 	const char *refused = m->refused;
 	bool mine = true;
 	struct unit *u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
-	enum wm_status st = u == NULL ? add_unit(w, tables, m, err) : unit_take_relation(u, m->rel, tables->lsn, err);
+	enum wm_status st = u == NULL ? add_unit(w, tables, m, known, &u, err) :
+					unit_take_relation(u, m->rel, tables->lsn, err);
 
 	if (st != WM_OK)
 		return st;
-	u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
 	u->listed = true;
 	u->rows = m->rows;
 	if (m->column_list && !u->column_list)
@@ -356,6 +398,7 @@ enum wm_status
 units_refresh(struct worker *w, struct wm_error *err)
 {
 	struct tableset *tables;
+	size_t known = w->nunits;
 	enum wm_status st = WM_OK;
 
 	pthread_mutex_lock(&w->source->lock);
@@ -366,7 +409,7 @@ units_refresh(struct worker *w, struct wm_error *err)
 		w->units[i]->listed = false;
 	for (size_t i = 0; st == WM_OK && i < tables->n; i++)
 		if (strcmp(tables->list[i].rule->target, w->model->name) == 0)
-			st = refresh_unit(w, tables, &tables->list[i], err);
+			st = refresh_unit(w, tables, &tables->list[i], known, err);
 	w->check_columns = tables->lsn_after;
 	tableset_unref(tables);
 	if (st != WM_OK)

@@ -380,11 +380,7 @@ close_units(struct worker *w)
 	w->broken_off += w->staging != NULL;
 	staging_free(w);
 	routes_forget(w);
-	for (size_t i = 0; i < w->nunits; i++)
-		unit_destroy(w->units[i]);
-	free(w->units);
-	w->units = NULL;
-	w->nunits = 0;
+	units_free(w);
 	bookmarks_forget(w);
 }
 
@@ -407,7 +403,7 @@ first_seed(struct worker *w, struct wm_error *err)
 	enum wm_status st;
 
 	w->bookmarks = true;
-	st = bookmarks_commit_all(w, atomic_load(&w->commit_lsn), atomic_load(&w->end_lsn), false, err);
+	st = bookmarks_commit_all(w, atomic_load(&w->commit_lsn), atomic_load(&w->end_lsn), false, NULL, err);
 	if (st == WM_OK)
 		st = seed_bulk(w, err);
 	if (st != WM_OK)
@@ -553,6 +549,7 @@ worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *m
 	}
 	w->host = worker_host(w);
 	w->target->host = &w->host;
+	w->target->lone = true;
 	w->delivery.target = w->target;
 	*ret = w;
 	return WM_OK;

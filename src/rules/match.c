@@ -131,10 +131,8 @@ static bool
 pattern_matches(const char *pattern, const char *schema, const char *table)
 {
 	const char *dot = strchr(pattern, '.');
-	char part[PATTERN_MAX + 1];
 
-	snprintf(part, sizeof(part), "%.*s", (int)(dot - pattern), pattern);
-	return wm_glob_match(part, schema) && wm_glob_match(dot + 1, table);
+	return wm_glob_match_n(pattern, (size_t)(dot - pattern), schema) && wm_glob_match(dot + 1, table);
 }
 
 bool

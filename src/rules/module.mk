@@ -9,6 +9,7 @@ libwm_rules_a_SOURCES = \
 	%D%/expr_value.h \
 	%D%/field.c \
 	%D%/field.h \
+	%D%/find.c \
 	%D%/fingerprint.c \
 	%D%/key.c \
 	%D%/layout.c \

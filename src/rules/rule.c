@@ -313,6 +313,29 @@ read_rule(const struct wm_config *config, const struct wm_node *node, struct wm_
 
 /* ---- the set ---- */
 
+static int
+compare_names(const void *a, const void *b)
+{
+	const struct wm_rule *const *x = a, *const *y = b;
+	int c = strcmp((*x)->name, (*y)->name);
+
+	return c != 0 ? c : (*x > *y) - (*x < *y);
+}
+
+static void
+sort_names(struct wm_ruleset *set, struct wm_diags *diags)
+{
+	set->by_name = calloc(set->n + 1, sizeof(struct wm_rule *));
+	if (set->by_name == NULL) {
+		wm_diags_add(diags, WM_ERROR, "rules", NULL, "out of memory for %zu rules", set->n);
+		return;
+	}
+	for (size_t i = 0; i < set->n; i++)
+		if (set->rules[i].name != NULL)
+			set->by_name[set->nnames++] = &set->rules[i];
+	qsort(set->by_name, set->nnames, sizeof(struct wm_rule *), compare_names);
+}
+
 static void
 check_names(const struct wm_ruleset *set, struct wm_diags *diags)
 {
@@ -344,6 +367,7 @@ wm_ruleset_load(const struct wm_config *config, struct wm_diags *diags)
 	}
 	for (; set->n < config->nrules; set->n++)
 		read_rule(config, config->rules[set->n], &set->rules[set->n], diags);
+	sort_names(set, diags);
 	check_names(set, diags);
 	if (diags->errors == 0)
 		return set;
@@ -359,15 +383,23 @@ wm_ruleset_free(struct wm_ruleset *set)
 	for (size_t i = 0; i < set->n; i++)
 		free_rule(&set->rules[i]);
 	free(set->rules);
+	free(set->by_name);
 	free(set);
 }
 
 const struct wm_rule *
 wm_ruleset_find(const struct wm_ruleset *set, const char *name)
 {
-	for (size_t i = 0; i < set->n; i++) {
-		if (set->rules[i].name != NULL && strcmp(set->rules[i].name, name) == 0)
-			return &set->rules[i];
+	size_t low = 0, high = set->nnames;
+
+	/* The first of that name. */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(set->by_name[middle]->name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return NULL;
+	return low < set->nnames && strcmp(set->by_name[low]->name, name) == 0 ? set->by_name[low] : NULL;
 }

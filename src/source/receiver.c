@@ -27,6 +27,8 @@
 #define DENSE (WM_MSEC / 10)		/* until the next message, when they come without end */
 #define DENSE_MIN 64			/* so many in a row, until they are let gather */
 #define NAP (WM_MSEC / 4)
+#define SWELLS (32 << 20)		/* bytes of a message; libpq keeps what it took for as long as it is connected */
+#define SWOLLEN (1 * WM_SEC)		/* so long after such a message */
 #define LARGE (8U << 10)		/* bytes in one go: they gather by themselves */
 
 struct session {
@@ -47,6 +49,7 @@ struct session {
 	wm_usec		 busy_every, idle_every;
 	unsigned	 dense;		/* wake-ups in a row that had not to be waited for */
 	size_t		 drained;	/* bytes since the last wake-up */
+	wm_usec		 swollen;	/* when the last message came that libpq's buffer grew for; 0 none */
 	char		 notice[256];	/* the server's word that it leaves out changes; "" none */
 };
 
@@ -237,7 +240,9 @@ take_data(struct session *s, struct wm_reader *r, bool *ret_full, struct wm_erro
 		return wm_fail(err, WM_FATAL, "the server sent a malformed WAL data message");
 	st = take_streamed(s, start, msg, len, &taken, err);
 	if (st == WM_OK && !taken) {
-		st = wm_journal_append(s->r->journal, WM_RECORD_MESSAGE, start, msg, len, err);
+		/* msg is the end of pending, of which nobody wants more than the head. */
+		st = wm_journal_move(s->r->journal, WM_RECORD_MESSAGE, start,
+		    s->pending + s->pending_len - len, len, err);
 		*ret_full = st == WM_RETRY;
 	}
 	if (st != WM_OK)
@@ -361,6 +366,8 @@ drain(struct session *s, bool *ret_full, struct wm_error *err)
 		if (st != WM_OK || !found)
 			break;
 		s->drained += (size_t)s->pending_len;
+		if (s->pending_len > SWELLS)
+			s->swollen = wm_clock_mono();
 		st = take_message(s, s->pending, s->pending_len, ret_full, err);
 		if (*ret_full)
 			break;
@@ -499,6 +506,23 @@ say_goodbye(struct session *s, struct wm_error *err)
 	return WM_OK;
 }
 
+/* Whether a new connection is to take the place of one that holds too much memory; *ret_next: when to ask again. */
+static bool
+outgrown(const struct session *s, wm_usec *ret_next)
+{
+	wm_usec now = wm_clock_mono(), due = s->swollen + SWOLLEN;
+
+	if (s->swollen == 0)
+		return false;
+	if (now < due) {
+		if (due < *ret_next)
+			*ret_next = due;
+		return false;
+	}
+	/* What is not complete would come again, and the large message with it. */
+	return !s->in_transaction && s->pending == NULL && (s->streams == NULL || !wm_streams_open(s->streams));
+}
+
 static enum wm_status
 stream(struct session *s, struct wm_error *err)
 {
@@ -516,7 +540,7 @@ stream(struct session *s, struct wm_error *err)
 			st = keep_in_touch(s, full || busy(s), &next, err);
 		if (st != WM_OK)
 			return st;
-		if (ends(s->shared))
+		if (ends(s->shared) || outgrown(s, &next))
 			return say_goodbye(s, err);
 		st = wait_for_work(s, full || busy(s), busy(s) && !full ? 0 : next, err);
 		if (st != WM_OK)

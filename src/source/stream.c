@@ -489,6 +489,12 @@ wm_streams_failed(const struct wm_streams *s)
 }
 
 bool
+wm_streams_open(const struct wm_streams *s)
+{
+	return s->open != NULL || s->phase != PHASE_NONE;
+}
+
+bool
 wm_streams_committing(const struct wm_streams *s)
 {
 	return s->phase != PHASE_NONE;

@@ -34,6 +34,8 @@ enum wm_status wm_streams_take(struct wm_streams *s, wm_lsn lsn, const uint8_t *
 /* Whether a file could not be made, written or read, or the bound was reached. */
 bool wm_streams_failed(const struct wm_streams *s);
 
+/* Whether there is any transaction here that has not ended, or is on its way into the journal. */
+bool wm_streams_open(const struct wm_streams *s);
 /* Whether a transaction has committed and is on its way into the journal: nothing else may go there meanwhile. */
 bool wm_streams_committing(const struct wm_streams *s);
 /* The next slice of it; *ret_changes: how many changes that were.  WM_RETRY with *ret_full: the journal has no room. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: PostgreSQL
-EXTRA_DIST += %D%/run %D%/zoho %D%/parts
+EXTRA_DIST += %D%/run %D%/zoho %D%/parts %D%/peers
 
 # make bench BENCH="--quick backlog seed" for a first impression of two parts.
 bench: walmill$(EXEEXT)

@@ -121,6 +121,64 @@ bookmarks_stay_when_the_data_is_rolled_back(struct fixture *f)
 	assert_rows(f, "SELECT * FROM t", "1|a");
 }
 
+/* A target without a commit that need not wait commits; one without a single step says that it is not for this batch. */
+static void
+the_shorter_ways_to_commit_do_the_same(struct fixture *f)
+{
+	const struct wm_bookmark soon = { "shop", "position", "soon" }, step = { "shop", "position", "step" };
+	const struct wm_view *view = simple_view(f);
+	struct batch b = one_row(f, view, "1", "a"), c = one_row(f, view, "2", "b"), none = one_row(f, view, NULL, "c");
+
+	start(f);
+	ensure(f, view);
+	OK(OPS->commit(T, NULL, 0, &error));
+	if (OPS->commit_soon != NULL) {
+		write_batch(f, &b);
+		OK(OPS->commit_soon(T, &soon, 1, &error));
+		assert_bookmarks(f, "shop", "position=soon;");
+		assert_rows(f, "SELECT * FROM t ORDER BY id", "1|a");
+	}
+	if (OPS->write_commit == NULL)
+		return;
+	/* A key that is null is refused, whatever else is in the batch. */
+	assert_int_equal(OPS->write_commit(T, &none.b, &step, 1, &error), WM_REJECT);
+	/* A transaction is open: the rows belong to it. */
+	write_batch(f, &c);
+	assert_int_equal(OPS->write_commit(T, &c.b, &step, 1, &error), WM_REJECT);
+	OPS->rollback(T);
+	assert_bookmarks(f, "shop", "position=soon;");
+	OK(OPS->write_commit(T, &c.b, &step, 1, &error));
+	reopen(f);
+	assert_bookmarks(f, "shop", "position=step;");
+	assert_rows(f, "SELECT * FROM t ORDER BY id", "1|a\n2|b");
+}
+
+static void
+what_one_step_cannot_store_leaves_nothing(struct fixture *f)
+{
+	const struct wm_bookmark mark = { "shop", "position", "1" };
+	const struct wm_view *view = make_view(f, "picky", COLUMNS(KEY("id", "integer"), COLUMN("n", "integer")));
+	struct batch b = make_batch(f);
+
+	if (OPS->write_commit == NULL)
+		skip();
+	f->peer->sql(f, "CREATE TABLE picky (id integer PRIMARY KEY, n integer CHECK (n < 100))");
+	start(f);
+	ensure(f, view);
+	OK(OPS->commit(T, NULL, 0, &error));
+	add_view(&b, view);
+	add_upsert(&b, VALUES("1", "1"));
+	add_upsert(&b, VALUES("2", "200"));
+	assert_int_equal(OPS->write_commit(T, &b.b, &mark, 1, &error), WM_REJECT);
+	assert_rows(f, "SELECT * FROM picky", "");
+	assert_bookmarks(f, "shop", "");
+	/* The session is good for what follows. */
+	b.b.views[0].nrows = b.b.nrows = 1;
+	OK(OPS->write_commit(T, &b.b, &mark, 1, &error));
+	assert_rows(f, "SELECT * FROM picky", "1|1");
+	assert_bookmarks(f, "shop", "position=1;");
+}
+
 static void
 uncommitted_data_is_invisible(struct fixture *f)
 {
@@ -237,6 +295,9 @@ const struct test_case life_cases[] = {
 	{ "rollback forgets data and tables", rollback_forgets_data_and_tables, WM_TARGET_TRANSACTIONAL, 0, 0 },
 	{ "bookmarks stay when the data is rolled back", bookmarks_stay_when_the_data_is_rolled_back,
 	    WM_TARGET_TRANSACTIONAL, 0, 0 },
+	{ "the shorter ways to commit do the same", the_shorter_ways_to_commit_do_the_same, WM_TARGET_TRANSACTIONAL, 0, 0 },
+	{ "what one step cannot store leaves nothing", what_one_step_cannot_store_leaves_nothing,
+	    WM_TARGET_TRANSACTIONAL, CAN_SQL, 0 },
 	{ "uncommitted data is invisible", uncommitted_data_is_invisible, WM_TARGET_TRANSACTIONAL, 0, 0 },
 	{ "close copes with everything", close_copes_with_everything, 0, 0, 0 },
 	{ "a lock means retry", a_lock_means_retry, WM_TARGET_TRANSACTIONAL, 0, 0 },

@@ -61,7 +61,7 @@ struct fixture {
 	void			*place;		/* the peer's own */
 };
 
-extern const struct peer sqlite_peer, postgres_peer, zoho_peer;
+extern const struct peer sqlite_peer, postgres_peer, postgres_parallel_peer, zoho_peer;
 
 /* The cases; each file ends in its list, with name NULL at the end. */
 struct test_case {

@@ -9,7 +9,7 @@
 
 #include "walmill/strutil.h"
 
-static const struct peer *const peers[] = { &sqlite_peer, &postgres_peer, &zoho_peer };
+static const struct peer *const peers[] = { &sqlite_peer, &postgres_peer, &postgres_parallel_peer, &zoho_peer };
 static const struct test_case *const lists[] = { life_cases, durable_cases, write_cases, fresh_cases,
 	update_cases, shape_cases, type_cases, pass_cases };
 
@@ -75,8 +75,8 @@ is_wanted(const char *name, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct CMUnitTest tests[256];
-	struct run runs[256];
+	struct CMUnitTest tests[512];
+	struct run runs[512];
 	size_t n = 0;
 	int failed;
 

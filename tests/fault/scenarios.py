@@ -228,6 +228,24 @@ def many_rows(s, point):
         yield
 
 
+def shared_rows(s, point):
+    """A stream whose large batches several sessions share."""
+    s.d.targets["target"] += "\napply: parallel\nworkers: 2"
+    s.d.write_config()
+    s.d.write_rules(RULES.replace("rows: 50", "rows: 1000") % "dead_letter")
+    s.start()
+    s.db.execute("UPDATE t SET n = 1 WHERE id = 1")
+    s.wait()
+    s.d.sigterm()
+    s.launch(point)
+    s.up()
+    for turn in range(1, 5):
+        s.db.execute("UPDATE t SET n = %s, v = v || 'x'", turn)
+        s.db.execute("DELETE FROM t WHERE id %% 50 = %s", turn)
+        s.wait()
+        yield
+
+
 def gap(s, point):
     """Somebody takes a table out of the publication, and changes it before walmill puts it back."""
     s.start()

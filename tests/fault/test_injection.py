@@ -94,6 +94,7 @@ PLAN = {
     "postgres_keyed": [(on.first_start, 1)],
     "postgres_sent": [(on.first_start, 4), (on.stream, 1), (on.stream, 2), (on.stream, 3), (on.stream, 4)],
     "postgres_written": [(on.first_start, 2), (on.stream, 1), (on.stream, 5), (on.letters, 1)],
+    "postgres_shared": [(on.shared_rows, 1), (on.shared_rows, 2)],
     "postgres_commit_before": [(on.first_start, 3), (on.stream, 1), (on.stream, 4), (on.gap, 2)],
     "postgres_committed": [(on.first_start, 3), (on.stream, 1), (on.stream, 4), (on.gap, 2)],
     "apply_before": [(on.first_start, 1), (on.stream, 1), (on.stream, 4), (on.letters, 1), (on.letters, 2)],

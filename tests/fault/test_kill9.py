@@ -41,6 +41,28 @@ def stream_early(db, version):
         db.execute(f"ALTER DATABASE {db.name} SET debug_logical_replication_streaming = 'immediate'")
 
 
+def test_killed_while_sessions_share_batches(db, daemon, targets):
+    print(f"WM_KILL_SEED={SEED} WM_KILLS={KILLS}")
+    chance = random.Random(f"{SEED}/parallel")
+    db.execute(loads.SCHEMA)
+    targets["dw"] += "\napply: parallel\nworkers: 3"
+    d = daemon(rules().replace("rows: 50}", "rows: 5000}").replace("rows: 600}", "rows: 5000}"), targets=targets).start()
+    for cycle in range(1, KILLS // 2 + 1):
+        with loads.Load(db, f"{SEED}/parallel/{cycle}") as load:
+            for turn in range(chance.choice((1, 2))):
+                # More than the writers' transactions would gather.
+                db.execute("INSERT INTO pairs SELECT i, 'large', %s FROM generate_series(1, 3000) i"
+                           " ON CONFLICT (b, a) DO UPDATE SET v = pairs.v + 1", turn)
+                time.sleep(0.3 * chance.random())
+                d.sigkill()
+                d.launch()
+            assert load.transactions >= 0
+        d.sigkill()
+        d.start(60)
+        loads.assert_exact(d, f"WM_KILL_SEED={SEED}, kill {cycle}")
+    d.sigterm()
+
+
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("journal, slots", [("", 1), ("journal: off", 1), ("", 3)], ids=["journal", "no-journal", "slots"])
 def test_killed_under_load(db, daemon, targets, journal, slots, streaming, pg_version):

@@ -234,7 +234,8 @@ def test_a_view_that_another_lane_takes_over(db, laned):
               "- {name: lite, table: public.*, target: lite}")
     where = {t: name for name, tables in lanes(db).items() for t in tables}
     assert len({where[t] for t in ("t1", "t2", "t3")}) == 3
-    wait_until(lambda: d.rows("SELECT count(*) FROM v", "dw") == [(500,)], "the first table has the view")
+    wait_until(lambda: "v" in d.reader("dw").tables(), "the view is there")
+    wait_until(lambda: d.rows("SELECT count(*) FROM v", "dw") == [(500,)], "the first table has it")
     for gone, following in (("t1", "t2"), ("t2", "t3")):
         db.execute(f"UPDATE {gone} SET v = 'late'; DELETE FROM {following} WHERE id <= 200; "
                    f"UPDATE {following} SET v = '{following}'; DROP TABLE {gone}")

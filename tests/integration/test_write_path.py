@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
 """How rows come to a postgres target: many new ones by COPY, all others, and what COPY cannot do, by INSERT."""
 
+import pathlib
 import re
 
 import pytest
@@ -118,4 +119,30 @@ def test_a_socket_that_is_full_for_a_moment(db, dw, daemon, full_sockets, rule):
                env={"LD_PRELOAD": str(full_sockets)}).start()
     d.same("t")
     assert d.target("dw")["retries"] == 0 and "no answer" not in d.log()
+    d.sigterm()
+
+
+def memory(d, what):
+    """MiB that the daemon's process has in memory (VmRSS), or had at most (VmHWM)."""
+    status = pathlib.Path(f"/proc/{d.process.pid}/status").read_text(encoding="ascii")
+    return int(re.search(rf"{what}:\s+(\d+) kB", status).group(1)) / 1024
+
+
+def test_a_large_value_is_not_in_memory_many_times(db, pg, dw, daemon, no_sanitizer):
+    """It takes three times its size at most, and gives that back: libpq keeps its buffer as long as it is connected."""
+    mib = 100
+    db.execute(TABLE)
+    d = Watched(daemon, pg, dw).daemon.start()
+    d.same("t")
+    # 33 bytes: no page is like another.
+    db.execute(f"INSERT INTO t SELECT 5000, 1, repeat(md5('x') || '-', {mib << 20} / 33)")
+    d.run("wait --timeout 60", timeout=90)
+    sql = "SELECT length(v), md5(v) FROM t WHERE id = 5000"
+    assert dw.rows(sql) == db.rows(sql)
+    assert memory(d, "VmHWM") <= 3 * mib
+    wait_until(lambda: memory(d, "VmRSS") <= mib / 2, "the memory is given back", 30)
+    db.execute("INSERT INTO t VALUES (5001, 1, 'after'); UPDATE t SET n = 2 WHERE id = 5000")
+    d.run("wait --timeout 60", timeout=90)
+    assert dw.rows("SELECT id, n FROM t WHERE id >= 5000 ORDER BY id") == [(5000, 2), (5001, 1)]
+    assert dw.rows(sql) == db.rows(sql)
     d.sigterm()

@@ -2,9 +2,11 @@
 /*
  * bookmarks.c - the table of bookmarks, and the commit that writes them with the data.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "flight.h"
+#include "parallel.h"
 #include "textarray.h"
 #include "walmill/fault.h"
 
@@ -148,11 +150,10 @@ superseded(const struct wm_bookmark *list, size_t n, size_t i)
 
 /* Queues one statement for the bookmarks that are set, or for those that are removed. */
 static enum wm_status
-send_bookmarks(struct wm_flight *f, const struct wm_buf *sql, const struct wm_bookmark *list,
-    size_t n, bool set, struct wm_error *err)
+send_some(struct wm_flight *f, struct wm_postgres_stmt *stmt, const struct wm_bookmark *list, size_t n, bool set,
+    struct wm_error *err)
 {
 	struct wm_flight_tag tag = { .view = NULL, .row = WM_BAD_UNKNOWN };
-	struct wm_postgres_stmt stmt = { .sql = sql->data, .nparams = set ? 3 : 2 };
 	struct wm_buf params[3];
 	enum wm_status st = WM_OK;
 	uint32_t rows = 0;
@@ -171,13 +172,13 @@ send_bookmarks(struct wm_flight *f, const struct wm_buf *sql, const struct wm_bo
 		rows++;
 	}
 	if (rows > 0) {
-		for (unsigned i = 0; i < stmt.nparams; i++) {
+		for (unsigned i = 0; i < stmt->nparams; i++) {
 			wm_textarray_end(&params[i], rows);
 			if (params[i].failed)
 				st = wm_oom(err, "bookmarks");
 		}
 		if (st == WM_OK)
-			st = wm_flight_send(f, &stmt, params, &tag, err);
+			st = wm_flight_send(f, stmt, params, &tag, err);
 	}
 	for (size_t i = 0; i < WM_ARRAY_SIZE(params); i++)
 		wm_buf_free(&params[i]);
@@ -185,12 +186,9 @@ send_bookmarks(struct wm_flight *f, const struct wm_buf *sql, const struct wm_bo
 }
 
 static enum wm_status
-send_commit(struct wm_postgres *t, struct wm_flight *f, const struct wm_bookmark *bookmarks,
-    size_t n, bool soon, struct wm_error *err)
+make_statements(struct wm_postgres *t, struct wm_error *err)
 {
-	WM_AUTO(wm_buf_free) struct wm_buf set;
-	WM_AUTO(wm_buf_free) struct wm_buf unset;
-	enum wm_status st;
+	struct wm_buf set, unset;
 
 	wm_buf_init(&set, SQL_MAX);
 	wm_buf_adds(&set, "INSERT INTO ");
@@ -204,16 +202,41 @@ send_commit(struct wm_postgres *t, struct wm_flight *f, const struct wm_bookmark
 	add_table(&unset, t);
 	wm_buf_adds(&unset,
 	    " AS t USING unnest($1::text[], $2::text[]) AS u(s, n) WHERE t.source = u.s AND t.name = u.n");
-	if (set.failed || unset.failed)
-		return wm_oom(err, "bookmarks");
-	st = wm_flight_start(f, t->pg, err);
+	t->set = (struct wm_postgres_stmt){ .sql = wm_buf_steal(&set), .nparams = 3, .name = "walmill_set" };
+	t->unset = (struct wm_postgres_stmt){ .sql = wm_buf_steal(&unset), .nparams = 2, .name = "walmill_unset" };
+	return t->set.sql == NULL || t->unset.sql == NULL ? wm_oom(err, "statements for bookmarks") : WM_OK;
+}
+
+void
+wm_postgres_bookmarks_forget(struct wm_postgres *t)
+{
+	free(t->set.sql);
+	free(t->unset.sql);
+	t->set = t->unset = (struct wm_postgres_stmt){ 0 };
+}
+
+enum wm_status
+wm_postgres_send_bookmarks(struct wm_postgres *t, struct wm_flight *f, const struct wm_bookmark *bookmarks, size_t n,
+    struct wm_error *err)
+{
+	enum wm_status st = t->set.sql != NULL ? WM_OK : make_statements(t, err);
+
+	if (st == WM_OK)
+		st = send_some(f, &t->set, bookmarks, n, true, err);
+	return st == WM_OK ? send_some(f, &t->unset, bookmarks, n, false, err) : st;
+}
+
+static enum wm_status
+send_commit(struct wm_postgres *t, struct wm_flight *f, const struct wm_bookmark *bookmarks,
+    size_t n, bool soon, struct wm_error *err)
+{
+	enum wm_status st = wm_flight_start(f, t->pg, err);
+
 	if (st == WM_OK && !t->in_transaction)
 		st = wm_flight_send_text(f, WM_POSTGRES_BEGIN, NULL, err);
 	t->in_transaction = true;
 	if (st == WM_OK)
-		st = send_bookmarks(f, &set, bookmarks, n, true, err);
-	if (st == WM_OK)
-		st = send_bookmarks(f, &unset, bookmarks, n, false, err);
+		st = wm_postgres_send_bookmarks(t, f, bookmarks, n, err);
 	if (st == WM_OK && !soon)
 		st = wm_flight_send_text(f, WM_POSTGRES_DURABLY, NULL, err);
 	return st == WM_OK ? wm_flight_send_text(f, "COMMIT", NULL, err) : st;
@@ -241,6 +264,8 @@ commit(struct wm_target *base, const struct wm_bookmark *bookmarks, size_t n, bo
 		st = wm_flight_land(&flight, "could not commit", &bad, &local);
 	WM_FAULT(postgres_committed);
 	if (st == WM_OK) {
+		if (t->changed_shape)
+			wm_postgres_sides_forget(t);
 		t->in_transaction = false;
 		t->changed_shape = false;
 		return WM_OK;

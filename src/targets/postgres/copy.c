@@ -7,14 +7,14 @@
  * nevertheless.  A view where that was so is left alone for a growing number of batches.
  */
 #include "copytext.h"
-#include "postgres.h"
+#include "rows.h"
 #include "walmill/fault.h"
 #include "walmill/strutil.h"
 
 enum {
-	ROWS_MIN = 500, /* fewer are not worth the trip */
+	ROWS_MIN = 500, /* fewer are not worth the trip, */
+	BYTES_MIN = 4 << 20, /* unless they are large: the statements hold them twice over */
 	CHUNK = 64 << 10, /* bytes that go to libpq at a time, and of a value that are escaped at a time */
-	DOUBT_MAX = 1024,
 };
 
 struct sender {
@@ -24,26 +24,20 @@ struct sender {
 };
 
 bool
-wm_postgres_copies(const struct wm_row *row)
-{
-	return row->fresh && row->op == WM_ROW_UPSERT;
-}
-
-bool
 wm_postgres_may_copy(struct wm_postgres_view *v, const struct wm_view_batch *batch)
 {
-	size_t n = 0;
+	size_t n = 0, bytes = 0;
 
-	if (v->copy == NULL || batch->nrows < ROWS_MIN)
+	if (v->copy == NULL)
 		return false;
-	for (size_t i = 0; i < batch->nrows && n < ROWS_MIN; i++)
-		n += wm_postgres_copies(&batch->rows[i]);
-	if (n < ROWS_MIN)
+	for (size_t i = 0; i < batch->nrows && n < ROWS_MIN && bytes < BYTES_MIN; i++)
+		if (wm_postgres_copies(&batch->rows[i])) {
+			n++;
+			bytes += wm_postgres_row_bytes(batch->view, &batch->rows[i]);
+		}
+	if (n < ROWS_MIN && bytes < BYTES_MIN)
 		return false;
-	if (v->waits == 0)
-		return true;
-	v->waits--;
-	return false;
+	return !wm_doubt_passes(&v->doubt);
 }
 
 static void
@@ -92,13 +86,17 @@ could_not(struct wm_postgres *t, const PGresult *res, struct wm_error *err)
 static enum wm_status
 send_rows(struct wm_postgres *t, void *arg, struct wm_error *err)
 {
-	const struct wm_view_batch *batch = arg;
+	const struct wm_postgres_part *part = arg;
 	struct sender s = { .t = t };
 
 	wm_buf_init(&s.buf, 4 * CHUNK);
-	for (size_t i = 0; i < batch->nrows && !s.lost; i++)
-		if (wm_postgres_copies(&batch->rows[i]))
-			add_row(&s, batch->view, &batch->rows[i]);
+	for (size_t place = part->from; place < part->to && !s.lost; place++) {
+		size_t index;
+		const struct wm_row *row = wm_postgres_row(part, place, &index);
+
+		if (wm_postgres_copies(row))
+			add_row(&s, part->batch->view, row);
+	}
 	pass_on(&s);
 	wm_buf_free(&s.buf);
 	return s.lost ? could_not(t, NULL, err) : WM_OK;
@@ -165,17 +163,12 @@ wm_postgres_copy_in(struct wm_postgres *t, const char *sql, wm_postgres_send_fn 
 }
 
 enum wm_status
-wm_postgres_copy(struct wm_postgres *t, struct wm_postgres_view *v, const struct wm_view_batch *batch,
-    const char *before, const char *after, struct wm_error *err)
+wm_postgres_copy(struct wm_postgres *t, const struct wm_postgres_part *part, const char *before, const char *after,
+    struct wm_error *err)
 {
-	WM_AUTO(wm_freep) char *sql = wm_asprintf("%s%s%s", before, v->copy, after);
+	WM_AUTO(wm_freep) char *sql = wm_asprintf("%s%s%s", before, part->view->copy, after);
 	uint64_t rows;
-	enum wm_status st = sql == NULL ? wm_oom(err, "a statement") :
-					  wm_postgres_copy_in(t, sql, send_rows, (void *)(uintptr_t)batch, &rows, err);
 
-	if (st == WM_OK)
-		v->doubt = 0;
-	else
-		v->waits = v->doubt = v->doubt == 0 ? 1 : v->doubt < DOUBT_MAX ? v->doubt * 2 : DOUBT_MAX;
-	return st;
+	return sql == NULL ? wm_oom(err, "a statement") :
+			     wm_postgres_copy_in(t, sql, send_rows, (void *)(uintptr_t)part, &rows, err);
 }

@@ -43,6 +43,9 @@ enum wm_status wm_flight_send_text(
  */
 enum wm_status wm_flight_land(struct wm_flight *f, const char *what, struct wm_flight_tag *ret_bad,
     struct wm_error *err) WM_MUST_CHECK;
+/* bookmarks.c: queues what stores them. */
+enum wm_status wm_postgres_send_bookmarks(struct wm_postgres *t, struct wm_flight *f,
+    const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err) WM_MUST_CHECK;
 void wm_flight_free(struct wm_flight *f); /* for WM_AUTO */
 
 #endif

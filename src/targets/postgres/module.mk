@@ -10,9 +10,15 @@ libwm_target_postgres_a_SOURCES = \
 	%D%/flight.c \
 	%D%/flight.h \
 	%D%/key.c \
+	%D%/order.c \
+	%D%/order.h \
+	%D%/parallel.c \
+	%D%/parallel.h \
 	%D%/pass.c \
 	%D%/postgres.c \
 	%D%/postgres.h \
+	%D%/rows.c \
+	%D%/rows.h \
 	%D%/shape.c \
 	%D%/shape.h \
 	%D%/sql.c \

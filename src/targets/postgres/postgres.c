@@ -5,7 +5,7 @@
  * Everything between two commits is one transaction of one session; the bookmarks commit with
  * it.  Any failure but a refused batch leaves the session for the pipeline to close.
  */
-#include "postgres.h"
+#include "parallel.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,8 @@
 enum { OLDEST_VERSION = 120000 };
 
 static const char *const schemes[] = { "postgresql", "postgres", NULL };
+
+static const char *const apply_words[] = { "transactions", "parallel", NULL };
 
 static const struct wm_option options[] = {
 	{ .name = "uri",
@@ -35,7 +37,22 @@ static const struct wm_option options[] = {
 	    .fallback = "60s",
 	    .min = 1000 * 1000,
 	    .max = INT64_MAX,
-	    .help = "how long a statement may take until the server is asked whether it works at it" },
+	    .help =
+		"how long a statement may take until the server is asked whether it works at it" },
+	{ .name = "apply",
+	    .kind = WM_OPT_ENUM,
+	    .offset = offsetof(struct wm_postgres, apply),
+	    .fallback = "transactions",
+	    .words = apply_words,
+	    .help =
+		"transactions: readers see whole transactions of the source; parallel: `workers` sessions share each large batch, and readers may see some of a transaction" },
+	{ .name = "workers",
+	    .kind = WM_OPT_INT,
+	    .offset = offsetof(struct wm_postgres, workers),
+	    .fallback = "4",
+	    .min = 2,
+	    .max = 32,
+	    .help = "sessions, beside the main one, with `apply: parallel`" },
 	{ .name = NULL },
 };
 
@@ -100,17 +117,20 @@ close_session(struct wm_target *base)
 {
 	struct wm_postgres *t = (struct wm_postgres *)base;
 
+	wm_postgres_sides_close(t);
 	wm_pg_close(t->pg);
 	t->pg = NULL;
 	free(t->home);
 	t->home = NULL;
 	wm_postgres_views_forget(t);
+	wm_postgres_bookmarks_forget(t);
 	for (unsigned i = 0; i < t->nparams; i++)
 		wm_buf_free(&t->params[i]);
 	free(t->params);
 	t->params = NULL;
 	t->nparams = 0;
 	t->in_transaction = t->changed_shape = t->bookmarks_checked = false;
+	t->alone = (struct wm_doubt){ 0 };
 }
 
 static enum wm_status
@@ -161,6 +181,7 @@ const struct wm_target_ops wm_target_postgres_ops = {
 	.write = wm_postgres_write,
 	.commit = wm_postgres_commit,
 	.commit_soon = wm_postgres_commit_soon,
+	.write_commit = wm_postgres_write_commit,
 	.rollback = rollback,
 	.close = close_session,
 	.preflight = wm_postgres_preflight,

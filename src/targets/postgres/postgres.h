@@ -11,6 +11,7 @@
 
 #include "shape.h"
 #include "walmill/arena.h"
+#include "walmill/doubt.h"
 #include "walmill/pg.h"
 #include "walmill/target.h"
 
@@ -19,12 +20,19 @@
 #define WM_POSTGRES_DURABLY \
 	"SELECT pg_catalog.set_config('synchronous_commit', pg_catalog.current_setting('walmill.synchronous_commit'), true)"
 
+enum { WM_POSTGRES_ROW_BYTES_MAX = 1000 << 20 }; /* the protocol's messages end at 1 GiB */
+
 enum wm_postgres_kind { /* in the order in which a batch's statements run */
 	WM_POSTGRES_MOVE, /* before anything else: old keys mean rows as they were before the batch */
 	WM_POSTGRES_DELETE,
 	WM_POSTGRES_UPDATE,
 	WM_POSTGRES_UPSERT,
 	WM_POSTGRES_NKINDS,
+};
+
+enum wm_postgres_apply {
+	WM_POSTGRES_APPLY_TRANSACTIONS,
+	WM_POSTGRES_APPLY_PARALLEL,
 };
 
 struct wm_postgres_stmt {
@@ -40,7 +48,7 @@ struct wm_postgres_view {
 	uint64_t fingerprint; /* of the view's name, columns and types */
 	char *empty; /* TRUNCATE or DELETE */
 	char *copy; /* NULL: not possible */
-	unsigned doubt, waits; /* COPY found rows there: how many batches go without it, and how many are left */
+	struct wm_doubt doubt; /* COPY found rows there: batches go without it */
 	struct wm_postgres_stmt stmts[WM_POSTGRES_NKINDS];
 };
 
@@ -48,6 +56,8 @@ struct wm_postgres {
 	struct wm_target base;
 	char *uri, *schema; /* options */
 	int64_t silence;    /* an option, microseconds */
+	int apply;	    /* an option: enum wm_postgres_apply */
+	int64_t workers;    /* an option */
 
 	struct wm_pg *pg; /* NULL while closed; all below is of this connection */
 	char *home; /* where views without a schema and the bookmarks go */
@@ -58,6 +68,9 @@ struct wm_postgres {
 	struct wm_postgres_view *views;
 	struct wm_buf *params; /* room for a statement's parameters, kept between writes */
 	unsigned nparams;
+	struct wm_postgres_stmt set, unset; /* bookmarks.c: its statements; without text until they are needed */
+	struct wm_target **sides; /* parallel.c: instances that share batches, or NULL */
+	struct wm_doubt alone; /* a shared batch was refused: they go without sharing */
 };
 
 enum wm_status wm_postgres_begin(struct wm_postgres *t, struct wm_error *err) WM_MUST_CHECK;
@@ -73,6 +86,7 @@ enum wm_status wm_postgres_view_keep(struct wm_postgres *t, const struct wm_view
     WM_MUST_CHECK;
 void wm_postgres_views_forget(struct wm_postgres *t);
 
+void wm_postgres_bookmarks_forget(struct wm_postgres *t);
 /* bookmarks.c: adds an error, once a connection, when the bookmarks could not be kept. */
 enum wm_status wm_postgres_bookmarks_check(
     struct wm_postgres *t, struct wm_diags *findings, struct wm_error *err) WM_MUST_CHECK;
@@ -86,12 +100,6 @@ void wm_postgres_add_key(struct wm_buf *sql, const struct wm_view *view);
 /* copy.c */
 /* Whether the view's new rows are worth a COPY of their own. */
 bool wm_postgres_may_copy(struct wm_postgres_view *v, const struct wm_view_batch *batch);
-/* Whether the row is one of these. */
-bool wm_postgres_copies(const struct wm_row *row);
-/* before and after are statements that go along, with their semicolons. */
-enum wm_status wm_postgres_copy(struct wm_postgres *t, struct wm_postgres_view *v,
-    const struct wm_view_batch *batch, const char *before, const char *after,
-    struct wm_error *err) WM_MUST_CHECK;
 
 /* Sends the rows of a COPY FROM STDIN.  Another status than WM_OK: the server is to give them up. */
 typedef enum wm_status wm_postgres_send_fn(struct wm_postgres *t, void *arg, struct wm_error *err);
@@ -106,6 +114,8 @@ enum wm_status wm_postgres_preflight(struct wm_target *base, const struct wm_vie
     struct wm_diags *findings, struct wm_error *err);
 enum wm_status wm_postgres_write(
     struct wm_target *base, const struct wm_batch *batch, size_t *ret_bad, struct wm_error *err);
+enum wm_status wm_postgres_write_commit(struct wm_target *base, const struct wm_batch *batch,
+    const struct wm_bookmark *bookmarks, size_t n, struct wm_error *err);
 enum wm_status wm_postgres_pass(struct wm_target *base, const struct wm_view *view,
     const struct wm_passage *rows, uint64_t *ret_rows, struct wm_error *err);
 enum wm_status wm_postgres_make_key(

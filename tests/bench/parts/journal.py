@@ -5,7 +5,7 @@ import itertools
 import sqlite3
 import time
 
-from .common import ROW, ROWS, Line, Stage, cpu, rounds, say
+from .common import ROW, ROWS, Line, Stage, cpu, peak_mib, rounds, say
 from walmill_testing import SqliteTarget
 
 
@@ -54,4 +54,6 @@ def run(options):
         rate = options.upserts / found["walmill"]
         say(f"sqlite from the journal: {rate:,.0f} upserts a second")
         yield Line(f"{options.upserts:,} upserts from the journal to sqlite", found["walmill"], "s", "Python's sqlite3", found["by hand"],
-                   ">= 250,000 a second", {"rows_per_s": rate, "cpu_us_per_change": used[-1] * 1e6 / options.upserts})
+                   also={">= 250,000 a second": rate >= 250_000},
+                   figures={"rows_per_s": rate, "cpu_us_per_change": used[-1] * 1e6 / options.upserts,
+                            "peak_mib": peak_mib(daemon.process.pid)})

@@ -5,7 +5,7 @@ import statistics
 import time
 
 from .backlog import PROCEDURE, SCHEMA
-from .common import ROWS, Line, Stage, say
+from .common import ROWS, Line, Stage, cpu, peak_mib, say
 
 
 def run(options):
@@ -25,8 +25,10 @@ def run(options):
             walmill.start()
             walmill.wait()
             found.append(time.monotonic() - began)
+            used, peak = cpu(walmill.process.pid), peak_mib(walmill.process.pid)
         sql = "SELECT count(*), sum(n), sum(id) FROM account"
         if source.rows(sql) != target.rows(sql):
             raise RuntimeError(f"the target holds {target.rows(sql)}, the source {source.rows(sql)}")
         say(f"recovery: {found}")
-        yield Line(f"from kill -9 to caught up, {options.transactions // 10:,} transactions behind", statistics.median(found), "s")
+        yield Line(f"from kill -9 to caught up, {options.transactions // 10:,} transactions behind", statistics.median(found), "s",
+                   figures={"cpu_us_per_change": used * 1e6 / (options.transactions // 10), "peak_mib": peak})

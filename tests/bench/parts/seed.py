@@ -2,27 +2,39 @@
 """The first seed: of one table against `COPY (binary) | COPY`, of a whole database against pgcopydb."""
 
 import itertools
+import os
 import shlex
 import shutil
 import subprocess
 import time
 
-from .common import ROW, ROWS, Line, Stage, bindir, environment, program, rounds, run_walmill, say, wait_until
+from .common import ROW, ROWS, Line, Stage, bindir, environment, program, rounds, say, wait_until
 
 
 class Seeds:
     def __init__(self, stage, source):
         self.stage, self.source = stage, source
         self.count = itertools.count()
+        self.used = None
 
     def by_walmill(self, target, *options):
-        """Seconds of `walmill sync --once`, its slot and publication gone afterwards."""
+        """Seconds of `walmill sync --once`, its slot and publication gone afterwards; self.used: what it took."""
         folder = self.stage.folder / f"sync{next(self.count)}"
         began = time.monotonic()
-        run_walmill("sync", "--source", self.source.uri, "--target", target.uri, "--once", "--state", folder, *options, timeout=3600)
+        process = subprocess.Popen([program(), "sync", "--source", self.source.uri, "--target", target.uri, "--once",
+                                    "--state", folder, *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   env=environment(self.stage.folder))
+        _, status, used = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise RuntimeError(f"walmill sync ended with {process.returncode}")
+        self.used = {"cpu": used.ru_utime + used.ru_stime, "peak_mib": used.ru_maxrss / 1024}
         forget(self.source)
         return seconds
+
+    def figures(self, rows, seconds):
+        return {"rows_per_s": rows / seconds, "cpu_us_per_change": self.used["cpu"] * 1e6 / rows, "peak_mib": self.used["peak_mib"]}
 
 
 def forget(source):
@@ -68,7 +80,7 @@ def one_table(stage, options):
 
     found = rounds("seed of a table", options.repeat, {"pipe": pipe, "walmill": walmill})
     yield Line(f"seed of {options.seed:,} rows, key index in place", found["walmill"], "s", "COPY (binary) | COPY", found["pipe"],
-               ">= 1.6", {"rows_per_s": options.seed / found["walmill"]})
+               times=1.6, figures=seeds.figures(options.seed, found["walmill"]))
 
 
 def whole_database(stage, options):
@@ -104,8 +116,8 @@ def whole_database(stage, options):
         say("skipped: pgcopydb is not installed (apt install pgcopydb)")
     found = rounds("seed of a database", options.repeat, contestants)
     yield Line(f"seed of a database, {len(sizes)} tables, {sum(sizes.values()):,} rows", found["walmill"], "s",
-               "pgcopydb clone" if "pgcopydb" in found else "", found.get("pgcopydb"), ">= 1.67",
-               {"rows_per_s": sum(sizes.values()) / found["walmill"]})
+               "pgcopydb clone" if "pgcopydb" in found else "", found.get("pgcopydb"), times=1.67,
+               figures=seeds.figures(sum(sizes.values()), found["walmill"]))
 
 
 def retained(stage, options):

@@ -65,13 +65,16 @@ class Cluster:
     """One server of its own; `stop`, `start` and `kill` keep its data."""
 
     def __init__(self, copy_of=None, **settings):
-        """copy_of: a stopped cluster, whose files this one begins with."""
+        """copy_of: a stopped cluster, whose files this one begins with.  port: it listens there on 127.0.0.1, too."""
         # Short: a socket's path may have 107 bytes. Not below TMPDIR: the owner must reach it.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wm-pg-", dir="/tmp"))
         self.folder.chmod(0o711)
         self.data = self.folder / "data"
         self.log = self.folder / "log"
-        self.settings = dict(SETTINGS, unix_socket_directories=str(self.folder), **settings)
+        self.port = settings.get("port", 5432)
+        if "port" in settings:
+            settings["listen_addresses"] = "127.0.0.1"
+        self.settings = {**SETTINGS, "unix_socket_directories": str(self.folder), **settings}
         self.server = None
         self.count = 0
         if os.geteuid() == 0:
@@ -137,14 +140,20 @@ class Cluster:
 
     @property
     def socket(self):
-        """For a proxy: the server has no TCP port."""
-        return self.folder / ".s.PGSQL.5432"
+        """For a proxy: the server has no TCP port, unless it was given one."""
+        return self.folder / f".s.PGSQL.{self.port}"
+
+    def other_port(self, before):
+        return "" if self.port == 5432 else f"{before}port={self.port}"
 
     def dsn(self, database, user="postgres"):
-        return f"host={self.folder} dbname={database} user={user}"
+        return f"host={self.folder}{self.other_port(' ')} dbname={database} user={user}"
 
     def uri(self, database, user="postgres"):
-        return f"postgresql://{user}@/{database}?host={self.folder}"
+        return f"postgresql://{user}@/{database}?host={self.folder}{self.other_port('&')}"
+
+    def tcp_uri(self, database, user="postgres"):
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def create_database(self):
         self.count += 1

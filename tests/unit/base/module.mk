@@ -18,6 +18,11 @@ UNIT_TESTS += %D%/test_diag
 tests_unit_base_test_diag_SOURCES = %D%/test_diag.c
 tests_unit_base_test_diag_LDADD = libwm-base.a $(CMOCKA_LIBS) $(PTHREAD_LIBS)
 
+check_PROGRAMS += %D%/test_doubt
+UNIT_TESTS += %D%/test_doubt
+tests_unit_base_test_doubt_SOURCES = %D%/test_doubt.c
+tests_unit_base_test_doubt_LDADD = libwm-base.a $(CMOCKA_LIBS) $(PTHREAD_LIBS)
+
 check_PROGRAMS += %D%/test_error
 UNIT_TESTS += %D%/test_error
 tests_unit_base_test_error_SOURCES = %D%/test_error.c

@@ -422,6 +422,33 @@ threads_see_every_record_once(void **state)
 	}
 }
 
+static void
+a_large_message_is_moved(void **state)
+{
+	const size_t size = (33U << 20) + 77, skip = 25;
+	struct wm_journal *j = *state;
+	struct wm_journal_reader *r = open_reader(j, 0);
+	uint8_t *data = malloc(size);
+	struct wm_record rec;
+
+	assert_non_null(data);
+	for (size_t i = 0; i < size; i++)
+		data[i] = (uint8_t)(1 + i % 251);
+	assert_int_equal(wm_journal_move(j, WM_RECORD_MESSAGE, 1, data + skip, size - skip, NULL), WM_OK);
+	for (size_t i = 0; i < skip + 8; i++)
+		assert_int_equal(data[i], 1 + i % 251);
+	free(data);
+	wm_journal_publish(j);
+	expect_reset(r, false);
+	assert_true(read_one(r, &rec));
+	assert_int_equal(rec.len, size - skip);
+	for (size_t i = 0; i < rec.len; i++)
+		if (((const uint8_t *)rec.data)[i] != 1 + (i + skip) % 251)
+			fail_msg("byte %zu is another", i);
+	expect_end(r);
+	wm_journal_reader_close(r);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -431,6 +458,7 @@ main(void)
 		TEST(records_come_in_order_after_publish),
 		TEST(full_at_the_bound_until_released),
 		TEST(a_message_larger_than_the_bound_is_taken_alone),
+		TEST(a_large_message_is_moved),
 		TEST(the_slowest_reader_keeps_the_records),
 		TEST(rewind_gives_relations_in_force_and_then_the_mark),
 		TEST(rewind_in_a_later_segment_gives_the_prelude),

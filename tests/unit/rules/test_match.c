@@ -161,6 +161,44 @@ unknown_placeholders_are_reported(void **state)
 	fx_close(&fx);
 }
 
+static void
+an_index_finds_what_asking_each_finds(void **state)
+{
+	static const char *const tables[][2] = { { "public", "a" }, { "public", "b" }, { "public", "c.d" },
+		{ "public.c", "d" }, { "s", "a" }, { "s", "z" } };
+	struct fixture fx = { 0 };
+	const struct wm_rule *const *found;
+	struct wm_rule_index *index;
+	size_t n;
+
+	(void)state;
+	fx_load(&fx,
+	    "  - {name: r0, table: a}\n  - {name: r1, table: \"public.*\"}\n  - {name: r2, table: a}\n"
+	    "  - {name: r3, table: \"s.a b\"}\n  - {name: r4, table: \"!public.b, public.b\"}\n"
+	    "  - {name: r5, table: [public.c.d]}\n  - {name: r6, table: \"*.a\"}\n  - {name: r7, table: s.a}\n");
+	assert_non_null(fx.set);
+	index = wm_rule_index_create(fx.set, fx.set->rules[0].source);
+	assert_non_null(index);
+	for (size_t i = 0; i < WM_ARRAY_SIZE(tables); i++) {
+		size_t k = 0;
+
+		assert_true(wm_rule_index_find(index, tables[i][0], tables[i][1], &found, &n));
+		for (size_t r = 0; r < fx.set->n; r++)
+			if (wm_rule_matches(&fx.set->rules[r], tables[i][0], tables[i][1])) {
+				assert_true(k < n);
+				assert_ptr_equal(found[k++], &fx.set->rules[r]);
+			}
+		assert_int_equal(k, n);
+	}
+	wm_rule_index_free(index);
+	index = wm_rule_index_create(fx.set, "another");
+	assert_non_null(index);
+	assert_true(wm_rule_index_find(index, "public", "a", &found, &n));
+	assert_int_equal(n, 0);
+	wm_rule_index_free(index);
+	fx_close(&fx);
+}
+
 int
 main(void)
 {
@@ -171,6 +209,7 @@ main(void)
 		cmocka_unit_test(a_list_takes_names_with_blanks),
 		cmocka_unit_test(an_exclusion_leaves_the_default_name_alone),
 		cmocka_unit_test(bad_patterns_are_reported),
+		cmocka_unit_test(an_index_finds_what_asking_each_finds),
 		cmocka_unit_test(view_names_are_filled_in),
 		cmocka_unit_test(unknown_placeholders_are_reported),
 	};
