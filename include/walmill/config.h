@@ -88,12 +88,21 @@ void wm_node_known_keys(const struct wm_node *map, const char *what, const char 
 enum wm_failover { WM_FAILOVER_AUTO, WM_FAILOVER_ON, WM_FAILOVER_OFF };
 enum wm_slot_lost { WM_SLOT_LOST_STOP, WM_SLOT_LOST_SEED };
 
+#define WM_LANES_MAX 16
+
+/*
+ * One lane of a source: with `slots: N` there are N of these, one behind another, each with a slot and a publication of
+ * its own.  The first has the names that a source without lanes has.
+ */
 struct wm_source_config {
-	char		*name;
+	char		*name;		/* "shop"; of further lanes "shop/2", which is no name that a user may give */
+	char		*base;		/* as rules name the source: "shop" */
+	int		 lane;		/* from 1 on */
+	int64_t		 lanes;		/* of the source */
 	struct wm_mark	 mark;
 	char		*uri;		/* libpq URI or keyword string; holds a secret perhaps */
-	char		*slot;		/* default walmill_<source> */
-	char		*publication;	/* default walmill_<source> */
+	char		*slot;		/* default walmill_<source>; of further lanes with _2, _3, ... behind it */
+	char		*publication;	/* the same */
 	bool		 manage;	/* make and alter slot and publication */
 	int64_t		 discover;	/* microseconds between looks for new tables */
 	int64_t		 silence;	/* longest time without a byte from the server, microseconds */
@@ -125,7 +134,7 @@ extern const struct wm_option wm_alert_options[];
 struct wm_config {
 	char			*path;		/* of walmill.yaml; NULL when made from flags */
 	char			*folder;	/* relative paths start here */
-	size_t			 nsources;
+	size_t			 nsources;	/* lanes of all */
 	struct wm_source_config	*sources;
 	size_t			 ntargets;
 	struct wm_target_config	*targets;
@@ -165,7 +174,12 @@ struct wm_config *wm_config_load_partial(const char *path, struct wm_diags *diag
 struct wm_config *wm_config_parse(const char *name, const char *text, const char *folder, struct wm_diags *diags);
 void wm_config_free(struct wm_config *config);
 
-/* Where the files of a source's journal are; caller frees, NULL: out of memory. */
+/* The name of a source's lane, from 1 on; caller frees, NULL: out of memory. */
+char *wm_lane_name(const char *base, unsigned lane);
+/* Which of so many lanes takes a table (a partitioned one as a whole), from 1 on, unless a rule keeps it in the first. */
+unsigned wm_lane_of(const char *schema, const char *table, unsigned lanes);
+
+/* Where the files of a lane's journal are; caller frees, NULL: out of memory. */
 char *wm_config_journal_folder(const struct wm_config *config, const char *source);
 /* Where a source's prepared transactions are kept; the caller's, NULL when memory is out. */
 char *wm_config_prepared_folder(const struct wm_config *config, const char *source);

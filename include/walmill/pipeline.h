@@ -38,6 +38,12 @@ struct wm_setup *wm_setup_ref(struct wm_setup *setup);
 void wm_setup_unref(struct wm_setup *setup);		/* NULL is a no-op */
 /* The source section of this name, or NULL. */
 const struct wm_source_config *wm_setup_source(const struct wm_setup *setup, const char *name);
+/*
+ * The lane of a source (any of its lanes is given) that has a table.  What cannot be seeded again without a loss stays
+ * in the first: events that were appended, and tables that are never seeded.
+ */
+unsigned wm_setup_lane_of(const struct wm_setup *setup, const struct wm_source_config *source, const char *schema,
+    const char *table);
 
 /* ---- life ---- */
 
@@ -136,7 +142,8 @@ struct wm_slot_status {			/* bytes and seconds; -1: none */
 };
 
 struct wm_source_status {
-	char		*name;
+	char		*name;		/* "shop/2": its second lane */
+	char		*slot_name;
 	const char	*state;		/* connecting, streaming, stalled, retrying, failed, stopped */
 	wm_lsn		 received_lsn, acknowledged_lsn, server_lsn;
 	uint64_t	 lag_bytes, transactions, changes;

@@ -70,8 +70,9 @@ add_slot(cJSON *o, const struct wm_slot_status *s)
 static bool
 add_source(cJSON *o, const struct wm_source_status *s)
 {
-	return add_text(o, "name", s->name) && add_text(o, "state", s->state) &&
-	    add_lsn(o, "received_lsn", s->received_lsn) && add_lsn(o, "acknowledged_lsn", s->acknowledged_lsn) &&
+	return add_text(o, "name", s->name) && add_text(o, "slot_name", s->slot_name) &&
+	    add_text(o, "state", s->state) && add_lsn(o, "received_lsn", s->received_lsn) &&
+	    add_lsn(o, "acknowledged_lsn", s->acknowledged_lsn) &&
 	    add_lsn(o, "server_lsn", s->server_lsn) && add_count(o, "lag_bytes", s->lag_bytes) &&
 	    add_count(o, "transactions", s->transactions) && add_count(o, "changes", s->changes) &&
 	    add_count(o, "reconnects", s->reconnects) && add_number(o, "quiet_s", s->quiet_s) &&

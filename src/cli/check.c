@@ -97,6 +97,8 @@ preflight(struct wm_check *check)
 	for (size_t i = 0; i < setup->config->nsources; i++) {
 		WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
 
+		if (setup->config->sources[i].lane > 1)
+			continue;
 		wm_check_server(check, &setup->config->sources[i], &c);
 		if (c != NULL)
 			wm_check_tables(check, &setup->config->sources[i], c);
@@ -111,6 +113,7 @@ check_all(const char *path, bool offline, bool alerts, bool json)
 {
 	WM_AUTO(wm_cli_free_setupp) struct wm_setup *setup = NULL;
 	WM_AUTO(wm_check_free) struct wm_check check = { 0 };	/* goes before the setup: plans borrow its rules */
+	size_t nsources = 0;
 
 	setup = wm_cli_load_setup(path, &check.findings);
 	if (setup == NULL && json)
@@ -119,8 +122,10 @@ check_all(const char *path, bool offline, bool alerts, bool json)
 		wm_cli_print_diags(&check.findings);
 		return WM_EXIT_USAGE;
 	}
+	for (size_t i = 0; i < setup->config->nsources; i++)
+		nsources += setup->config->sources[i].lane == 1;
 	wm_diags_add(&check.findings, WM_NOTE, path, NULL, "%zu sources, %zu targets and %zu rules are valid",
-	    setup->config->nsources, setup->ntargets, setup->rules->n);
+	    nsources, setup->ntargets, setup->rules->n);
 	check.setup = setup;
 	if (!offline)
 		preflight(&check);

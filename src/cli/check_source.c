@@ -22,6 +22,7 @@ struct server {
 	char				 wal_level[20], user[64];
 	bool				 standby, may_create;
 	int64_t				 slots, slots_used, senders, senders_used, keep_mb, sender_timeout, prepared;
+	int64_t				 slots_missing, idle;	/* lanes that have no slot yet; that no server process serves */
 };
 
 static int64_t
@@ -122,6 +123,10 @@ check_replication(const struct server *s)
 	struct wm_error err;
 	char fix[240];
 
+	if (s->senders > s->senders_used && s->source->lanes > 1 && s->senders - s->senders_used < s->idle)
+		wm_diags_add(&s->check->findings, WM_ERROR, s->subject, "raise max_wal_senders and restart the server",
+		    "%lld WAL senders are needed for its slots, %lld of %lld are free", (long long)s->idle,
+		    (long long)(s->senders - s->senders_used), (long long)s->senders);
 	if (s->senders_used >= s->senders && s->senders >= 0) {
 		wm_diags_add(&s->check->findings, WM_ERROR, s->subject, "raise max_wal_senders and restart the server",
 		    "all %lld WAL senders are in use", (long long)s->senders);
@@ -187,6 +192,12 @@ check_slot(const struct server *s, struct wm_pg *c)
 		    "raise max_replication_slots and restart the server, or drop a slot that "
 		    "nobody uses",
 		    "all %lld replication slots are taken", (long long)s->slots);
+	else if (s->slots - s->slots_used < s->slots_missing && s->slots >= 0)
+		wm_diags_add(d, WM_ERROR, s->subject,
+		    "raise max_replication_slots and restart the server, drop slots that nobody uses, or lower \"slots\"",
+		    "%lld more replication slots are needed, %lld of %lld are free",
+		    (long long)s->slots_missing, (long long)(s->slots - s->slots_used),
+		    (long long)s->slots);
 	else
 		wm_diags_add(d, WM_NOTE, s->subject, NULL, "%lld of %lld replication slots are free",
 		    (long long)(s->slots - s->slots_used), (long long)s->slots);
@@ -213,6 +224,21 @@ check_publication(const struct server *s, struct wm_pg *c)
 		wm_diags_add(d, WM_ERROR, s->subject, fix, "role \"%s\" may not make a publication", s->user);
 }
 
+/* What its lanes still need of the server; one that cannot be looked up is told of later. */
+static void
+count_lanes(struct server *s, struct wm_pg *c)
+{
+	for (int64_t i = 0; i < s->source->lanes; i++) {
+		struct wm_slot_info info = { 0 };
+		struct wm_error err;
+
+		if (wm_slot_info(c, s->source[i].slot, &info, &err) != WM_OK)
+			continue;
+		s->slots_missing += !info.exists;
+		s->idle += !info.active;
+	}
+}
+
 void
 wm_check_server(struct wm_check *check, const struct wm_source_config *source, struct wm_pg **ret)
 {
@@ -233,9 +259,14 @@ wm_check_server(struct wm_check *check, const struct wm_source_config *source, s
 	wm_diags_add(&check->findings, WM_NOTE, s.subject, NULL, "reachable (%s, PostgreSQL %s)", wm_pg_where(c),
 	    PQparameterStatus(wm_pg_conn(c), "server_version"));
 	check_settings(&s, wm_pg_version(c));
+	count_lanes(&s, c);
 	check_replication(&s);
-	check_slot(&s, c);
-	check_publication(&s, c);
+	for (int64_t i = 0; i < source->lanes; i++) {
+		s.source = &source[i];
+		snprintf(s.subject, sizeof(s.subject), "source \"%.80s\"", s.source->name);
+		check_slot(&s, c);
+		check_publication(&s, c);
+	}
 	*ret = c;
 	c = NULL;
 }

@@ -176,30 +176,34 @@ check_rule(struct wm_check *check, const struct place *at, const struct wm_rule 
 		    rule->tables.n > 1 ? " and what stands with it" : "");
 }
 
-/* What of these tables the publication must carry, by the plans from first on. */
+/* What of these tables the lane's publication must carry, by the plans from first on. */
 static struct wm_published *
-published(const struct wm_check *check, size_t first, const char ***ret_names)
+published(const struct wm_check *check, const struct wm_source_config *lane, size_t first, const char ***ret_names,
+    size_t *ret_n)
 {
-	size_t columns = 0, n = check->nplans - first;
-	struct wm_published *list = calloc(n + 1, sizeof(*list));
+	size_t columns = 0, n = 0;
+	struct wm_published *list = calloc(check->nplans - first + 1, sizeof(*list));
 	const char **names;
 
 	for (size_t i = first; i < check->nplans; i++)
 		columns += wm_plan_relation(check->plans[i])->ncolumns;
 	names = calloc(columns + 1, sizeof(*names));
 	*ret_names = names;
-	for (size_t i = 0; list != NULL && names != NULL && i < n; i++) {
-		const struct wm_relation *rel = wm_plan_relation(check->plans[first + i]);
-		const bool *needed = wm_plan_needed(check->plans[first + i]);
+	for (size_t i = first; list != NULL && names != NULL && i < check->nplans; i++) {
+		const struct wm_relation *rel = wm_plan_relation(check->plans[i]);
+		const bool *needed = wm_plan_needed(check->plans[i]);
 
-		list[i] = (struct wm_published){
+		if (wm_setup_lane_of(check->setup, lane, rel->schema, rel->name) != (unsigned)lane->lane)
+			continue;
+		list[n] = (struct wm_published){
 			.oid = rel->oid, .schema = rel->schema, .name = rel->name, .columns = names
 		};
 		for (unsigned k = 0; k < rel->ncolumns; k++)
 			if (needed[k])
-				names[list[i].ncolumns++] = rel->columns[k].name;
-		names += list[i].ncolumns;
+				names[list[n].ncolumns++] = rel->columns[k].name;
+		names += list[n++].ncolumns;
 	}
+	*ret_n = n;
 	return list;
 }
 
@@ -207,12 +211,13 @@ static void
 check_unmanaged(struct wm_check *check, const struct wm_source_config *source, struct wm_pg *c, size_t first)
 {
 	const char **names = NULL;
-	struct wm_published *list = published(check, first, &names);
+	size_t n = 0;
+	struct wm_published *list = published(check, source, first, &names, &n);
 	struct wm_error err;
 
 	if (list == NULL || names == NULL)
 		out_of_memory(check);
-	else if (wm_publication_check(c, source->publication, list, check->nplans - first,
+	else if (wm_publication_check(c, source->publication, list, n,
 		     &check->findings, &err) != WM_OK)
 		wm_diags_add(&check->findings, WM_ERROR, source->name, NULL, "%s", err.text);
 	free(names);
@@ -235,8 +240,8 @@ wm_check_tables(struct wm_check *check, const struct wm_source_config *source, s
 	for (size_t i = 0; i < rules->n; i++)
 		if (strcmp(rules->rules[i].source, source->name) == 0)
 			check_rule(check, &at, &rules->rules[i], &tables);
-	if (!source->manage)
-		check_unmanaged(check, source, c, first);
+	for (int64_t i = 0; !source->manage && i < source->lanes; i++)
+		check_unmanaged(check, &source[i], c, first);
 }
 
 /* ---- views ---- */

@@ -136,6 +136,27 @@ teardown_source(const struct wm_setup *setup, struct wm_state *state, const stru
 	return wm_state_source_delete(state, source->name, err);
 }
 
+/* Lanes that `slots` no longer has, and that the daemon could not clear yet. */
+static enum wm_status
+teardown_former_lanes(const struct wm_setup *setup, struct wm_state *state, const struct wm_source_config *first,
+    struct wm_error *err)
+{
+	enum wm_status status = WM_OK;
+
+	for (unsigned lane = (unsigned)first->lanes + 1; status == WM_OK && lane <= WM_LANES_MAX; lane++) {
+		WM_AUTO(wm_freep) char *name = wm_lane_name(first->base, lane);
+		struct wm_source_config former = *first;
+		struct wm_source_record record;
+		bool found = false;
+
+		former.name = name;
+		if ((status = name == NULL ? wm_oom(err, "a lane") :
+			wm_state_source_get(state, name, &record, &found, err)) == WM_OK && found)
+			status = teardown_source(setup, state, &former, err);
+	}
+	return status;
+}
+
 /* Goes on with the other sources after an error; the first one's code counts. */
 static int
 teardown(const struct wm_setup *setup)
@@ -147,7 +168,9 @@ teardown(const struct wm_setup *setup)
 	if (wm_state_open(setup->config->state, &state, &err) != WM_OK)
 		return wm_cli_fail(&err);
 	for (size_t i = 0; i < setup->config->nsources; i++)
-		if (teardown_source(setup, state, &setup->config->sources[i], &err) != WM_OK) {
+		if (teardown_source(setup, state, &setup->config->sources[i], &err) != WM_OK ||
+		    (setup->config->sources[i].lane == 1 &&
+			teardown_former_lanes(setup, state, &setup->config->sources[i], &err) != WM_OK)) {
 			int failed = wm_cli_fail(&err);
 
 			code = code == WM_EXIT_OK ? failed : code;

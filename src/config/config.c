@@ -392,14 +392,26 @@ wm_config_free(struct wm_config *config)
 	free(config);
 }
 
+static char *
+folder_of(const struct wm_config *config, const char *what, const char *source)
+{
+	char *folder = wm_asprintf("%s/%s/%s", config->state, what, source);
+	char *slash = folder == NULL ? NULL : strrchr(folder, '/'), *lane = strchr(source, '/');
+
+	/* A lane's is beside the source's own, not in it; no name has an "@". */
+	if (slash != NULL && lane != NULL)
+		*slash = '@';
+	return folder;
+}
+
 char *
 wm_config_journal_folder(const struct wm_config *config, const char *source)
 {
-	return wm_asprintf("%s/journal/%s", config->state, source);
+	return folder_of(config, "journal", source);
 }
 
 char *
 wm_config_prepared_folder(const struct wm_config *config, const char *source)
 {
-	return wm_asprintf("%s/prepared/%s", config->state, source);
+	return folder_of(config, "prepared", source);
 }

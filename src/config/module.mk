@@ -6,6 +6,7 @@ libwm_config_a_SOURCES = \
 	%D%/document.h \
 	%D%/file.c \
 	%D%/file.h \
+	%D%/lanes.c \
 	%D%/options.c \
 	%D%/passwords.c \
 	%D%/rulefiles.c \

@@ -35,6 +35,8 @@ static const struct wm_option source_options[] = {
 	    .fallback = "auto", .words = failover_words, .help = "have standbys keep a copy of the slot" },
 	{ .name = "on_slot_lost", .kind = WM_OPT_ENUM, .offset = offsetof(struct wm_source_config, on_slot_lost),
 	    .fallback = "stop", .words = slot_lost_words, .help = "when the slot is gone: stop, or seed all again" },
+	{ .name = "slots", .kind = WM_OPT_INT, .offset = offsetof(struct wm_source_config, lanes),
+	    .fallback = "1", .min = 1, .max = WM_LANES_MAX, .help = "replication slots that share the tables" },
 	{ 0 },
 };
 
@@ -73,15 +75,18 @@ static void
 check_slot(struct wm_source_config *source, const struct wm_node *map, struct wm_diags *diags)
 {
 	const struct wm_node *slot = wm_node_get(map, "slot"), *publication = wm_node_get(map, "publication");
+	/* Further lanes have a number behind theirs. */
+	size_t number = source->lanes < 2 ? 0 : source->lanes < 10 ? 2 : 3;
 
-	if (!wm_section_consists_of(source->slot, in_slot) || strlen(source->slot) > NAME_MAX_BYTES)
+	if (!wm_section_consists_of(source->slot, in_slot) || strlen(source->slot) + number > NAME_MAX_BYTES)
 		wm_diags_at(diags, WM_ERROR, slot != NULL ? &slot->mark : &source->mark,
 		    "slot name \"%s\" of source \"%s\" must be 1 to %d of a-z, 0-9 and \"_\"%s", source->slot,
-		    source->name, NAME_MAX_BYTES, slot == NULL ? ": add \"slot:\" with a shorter one" : "");
-	if (source->publication[0] == '\0' || strlen(source->publication) > NAME_MAX_BYTES)
+		    source->name, (int)(NAME_MAX_BYTES - number),
+		    slot == NULL ? ": add \"slot:\" with a shorter one" : "");
+	if (source->publication[0] == '\0' || strlen(source->publication) + number > NAME_MAX_BYTES)
 		wm_diags_at(diags, WM_ERROR, publication != NULL ? &publication->mark : &source->mark,
 		    "publication name \"%s\" of source \"%s\" must have 1 to %d bytes%s", source->publication,
-		    source->name, NAME_MAX_BYTES,
+		    source->name, (int)(NAME_MAX_BYTES - number),
 		    publication == NULL ? ": add \"publication:\" with a shorter one" : "");
 }
 
@@ -103,12 +108,14 @@ static void
 check_shared_slot(const struct wm_config *config, const struct wm_source_config *source, struct wm_diags *diags)
 {
 	for (const struct wm_source_config *other = config->sources; other < source; other++) {
-		if (source->uri != NULL && other->uri != NULL && source->slot != NULL && other->slot != NULL &&
+		/* Two lanes of one source differ. */
+		if (strcmp(source->base, other->base) != 0 && source->uri != NULL &&
+		    other->uri != NULL && source->slot != NULL && other->slot != NULL &&
 		    strcmp(source->uri, other->uri) == 0 && strcmp(source->slot, other->slot) == 0)
 			wm_diags_at(diags, WM_ERROR, &source->mark,
 			    "sources \"%s\" and \"%s\" use the same slot \"%s\" "
 			    "of the same database: give each its own \"slot:\"",
-			    other->name, source->name, source->slot);
+			    other->base, source->base, source->slot);
 	}
 }
 
@@ -130,8 +137,10 @@ read_source(const struct wm_pair *pair, struct wm_source_config *source, struct 
 	WM_AUTO(wm_freep) char *what = wm_asprintf("source \"%s\"", pair->key);
 
 	source->mark = pair->mark;
+	source->lane = 1;
 	source->name = strdup(pair->key);
-	if (source->name == NULL || what == NULL)
+	source->base = strdup(pair->key);
+	if (source->name == NULL || source->base == NULL || what == NULL)
 		return false;
 	wm_section_check_name(pair, "source", diags);
 	wm_options_fill(source_options, pair->value, what, also, source, diags);
@@ -151,6 +160,43 @@ read_source(const struct wm_pair *pair, struct wm_source_config *source, struct 
 	return true;
 }
 
+/* Another lane of the source that first is. */
+static bool
+make_lane(const struct wm_source_config *first, int lane, struct wm_source_config *ret)
+{
+	struct wm_error err;
+
+	ret->mark = first->mark;
+	ret->lane = lane;
+	ret->canary = first->canary;
+	ret->name = wm_lane_name(first->base, (unsigned)lane);
+	ret->base = strdup(first->base);
+	if (ret->name == NULL || ret->base == NULL || wm_options_copy(source_options, first, ret, &err) != WM_OK ||
+	    wm_options_copy(canary_options, first, ret, &err) != WM_OK)
+		return false;
+	free(ret->slot);
+	free(ret->publication);
+	ret->slot = wm_asprintf("%s_%d", first->slot, lane);
+	ret->publication = wm_asprintf("%s_%d", first->publication, lane);
+	return ret->slot != NULL && ret->publication != NULL;
+}
+
+static bool
+add_source(struct wm_config *config, const struct wm_pair *pair, struct wm_diags *diags)
+{
+	size_t first = config->nsources;
+
+	config->nsources++;
+	if (!read_source(pair, &config->sources[first], diags))
+		return false;
+	for (int lane = 2; lane <= config->sources[first].lanes && lane <= WM_LANES_MAX; lane++)
+		if (!make_lane(&config->sources[first], lane, &config->sources[config->nsources++]))
+			return false;
+	for (size_t i = first; i < config->nsources; i++)
+		check_shared_slot(config, &config->sources[i], diags);
+	return true;
+}
+
 void
 wm_sources_read(struct wm_config *config, const struct wm_node *root, struct wm_diags *diags)
 {
@@ -159,13 +205,10 @@ wm_sources_read(struct wm_config *config, const struct wm_node *root, struct wm_
 
 	if (map == NULL)
 		return;
-	config->sources = calloc(map->n, sizeof(*config->sources));
-	for (size_t i = 0; config->sources != NULL && i < map->n; i++) {
-		config->nsources = i + 1;
-		if (!read_source(&map->pairs[i], &config->sources[i], diags))
+	config->sources = calloc(map->n * WM_LANES_MAX, sizeof(*config->sources));
+	for (size_t i = 0; config->sources != NULL && i < map->n; i++)
+		if (!add_source(config, &map->pairs[i], diags))
 			wm_section_out_of_memory(&map->pairs[i].mark, diags);
-		check_shared_slot(config, &config->sources[i], diags);
-	}
 	if (config->sources == NULL)
 		wm_section_out_of_memory(&map->mark, diags);
 }
@@ -176,6 +219,7 @@ wm_sources_free(struct wm_config *config)
 	for (size_t i = 0; i < config->nsources; i++) {
 		wm_options_free(source_options, &config->sources[i]);
 		free(config->sources[i].name);
+		free(config->sources[i].base);
 	}
 	free(config->sources);
 }

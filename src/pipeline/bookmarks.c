@@ -21,6 +21,7 @@
 #define TABLE "table/"
 #define VIEW "view/"
 #define UNIT_GONE "{\"oid\":0}"
+#define UNIT_GONE_BARE "{\"oid\":0,\"bare\":true}"	/* and has left a view without its key */
 
 static void
 json_free(cJSON **json)
@@ -256,8 +257,8 @@ bookmark_claim_view(struct worker *w, const struct unit *u, bool *ret_foreign, s
 	if (s == NULL)
 		return wm_oom(err, "a bookmark");
 	s->claimed = true;
-	*ret_foreign = s->value != NULL && strcmp(s->value, owner) != 0;
-	if (s->value != NULL && !*ret_foreign)
+	*ret_foreign = s->value != NULL ? strcmp(s->value, owner) != 0 : elsewhere_known(w, s->name);
+	if (s->value != NULL && strcmp(s->value, owner) == 0)
 		return WM_OK;
 	free(s->value);
 	s->value = owner;
@@ -323,8 +324,61 @@ load_one(void *arg, const char *name, const char *value)
 		}
 		HASH_ADD_KEYPTR(hh, l->w->saved, s->name, strlen(s->name), s);
 		/* One that is marked as gone needs no mark. */
-		s->claimed = strcmp(value, UNIT_GONE) == 0;
+		s->claimed = strcmp(value, UNIT_GONE) == 0 || strcmp(value, UNIT_GONE_BARE) == 0;
 	}
+}
+
+bool
+bookmark_is_bare(const char *value)
+{
+	WM_AUTO(json_free) cJSON *o = value == NULL ? NULL : cJSON_Parse(value);
+
+	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "bare"));
+}
+
+/* What stands in its place when nobody goes on with it. */
+static const char *
+gone(const struct saved *s)
+{
+	return bookmark_is_bare(s->value) ? UNIT_GONE_BARE : UNIT_GONE;
+}
+
+enum wm_status
+bookmark_drop_unit(struct worker *w, const struct unit *u, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *name = bookmark_unit_name(u);
+	struct saved *s;
+
+	if (name == NULL)
+		return wm_oom(err, "a bookmark");
+	HASH_FIND_STR(w->saved, name, s);
+	if (s == NULL) {
+		s = calloc(1, sizeof(*s));
+		if (s == NULL)
+			return wm_oom(err, "a bookmark");
+		s->name = name;		/* no value: it counts only when it is read again */
+		name = NULL;
+		HASH_ADD_KEYPTR(hh, w->saved, s->name, strlen(s->name), s);
+	}
+	s->claimed = false;
+	if (!u->bare)
+		return WM_OK;
+	free(s->value);
+	s->value = strdup(UNIT_GONE_BARE);
+	return s->value == NULL ? wm_oom(err, "a bookmark") : WM_OK;
+}
+
+bool
+bookmark_outlives(const char *name, const char *value, unsigned lane)
+{
+	WM_AUTO(json_free) cJSON *o = NULL;
+
+	if (strncmp(name, TABLE, strlen(TABLE)) == 0 || strncmp(name, VIEW, strlen(VIEW)) == 0)
+		return true;
+	if (lane != 1 || strncmp(name, HOLD, strlen(HOLD)) != 0)
+		return false;
+	o = cJSON_Parse(value);
+	return strcmp(get_text(o, "why"), "paused") == 0;
 }
 
 void
@@ -332,6 +386,7 @@ bookmarks_forget(struct worker *w)
 {
 	struct saved *s, *tmp;
 
+	elsewhere_forget(w);
 	HASH_ITER(hh, w->saved, s, tmp) {
 		HASH_DEL(w->saved, s);
 		free(s->name);
@@ -375,16 +430,37 @@ forget_older_slot(struct worker *w, const char *why, struct wm_error *err)
 	return WM_OK;
 }
 
+/* A rule that is paused in the first lane is so in one that is new: it takes tables which were paused there. */
+static enum wm_status
+inherit_pauses(struct worker *w, struct wm_error *err)
+{
+	const struct wm_ruleset *rules = w->p->setup->rules;
+	enum wm_status st = WM_OK;
+
+	for (size_t i = 0; st == WM_OK && w->source->config->lane > 1 && i < rules->n; i++) {
+		WM_AUTO(wm_freep) char *name = wm_asprintf(HOLD "%s", rules->rules[i].name);
+
+		if (name == NULL)
+			st = wm_oom(err, "a rule");
+		else if (elsewhere_known(w, name))
+			st = worker_add_hold(w, &rules->rules[i], HOLD_PAUSED, err);
+	}
+	return st;
+}
+
 /* A target that begins with this slot, or begins again. */
 static enum wm_status
 begin_anew(struct worker *w, const cJSON *o, const char *why, wm_lsn start, struct wm_error *err)
 {
+	enum wm_status st;
+
 	w->has_checkpoint = false;
 	/* Transactions that the journal still has from before end up to here: a commit lies before its end. */
 	atomic_store(&w->commit_lsn, start > 0 ? start - 1 : 0);
 	atomic_store(&w->end_lsn, start);
 	atomic_store(&w->stored_lsn, 0);
-	return o == NULL ? WM_OK : forget_older_slot(w, why, err);
+	st = o == NULL ? WM_OK : forget_older_slot(w, why, err);
+	return st == WM_OK ? inherit_pauses(w, err) : st;
 }
 
 /* What the target says against what the source and the state say. */
@@ -447,10 +523,17 @@ check_checkpoint(struct worker *w, const cJSON *o, const struct wm_source_record
 }
 
 enum wm_status
+bookmarks_read(struct worker *w, const char *source, wm_bookmark_fn *fn, void *arg, struct wm_error *err)
+{
+	if ((w->target->ops->caps & WM_TARGET_TRANSACTIONAL) != 0)
+		return w->target->ops->load(w->target, source, fn, arg, err);
+	return wm_state_bookmarks_load(w->p->state, w->model->name, source, fn, arg, err);
+}
+
+enum wm_status
 bookmarks_load(struct worker *w, struct wm_error *err)
 {
 	struct loading l = { .w = w };
-	const char *source = w->source->config->name;
 	struct wm_source_record rec;
 	enum wm_status st;
 
@@ -458,12 +541,11 @@ bookmarks_load(struct worker *w, struct wm_error *err)
 	pthread_mutex_lock(&w->source->lock);
 	rec = w->source->record;
 	pthread_mutex_unlock(&w->source->lock);
-	if ((w->target->ops->caps & WM_TARGET_TRANSACTIONAL) != 0)
-		st = w->target->ops->load(w->target, source, load_one, &l, err);
-	else
-		st = wm_state_bookmarks_load(w->p->state, w->model->name, source, load_one, &l, err);
+	st = bookmarks_read(w, w->source->config->name, load_one, &l, err);
 	if (st == WM_OK && l.oom)
 		st = wm_oom(err, "bookmarks");
+	if (st == WM_OK && w->source->config->lanes > 1)
+		st = elsewhere_load(w, err);
 	if (st == WM_OK)
 		st = check_checkpoint(w, l.checkpoint, &rec, err);
 	cJSON_Delete(l.checkpoint);
@@ -505,6 +587,24 @@ list_add(struct list *l, const char *source, char *name, char *value, bool remov
 	l->items[l->n++] = (struct wm_bookmark){ .source = source, .name = name, .value = value };
 }
 
+/* What other lanes hold of the unit, and of its view, counts no more. */
+static void
+list_taken(struct worker *w, const struct unit *u, struct list *l)
+{
+	const struct wm_source_config *first = w->source->config - (w->source->config->lane - 1);
+	WM_AUTO(wm_freep) char *name = bookmark_unit_name(u);
+	WM_AUTO(wm_freep) char *view = wm_rule_view_name(u->rule, u->schema, u->name);
+	unsigned lanes = name == NULL ? 0 : elsewhere_lanes(w, u, name);
+
+	l->oom |= name == NULL || view == NULL;
+	for (unsigned lane = 1; !l->oom && lane <= (unsigned)first->lanes; lane++)
+		if ((lanes & 1U << lane) != 0) {
+			list_add(l, first[lane - 1].name, strdup(name),
+			    strdup(u->bare ? UNIT_GONE_BARE : UNIT_GONE), false);
+			list_add(l, first[lane - 1].name, wm_asprintf(VIEW "%s", view), strdup(UNIT_GONE), false);
+		}
+}
+
 static void
 list_units(struct worker *w, struct list *l)
 {
@@ -512,12 +612,15 @@ list_units(struct worker *w, struct list *l)
 	struct saved *s;
 
 	for (size_t i = 0; i < w->nunits; i++)
-		if (w->units[i]->dirty)
+		if (w->units[i]->dirty) {
 			list_add(l, source, bookmark_unit_name(w->units[i]), bookmark_unit(w->units[i]), false);
+			if (w->units[i]->taken)
+				list_taken(w, w->units[i], l);
+		}
 	/* A table that comes back under its rule finds here that the view's rows are of before. */
 	for (s = w->saved; s != NULL; s = s->hh.next)
 		if (!s->claimed || s->dirty)
-			list_add(l, source, strdup(s->name), strdup(s->claimed ? s->value : UNIT_GONE), false);
+			list_add(l, source, strdup(s->name), strdup(s->claimed ? s->value : gone(s)), false);
 }
 
 /* What is written has been written: later commits need not repeat it. */
@@ -527,9 +630,9 @@ settle_units(struct worker *w)
 	struct saved *s, *tmp;
 
 	for (size_t i = 0; i < w->nunits; i++)
-		w->units[i]->dirty = false;
+		w->units[i]->dirty = w->units[i]->taken = false;
 	HASH_ITER(hh, w->saved, s, tmp) {
-		WM_AUTO(wm_freep) char *value = s->claimed ? NULL : strdup(UNIT_GONE);
+		WM_AUTO(wm_freep) char *value = s->claimed ? NULL : strdup(gone(s));
 
 		s->dirty = false;
 		if (value == NULL)
@@ -549,13 +652,15 @@ bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, con
 	const char *source = w->source->config->name;
 	WM_AUTO(list_free) struct list l = { 0 };
 	struct wm_source_record rec;
-	size_t nholds = 0, nrules = w->p->setup->rules->n;
+	size_t nholds = 0, nrules = w->p->setup->rules->n, of_unit = 1;
 	enum wm_status st;
 
 	for (struct hold *h = w->holds; h != NULL; h = h->next)
 		nholds++;
-	/* Most commits write the checkpoint alone. */
-	l.items = calloc(1 + nholds + (w->bookmarks ? nrules + w->nunits + HASH_COUNT(w->saved) : 0), sizeof(*l.items));
+	/* Most commits write the checkpoint alone.  With several lanes a unit may be noted in each of them, and its view. */
+	of_unit += 2 * ((size_t)w->source->config->lanes - 1);
+	l.items = calloc(1 + nholds + (w->bookmarks ? nrules + w->nunits * of_unit + HASH_COUNT(w->saved) : 0),
+	    sizeof(*l.items));
 	if (l.items == NULL)
 		return wm_oom(err, "bookmarks");
 	pthread_mutex_lock(&w->source->lock);

@@ -2,6 +2,9 @@
 /*
  * discover.c - which tables the rules take now, and the publication in step with them.
  *
+ * With `slots` only the tables of one lane are left in the end; views are shared out among all of them before, because
+ * two lanes must not write one.
+ *
  * A table that a rule cannot follow (no key, say) is never published: PostgreSQL would refuse the application's
  * updates and deletes on it.
  */
@@ -19,16 +22,21 @@ tableset_ref(struct tableset *t)
 	return t;
 }
 
+static void
+matched_clear(struct matched *m)
+{
+	wm_relation_free(m->rel);
+	free(m->refused);
+	free(m->leaves);
+}
+
 void
 tableset_unref(struct tableset *t)
 {
 	if (t == NULL || atomic_fetch_sub(&t->refs, 1) > 1)
 		return;
-	for (size_t i = 0; i < t->n; i++) {
-		wm_relation_free(t->list[i].rel);
-		free(t->list[i].refused);
-		free(t->list[i].leaves);
-	}
+	for (size_t i = 0; i < t->n; i++)
+		matched_clear(&t->list[i]);
 	free(t->list);
 	free(t);
 }
@@ -57,7 +65,7 @@ static enum wm_status
 add_match(struct source *s, struct tableset *set, const struct wm_rule *rule, const struct wm_table *table,
     bool *needed, struct wm_error *err)
 {
-	struct wm_plan_env env = pipeline_plan_env(s->p, s->config->name);
+	struct wm_plan_env env = pipeline_plan_env(s->p, s);
 	struct matched *list = realloc(set->list, (set->n + 1) * sizeof(*list));
 	WM_AUTO(wm_freep) bool *reads = calloc(table->rel->ncolumns + 1, sizeof(*reads));
 	struct wm_plan *plan = NULL;
@@ -159,7 +167,9 @@ match_table(struct source *s, const struct wm_tables *tables, const struct wm_ta
 	for (size_t i = first; i < set->n; i++)
 		for (unsigned k = 0; k < table->rel->ncolumns; k++)
 			set->list[i].column_list |= !needed[k];
-	return st == WM_OK ? publish(d, table, needed, err) : st;
+	return st == WM_OK && source_takes(s, table->rel->schema, table->rel->name) ?
+	    publish(d, table, needed, err) :
+	    st;
 }
 
 struct claim {			/* a table's claim on a view */
@@ -215,6 +225,21 @@ refuse_shared_views(struct tableset *set, struct wm_error *err)
 	for (size_t i = 0; claims != NULL && i < n; i++)
 		free(claims[i].view);
 	return st;
+}
+
+/* The tables of other lanes are none of ours. */
+static void
+leave_out_others(const struct source *s, struct tableset *set)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < set->n; i++) {
+		if (source_takes(s, set->list[i].rel->schema, set->list[i].rel->name))
+			set->list[kept++] = set->list[i];
+		else
+			matched_clear(&set->list[i]);
+	}
+	set->n = kept;
 }
 
 static int
@@ -329,7 +354,7 @@ enum wm_status
 discover(struct source *s, struct wm_pg *sql, bool followed, struct tableset **ret, struct wm_error *err)
 {
 	WM_AUTO(desired_free) struct desired d = { 0 };
-	WM_AUTO(index_free) struct wm_rule_index *index = wm_rule_index_create(s->p->setup->rules, s->config->name);
+	WM_AUTO(index_free) struct wm_rule_index *index = wm_rule_index_create(s->p->setup->rules, s->config->base);
 	struct wm_tables tables = { 0 };
 	struct tableset *set = calloc(1, sizeof(*set));
 	enum wm_status st;
@@ -346,6 +371,7 @@ discover(struct source *s, struct wm_pg *sql, bool followed, struct tableset **r
 		st = match_table(s, &tables, &tables.list[i], index, set, &d, err);
 	if (st == WM_OK)
 		st = refuse_shared_views(set, err);
+	leave_out_others(s, set);
 	if (st == WM_OK && s->config->manage && followed)
 		st = find_gaps(s, sql, set, err);
 	if (st == WM_OK)

@@ -26,7 +26,7 @@ gather_note(struct worker *w, const struct wm_view *view, struct rule_stats *sta
 	if (w->gather_since[view->priority] == 0)
 		w->gather_since[view->priority] = wm_clock_mono();
 	if (w->target->ops->pace != NULL)
-		atomic_fetch_add_explicit(&stats->waiting, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&worker_share(w, stats)->waiting, 1, memory_order_relaxed);
 }
 
 void
@@ -39,7 +39,8 @@ gather_forget(struct worker *w, enum wm_priority least)
 		w->kept = 0;
 	for (size_t i = 0; w->target->ops->pace != NULL && i < w->nunits; i++)
 		if (w->units[i]->rule->priority >= least)
-			atomic_store_explicit(&w->units[i]->stats->waiting, 0, memory_order_relaxed);
+			atomic_store_explicit(&worker_share(w, w->units[i]->stats)->waiting, 0,
+			    memory_order_relaxed);
 }
 
 void

@@ -30,16 +30,22 @@
 
 enum rule_state { RULE_SEEDING, RULE_STREAMING, RULE_PAUSED, RULE_FAILED };
 
-struct rule_stats {
-	char			*name;
-	UT_hash_handle		 hh;		/* of all, by name */
+/* What a rule's tables in one lane of its source add up to. */
+struct rule_share {
 	atomic_int		 state;		/* enum rule_state */
 	atomic_uint_fast64_t	 seeded, read, total;
 	atomic_uint_fast64_t	 seed_rate;	/* rows read a second, lately; 0 not known, or no seed */
 	uint64_t		 rate_read;	/* the worker's: as of rate_at */
 	wm_usec			 rate_at;	/* mono; 0: no seed */
-	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
 	atomic_uint_fast64_t	 waiting;	/* changes that gather, where the target has a pace */
+};
+
+struct rule_stats {
+	char			*name;
+	UT_hash_handle		 hh;		/* of all, by name */
+	unsigned		 lanes;		/* of its source; with the next, changed only while no other thread runs */
+	struct rule_share	*shares;	/* of each lane */
+	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
 	atomic_bool		 refused;	/* it has dead letters: views may lack rows that the source has */
 	atomic_uint_fast64_t	 buried;	/* rows that became dead letters in this life */
 	uint64_t		 told_buried;	/* the watch's, as the next two: as of the last alert */
@@ -158,6 +164,7 @@ struct source {
 	atomic_bool			 begin_again;	/* all threads are to end and begin again: the slot is lost */
 	atomic_bool			 slot_lost;	/* it is gone or invalidated, for alerts */
 	atomic_bool			 look_again;	/* the catalog is to be read, though it may look as before */
+	bool				 lanes_told, lanes_cleared;	/* the keeper's, of the first lane: what lanes that went have left */
 
 	pthread_mutex_t			 lock;		/* guards all below */
 	pthread_cond_t			 changed;
@@ -204,6 +211,10 @@ void source_look_again(struct source *s);
 void source_note_connection(struct source *s, struct wm_pg **which, struct wm_pg *c);
 /* Whether the source's threads are to end. */
 bool source_stopping(struct source *s);
+/* Whether its lane has the table. */
+bool source_takes(const struct source *s, const char *schema, const char *table);
+/* The same of "schema.table", in a setup: the lane. */
+unsigned lane_of_name(const struct wm_setup *setup, const struct wm_source_config *source, const char *table);
 /* As wm_pg_connect; a server that is silent for as long as the configuration allows is looked after. */
 enum wm_status source_connect(const struct source *s, enum wm_pg_kind kind, const char *application, struct wm_pg **ret,
     struct wm_error *err);
@@ -242,6 +253,16 @@ enum wm_status slot_make(struct source *s, struct wm_pg *c, struct wm_pg *sql, s
 bool slot_two_phase(const struct source *s, const struct wm_pg *c);
 /* Says so when that is wanted and the server cannot. */
 void slot_warn_two_phase(const struct source *s, const struct wm_pg *c);
+
+/* ---- lanes.c: lanes that `slots` no longer has ---- */
+
+/*
+ * Before any thread runs: forgets how far targets had come with them, so that one that comes back seeds all of its
+ * tables; what they took meanwhile went to other lanes.
+ */
+enum wm_status lanes_retire(struct wm_pipeline *p, const struct wm_source_config *first, struct wm_error *err);
+/* The keeper's of the first lane: drops their slots and publications at the source, if it has any; tells what it cannot. */
+void lanes_clear(struct source *s, struct wm_pg *sql);
 
 /* ---- positions.c ---- */
 
@@ -315,6 +336,7 @@ struct unit {
 	bool			 keying;	/* a seeder makes it */
 	bool			 staged;	/* its rows are put aside, and take the place of the view's at the end */
 	bool			 dirty;		/* its bookmark goes with the next commit */
+	bool			 taken;		/* begins in this lane: with the bookmark it is noted that others have it no more */
 	wm_lsn			 catchup;	/* UNIT_CATCHING: until the position is here */
 	bool			 older;		/* took changes of before the catalog's look that its seed is newer than */
 	wm_lsn			 await;		/* its seed begins when the position is here: what came before was left to it */
@@ -385,7 +407,7 @@ void batcher_reset(struct batcher *b);			/* empties batch and arena */
 
 struct delivery {
 	struct wm_pipeline	*p;
-	const char		*source;
+	const struct wm_source_config *source;
 	struct wm_target	*target;
 	const char		*failed_rule;	/* WM_REJECT: the rule that stops, borrowed from the setup */
 	struct letters		*letters;	/* of rows that were refused before */
@@ -454,6 +476,8 @@ struct worker {
 	struct staging		*staging;	/* the late seed that is put aside; or NULL */
 	unsigned		 broken_off;	/* such seeds, one after another */
 	struct saved		*saved;		/* unit bookmarks as the target has them */
+	struct elsewhere	*elsewhere;	/* those that other lanes have, or had */
+	bool			 elsewhere_read;	/* in this session */
 	uint64_t		 tables_version;
 	wm_lsn			 check_columns;	/* once past it: what did the catalog change that the stream did not tell? 0 done */
 	wm_usec			 interval;	/* the shortest batch.interval of its rules */
@@ -535,6 +559,8 @@ struct wm_pipeline {
 	pthread_mutex_t		 lock;		/* setup and the arrays above, which a reload swaps */
 	pthread_mutex_t		 stats_lock;
 	struct rule_stats	*stats;		/* guarded by stats_lock; entries stay */
+	pthread_mutex_t		 views_lock;
+	struct view_claim	*views;		/* guarded by views_lock; of sources with several lanes */
 	atomic_bool		 stopping;
 	pthread_mutex_t		 progress_lock;
 	pthread_cond_t		 progress;	/* a worker has come further */
@@ -556,8 +582,10 @@ void pipeline_notice(struct wm_pipeline *p);
 /* A position advanced: those who wait for one look again. */
 void pipeline_progress(struct wm_pipeline *p);
 struct rule_stats *pipeline_stats(struct wm_pipeline *p, const char *rule);	/* NULL: memory out */
+/* The worst of its lanes. */
+enum rule_state stats_state(const struct rule_stats *stats);
 void stats_set_error(struct rule_stats *stats, const char *text);		/* NULL clears it */
-struct wm_plan_env pipeline_plan_env(const struct wm_pipeline *p, const char *source);
+struct wm_plan_env pipeline_plan_env(const struct wm_pipeline *p, const struct source *s);
 
 /* Frees what it holds. */
 void request_clear(struct request *r);
@@ -581,6 +609,10 @@ enum wm_status worker_sql_all(struct worker *w, struct wm_error *err);
 /* Whether a snapshot ("xmin:xmax:xip") sees every transaction that has been read. */
 bool worker_sees_all(const struct worker *w, const char *visible);
 bool worker_stopping(const struct worker *w);
+/* Whether the lane has the table, "schema.table". */
+bool worker_takes(const struct worker *w, const char *table);
+/* What it adds to a rule. */
+struct rule_share *worker_share(const struct worker *w, struct rule_stats *stats);
 /* What status shows of the target; err NULL with WORKER_OK. */
 void worker_set_error(struct worker *w, enum worker_state state, const struct wm_error *err);
 /* WM_RETRY with the text and, behind it, the target's last error, if it has one. */
@@ -637,6 +669,9 @@ enum wm_status route_ensure(struct worker *w, struct route_plan *rp, struct wm_e
 
 /* Between two transactions.  WM_REJECT: the caller's mistake, or the row's; WM_RETRY and WM_FATAL: the session's. */
 enum wm_status row_write(struct worker *w, const char *rule, struct wm_row_call *call, struct wm_error *err);
+
+/* WM_REJECT: the rule takes several tables. */
+enum wm_status row_needs_table(const char *rule, struct wm_error *err);
 
 /* ---- columns (columns.c) ---- */
 
@@ -748,6 +783,26 @@ enum wm_status retry_letters(struct worker *w, const char *rule, struct wm_retry
 /* Those that rules have tried again by themselves, as far as they are due. */
 enum wm_status retry_due(struct worker *w, struct wm_error *err);
 
+/* ---- tables and views that go from lane to lane (takeover.c) ---- */
+
+/* Once a session: reads which bookmarks the target has of other lanes.  Not in an open transaction of the target's. */
+enum wm_status elsewhere_load(struct worker *w, struct wm_error *err);
+void elsewhere_forget(struct worker *w);
+/* Whether another lane has, or had, a bookmark of this name; of a hold: whether the rule is paused in the first lane. */
+bool elsewhere_known(const struct worker *w, const char *name);
+/* Whether a lane has left the unit's view without its key, or had at some time. */
+bool elsewhere_bare(const struct worker *w, const char *name);
+/* Other lanes that may take their bookmark of a unit for good when the table comes back to them: which, as bits. */
+unsigned elsewhere_lanes(const struct worker *w, const struct unit *u, const char *name);
+/*
+ * The view is the worker's from now on, until views_keep is called without it having been claimed.  *ret_mine false:
+ * another lane still writes it, and has the catalog read again when it does no more.  *ret_taken: another wrote it last.
+ */
+enum wm_status views_claim(struct worker *w, const char *view, bool *ret_mine, bool *ret_taken, struct wm_error *err);
+/* Lets go what was not claimed since the last call. */
+void views_keep(struct worker *w);
+void views_forget(struct wm_pipeline *p);
+
 /* ---- bookmarks ---- */
 
 /* malloc'd JSON; NULL when memory is out. */
@@ -759,6 +814,14 @@ char *bookmark_unit_name(const struct unit *u);
  */
 enum wm_status bookmarks_load(struct worker *w, struct wm_error *err);
 void bookmarks_forget(struct worker *w);
+/* What the target has of a lane of the source. */
+enum wm_status bookmarks_read(struct worker *w, const char *source, wm_bookmark_fn *fn, void *arg,
+    struct wm_error *err);
+/* The unit is gone: should it come back, it is a new one. */
+enum wm_status bookmark_drop_unit(struct worker *w, const struct unit *u, struct wm_error *err);
+bool bookmark_is_bare(const char *value);
+/* Whether a bookmark of a lane concerns others. */
+bool bookmark_outlives(const char *name, const char *value, unsigned lane);
 /* The unit writes its view from now on; *ret_foreign: over rows of another unit, or of its own from another time. */
 enum wm_status bookmark_claim_view(struct worker *w, const struct unit *u, bool *ret_foreign, struct wm_error *err);
 void bookmark_leave_view(struct worker *w, const struct unit *u);

@@ -398,6 +398,8 @@ keep_with(struct source *s, struct wm_pg *sql, uint64_t *version, struct wm_erro
 		if (wm_clock_mono() - prepared_at > SNAPSHOT_FOR)
 			drop_snapshot(s);
 		if (st == WM_OK)
+			lanes_clear(s, sql);
+		if (st == WM_OK)
 			st = lost_look(s, err);
 		if (st == WM_OK)
 			st = budget_look(s, sql, err);

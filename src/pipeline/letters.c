@@ -31,14 +31,14 @@ struct letters {
 };
 
 struct letters *
-letters_create(struct wm_pipeline *p, const char *source, const char *target)
+letters_create(struct wm_pipeline *p, const struct wm_source_config *source, const char *target)
 {
 	struct letters *l = calloc(1, sizeof(*l));
 
 	if (l == NULL)
 		return NULL;
 	l->state = p->state;
-	l->source = source;
+	l->source = source->base;
 	l->target = target;
 	wm_buf_init(&l->key, TEXT_MAX);
 	return l;
@@ -503,7 +503,7 @@ take_loaded(void *arg, const struct wm_dead_letter *letter)
 	struct loading *g = arg;
 
 	filter_add(g->l, hash_row(letter->rule, letter->view, letter->identity));
-	if (letter->superseded == 0 || g->w == NULL)
+	if (letter->superseded == 0 || !worker_takes(g->w, letter->table))
 		return;
 	if (g->n == g->size) {
 		size_t size = g->size == 0 ? 64 : g->size * 2;

@@ -14,7 +14,8 @@
 
 struct letters;
 
-struct letters *letters_create(struct wm_pipeline *p, const char *source, const char *target);
+/* Of all lanes of the source: a letter stays when its table goes to another one. */
+struct letters *letters_create(struct wm_pipeline *p, const struct wm_source_config *source, const char *target);
 void letters_destroy(struct letters *l);		/* NULL is a no-op */
 /*
  * Finds out which rows have a letter.  With a worker: letters that a change made void are removed when that change

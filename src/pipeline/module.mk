@@ -14,6 +14,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/host.c \
 	%D%/internal.h \
 	%D%/keeper.c \
+	%D%/lanes.c \
 	%D%/letters.c \
 	%D%/letters.h \
 	%D%/lost.c \
@@ -42,6 +43,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/shown.c \
 	%D%/slot.c \
 	%D%/snapshot.c \
+	%D%/takeover.c \
 	%D%/units.c \
 	%D%/watch.c \
 	%D%/worker.c \

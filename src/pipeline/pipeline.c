@@ -46,10 +46,13 @@ stats_create(struct wm_state *state, const char *rule)
 	struct wm_error err;
 	int64_t letters = 0;
 
-	if (s == NULL || (s->name = strdup(rule)) == NULL) {
+	if (s == NULL || (s->name = strdup(rule)) == NULL || (s->shares = calloc(1, sizeof(*s->shares))) == NULL) {
+		if (s != NULL)
+			free(s->name);
 		free(s);
 		return NULL;
 	}
+	s->lanes = 1;
 	pthread_mutex_init(&s->lock, NULL);
 	/* Not known is treated like some: it costs reading a few rows again. */
 	s->refused = wm_state_dead_letter_count(state, rule, &letters, &err) != WM_OK || letters > 0;
@@ -81,9 +84,11 @@ stats_set_error(struct rule_stats *stats, const char *text)
 }
 
 struct wm_plan_env
-pipeline_plan_env(const struct wm_pipeline *p, const char *source)
+pipeline_plan_env(const struct wm_pipeline *p, const struct source *s)
 {
-	return (struct wm_plan_env){ .source = source, .mask_key = p->mask_key, .mask_key_len = p->mask_key_len };
+	return (struct wm_plan_env){
+		.source = s->config->base, .mask_key = p->mask_key, .mask_key_len = p->mask_key_len
+	};
 }
 
 /* ---- threads ---- */
@@ -106,7 +111,7 @@ add_workers(struct wm_pipeline *p, struct source *s, struct wm_error *err)
 		struct wm_target *model = p->setup->targets[i];
 		enum wm_status st;
 
-		if (!joined(p->setup, s->config->name, model->name))
+		if (!joined(p->setup, s->config->base, model->name))
 			continue;
 		st = worker_create(p, s, model, &p->workers[p->nworkers], err);
 		if (st != WM_OK)
@@ -131,6 +136,36 @@ set_mask_key(struct wm_pipeline *p, struct wm_error *err)
 	return WM_OK;
 }
 
+/* Those of lanes that stay are kept. */
+static bool
+set_shares(struct rule_stats *s, unsigned lanes)
+{
+	struct rule_share *shares = s->lanes == lanes ? s->shares : realloc(s->shares, lanes * sizeof(*shares));
+
+	if (shares == NULL)
+		return false;
+	for (unsigned k = s->lanes; k < lanes; k++)
+		memset(&shares[k], 0, sizeof(shares[k]));
+	s->shares = shares;
+	s->lanes = lanes;
+	return true;
+}
+
+/* Over how many lanes each rule's numbers are added up. */
+static enum wm_status
+set_lanes(struct wm_pipeline *p, struct wm_error *err)
+{
+	for (size_t i = 0; i < p->setup->rules->n; i++) {
+		const struct wm_rule *rule = &p->setup->rules->rules[i];
+		unsigned lanes = (unsigned)wm_setup_source(p->setup, rule->source)->lanes;
+		struct rule_stats *s = pipeline_stats(p, rule->name);
+
+		if (s == NULL || !set_shares(s, lanes))
+			return wm_oom(err, "rules");
+	}
+	return WM_OK;
+}
+
 /* Makes sources and workers for the setup; nothing runs yet. */
 static enum wm_status
 build(struct wm_pipeline *p, struct wm_error *err)
@@ -145,7 +180,13 @@ build(struct wm_pipeline *p, struct wm_error *err)
 	if (st == WM_OK && config->receipts)
 		st = wm_receipts_open(config->state, config->receipts_keep,
 		    config->receipts_max_bytes, &p->receipts, err);
+	if (st == WM_OK)
+		st = set_lanes(p, err);
 	for (size_t i = 0; st == WM_OK && i < config->nsources; i++) {
+		if (config->sources[i].lane == 1)
+			st = lanes_retire(p, &config->sources[i], err);
+		if (st != WM_OK)
+			return st;
 		st = source_create(p, &config->sources[i], &p->sources[p->nsources], err);
 		if (st == WM_OK)
 			st = add_workers(p, p->sources[p->nsources++], err);
@@ -167,6 +208,7 @@ tear_down(struct wm_pipeline *p)
 	p->nworkers = p->nsources = 0;
 	wm_receipts_close(p->receipts);
 	p->receipts = NULL;
+	views_forget(p);
 }
 
 static void
@@ -217,6 +259,7 @@ wm_pipeline_create(struct wm_setup *setup, struct wm_state *state, struct wm_ale
 	p->started = wm_clock_mono();
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_mutex_init(&p->stats_lock, NULL);
+	pthread_mutex_init(&p->views_lock, NULL);
 	pthread_mutex_init(&p->progress_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -272,6 +315,7 @@ wm_pipeline_destroy(struct wm_pipeline *p)
 		HASH_DEL(p->stats, s);
 		pthread_mutex_destroy(&s->lock);
 		free(s->last_error);
+		free(s->shares);
 		free(s->name);
 		free(s);
 	}
@@ -282,6 +326,7 @@ wm_pipeline_destroy(struct wm_pipeline *p)
 	pthread_cond_destroy(&p->progress);
 	pthread_mutex_destroy(&p->progress_lock);
 	pthread_mutex_destroy(&p->stats_lock);
+	pthread_mutex_destroy(&p->views_lock);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -380,7 +425,7 @@ failed_rule(struct wm_pipeline *p, struct wm_error *err)
 		const struct wm_rule *rule = &p->setup->rules->rules[i];
 		struct rule_stats *s = pipeline_stats(p, rule->name);
 
-		if (s == NULL || atomic_load(&s->state) != RULE_FAILED)
+		if (s == NULL || stats_state(s) != RULE_FAILED)
 			continue;
 		pthread_mutex_lock(&s->lock);
 		(void)wm_fail(err, WM_FATAL, "rule \"%s\" has failed: %s", rule->name, s->last_error == NULL ? "" :
@@ -457,7 +502,13 @@ positions_now(const struct wm_config *config, wm_lsn *positions, struct wm_error
 {
 	for (size_t i = 0; i < config->nsources; i++) {
 		WM_AUTO(wm_pg_closep) struct wm_pg *c = NULL;
-		enum wm_status st = wm_pg_connect(config->sources[i].uri, WM_PG_SQL, "walmill wait", &c, err);
+		enum wm_status st;
+
+		if (config->sources[i].lane > 1) {
+			positions[i] = positions[i - 1];
+			continue;
+		}
+		st = wm_pg_connect(config->sources[i].uri, WM_PG_SQL, "walmill wait", &c, err);
 
 		if (st == WM_OK)
 			st = wm_pg_current_lsn_to_wait_for(c, &positions[i], err);
@@ -533,7 +584,7 @@ have_reached(struct wm_pipeline *p, const wm_lsn *positions, struct wm_error *er
 		const char *name = p->setup->rules->rules[i].name;
 		struct rule_stats *s = pipeline_stats(p, name);
 
-		if (s != NULL && atomic_load(&s->state) == RULE_PAUSED)
+		if (s != NULL && stats_state(s) == RULE_PAUSED)
 			return wm_fail(err, WM_FATAL,
 			    "rule \"%s\" is paused, so its changes are not in the target; `walmill resume %s`",
 			    name, name);

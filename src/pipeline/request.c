@@ -13,15 +13,14 @@
 #define ANSWER_FOR (30 * WM_SEC)
 #define RETRY_CHUNK 100		/* letters that a worker tries between two transactions */
 
-/* Hands over *r, and gives back what became of it. */
+/* Hands over *r, and gives back what became of it, until a moment (wm_clock_mono). */
 static enum wm_status
-ask_worker(struct worker *w, struct request *r, struct wm_error *err)
+ask_worker(struct worker *w, struct request *r, wm_usec until, struct wm_error *err)
 {
 	static const char *const later[] = { [REQUEST_PAUSE] = "it is paused as soon as it can",
 		[REQUEST_RESUME] = "it is resumed as soon as it can",
 		[REQUEST_RETRY] = "its dead letters are tried as soon as it can",
 		[REQUEST_ROW] = "the row is written as soon as it can" };
-	wm_usec until = wm_clock_mono() + ANSWER_FOR;
 	struct timespec ts = { .tv_sec = until / WM_SEC, .tv_nsec = until % WM_SEC * 1000 };
 	enum wm_status st = WM_OK;
 
@@ -55,46 +54,80 @@ ask_worker(struct worker *w, struct request *r, struct wm_error *err)
 	return st;
 }
 
-/* The worker of a rule, which stays until ask_worker has returned; NULL: there is no such rule. */
-static struct worker *
-worker_of(struct wm_pipeline *p, const char *name)
+/*
+ * The workers of a rule, one for each lane of its source (lane not 0: of that one alone), which stay until ask_worker
+ * has returned; returns how many.
+ */
+static size_t
+workers_of(struct wm_pipeline *p, const char *name, unsigned lane, struct worker *ret[WM_LANES_MAX])
 {
 	const struct wm_rule *rule;
-	struct worker *ret = NULL;
+	size_t n = 0;
 
 	pthread_mutex_lock(&p->lock);
 	rule = wm_ruleset_find(p->setup->rules, name);
-	for (size_t i = 0; rule != NULL && ret == NULL && i < p->nworkers; i++) {
+	for (size_t i = 0; rule != NULL && i < p->nworkers; i++) {
 		struct worker *w = p->workers[i];
+		const struct wm_source_config *config = w->source->config;
 
-		if (strcmp(w->source->config->name, rule->source) == 0 && strcmp(w->model->name, rule->target) == 0)
-			ret = w;
-	}
-	if (ret != NULL) {
-		pthread_mutex_lock(&ret->lock);
-		ret->askers++;
-		pthread_mutex_unlock(&ret->lock);
+		if (strcmp(config->base, rule->source) != 0 || strcmp(w->model->name, rule->target) != 0 ||
+		    (lane != 0 && (unsigned)config->lane != lane))
+			continue;
+		pthread_mutex_lock(&w->lock);
+		w->askers++;
+		pthread_mutex_unlock(&w->lock);
+		ret[n++] = w;
 	}
 	pthread_mutex_unlock(&p->lock);
-	return ret;
+	return n;
+}
+
+static enum wm_status
+no_rule(const char *name, struct wm_error *err)
+{
+	return wm_fail_code(err, WM_REJECT, "no_rule", "there is no rule \"%s\"", name);
 }
 
 /* Without the pipeline's lock while it waits: a busy worker must not hold up status and watchdog. */
 static enum wm_status
-ask(struct wm_pipeline *p, const char *name, struct request *r, struct wm_error *err)
+ask(struct wm_pipeline *p, const char *name, unsigned lane, struct request *r, struct wm_error *err)
 {
-	struct worker *w = worker_of(p, name);
+	struct worker *list[WM_LANES_MAX];
 
-	return w == NULL ? wm_fail_code(err, WM_REJECT, "no_rule", "there is no rule \"%s\"", name) :
-	    ask_worker(w, r, err);
+	return workers_of(p, name, lane, list) == 0 ? no_rule(name, err) :
+	    ask_worker(list[0], r, wm_clock_mono() + ANSWER_FOR, err);
 }
 
+/* Every lane is asked, whatever another one says; the first that cannot is heard. */
 static enum wm_status
 ask_rule(struct wm_pipeline *p, const char *rule, enum request_kind kind, struct wm_error *err)
 {
-	WM_AUTO(request_clear) struct request r = { .kind = kind, .rule = strdup(rule) };
+	struct request requests[WM_LANES_MAX];
+	struct worker *list[WM_LANES_MAX];
+	wm_usec until = wm_clock_mono() + ANSWER_FOR;
+	enum wm_status st = WM_OK;
+	size_t n;
 
-	return r.rule == NULL ? wm_oom(err, "a request") : ask(p, rule, &r, err);
+	for (size_t i = 0; i < WM_LANES_MAX; i++) {
+		requests[i] = (struct request){ .kind = kind, .rule = strdup(rule) };
+		if (requests[i].rule == NULL)
+			st = wm_oom(err, "a request");
+	}
+	n = st == WM_OK ? workers_of(p, rule, 0, list) : 0;
+	if (st == WM_OK && n == 0)
+		st = no_rule(rule, err);
+	for (size_t i = 0; i < n; i++) {
+		struct wm_error why;
+		enum wm_status one = ask_worker(list[i], &requests[i], until, &why);
+
+		if (st == WM_OK && one != WM_OK) {
+			st = one;
+			*err = why;
+		}
+	}
+	for (size_t i = 0; i < WM_LANES_MAX; i++)
+		request_clear(&requests[i]);
+	return st;
 }
 
 enum wm_status
@@ -128,16 +161,61 @@ wm_pipeline_callback(struct wm_pipeline *p, const char *token)
 
 /* ---- one row ---- */
 
+/* Whether the rule takes one table and no more in all lanes, and the lane that has it; 0: none has one. */
+static bool
+only_table(struct wm_pipeline *p, const struct wm_rule *rule, unsigned *ret_lane)
+{
+	size_t n = 0;
+
+	*ret_lane = 0;
+	for (size_t i = 0; i < p->nsources; i++) {
+		struct source *s = p->sources[i];
+
+		pthread_mutex_lock(&s->lock);
+		for (size_t k = 0; s->tables != NULL && k < s->tables->n; k++)
+			if (s->tables->list[k].rule == rule) {
+				*ret_lane = (unsigned)s->config->lane;
+				n++;
+			}
+		pthread_mutex_unlock(&s->lock);
+	}
+	return n <= 1;
+}
+
+/* The lane that a table of a rule, "schema.table", belongs to; table NULL: the rule's only one. */
+static enum wm_status
+lane_of(struct wm_pipeline *p, const char *name, const char *table, unsigned *ret, struct wm_error *err)
+{
+	const struct wm_rule *rule;
+	const struct wm_source_config *source;
+	bool only = true;
+
+	*ret = 1;
+	pthread_mutex_lock(&p->lock);
+	rule = wm_ruleset_find(p->setup->rules, name);
+	source = rule == NULL ? NULL : wm_setup_source(p->setup, rule->source);
+	if (source != NULL && table != NULL)
+		*ret = lane_of_name(p->setup, source, table);
+	else if (source != NULL && source->lanes > 1)
+		only = only_table(p, rule, ret);
+	pthread_mutex_unlock(&p->lock);
+	*ret += *ret == 0;
+	return only ? WM_OK : row_needs_table(name, err);
+}
+
 enum wm_status
 wm_pipeline_row(struct wm_pipeline *p, const char *rule, struct wm_row_call *call, struct wm_error *err)
 {
 	WM_AUTO(request_clear) struct request r = { .kind = REQUEST_ROW, .rule = strdup(rule), .row = *call };
+	unsigned lane;
 	enum wm_status st;
 
 	*call = (struct wm_row_call){ 0 };
 	if (r.rule == NULL)
 		return wm_oom(err, "a request");
-	st = ask(p, rule, &r, err);
+	st = lane_of(p, rule, r.row.table, &lane, err);
+	if (st == WM_OK)
+		st = ask(p, rule, lane, &r, err);
 	if (st == WM_OK) {
 		*call = r.row;
 		r.row = (struct wm_row_call){ 0 };
@@ -150,6 +228,8 @@ wm_pipeline_row(struct wm_pipeline *p, const char *rule, struct wm_row_call *cal
 struct letter_name {
 	int64_t	 id;
 	char	*rule;		/* NULL: there is no such letter */
+	char	*table;
+	unsigned lane;		/* that has the table now */
 };
 
 struct page {
@@ -159,17 +239,25 @@ struct page {
 };
 
 static void
+letter_name_clear(struct letter_name *name)
+{
+	free(name->rule);
+	free(name->table);
+}
+
+static void
 page_free(struct page *page)
 {
 	for (size_t i = 0; i < page->n; i++)
-		free(page->list[i].rule);
+		letter_name_clear(&page->list[i]);
 	free(page->list);
 }
 
 static void
-page_add(struct page *page, int64_t id, const char *rule)
+page_add(struct page *page, int64_t id, const char *rule, const char *table)
 {
-	struct letter_name name = { .id = id, .rule = rule == NULL ? NULL : strdup(rule) };
+	struct letter_name name = { .id = id, .rule = rule == NULL ? NULL : strdup(rule),
+		.table = table == NULL ? NULL : strdup(table) };
 
 	if (page->n == page->size) {
 		size_t size = page->size == 0 ? RETRY_CHUNK : page->size * 2;
@@ -177,20 +265,20 @@ page_add(struct page *page, int64_t id, const char *rule)
 
 		if (list == NULL) {
 			page->oom = true;
-			free(name.rule);
+			letter_name_clear(&name);
 			return;
 		}
 		page->list = list;
 		page->size = size;
 	}
-	page->oom |= rule != NULL && name.rule == NULL;
+	page->oom |= rule != NULL && (name.rule == NULL || name.table == NULL);
 	page->list[page->n++] = name;
 }
 
 static void
 take_letter(void *arg, const struct wm_dead_letter *letter)
 {
-	page_add(arg, letter->id, letter->rule);
+	page_add(arg, letter->id, letter->rule, letter->table);
 }
 
 static enum wm_status
@@ -205,10 +293,16 @@ read_page(struct wm_pipeline *p, struct wm_retry *retry, struct page *page, stru
 
 		st = wm_state_dead_letter_get(p->state, retry->ids[i], take_letter, page, &found, err);
 		if (st == WM_OK && !found)
-			page_add(page, retry->ids[i], NULL);
+			page_add(page, retry->ids[i], NULL, NULL);
 		retry->end = true;
 	}
-	return st == WM_OK && page->oom ? wm_oom(err, "dead letters") : st;
+	if (st == WM_OK && page->oom)
+		return wm_oom(err, "dead letters");
+	/* Not while the state is read: who shows status asks it with the pipeline's lock held. */
+	for (size_t i = 0; st == WM_OK && i < page->n; i++)
+		if (page->list[i].rule != NULL)
+			st = lane_of(p, page->list[i].rule, page->list[i].table, &page->list[i].lane, err);
+	return st;
 }
 
 static enum wm_status
@@ -228,7 +322,7 @@ note_failure(struct wm_retry *retry, int64_t id, const char *why, struct wm_erro
 	return WM_OK;
 }
 
-/* Letters of one rule, at most RETRY_CHUNK of them. */
+/* Letters of one rule and lane, at most RETRY_CHUNK of them. */
 static enum wm_status
 retry_run(struct wm_pipeline *p, struct wm_retry *retry, const struct letter_name *list, size_t n, struct wm_error *err)
 {
@@ -241,7 +335,7 @@ retry_run(struct wm_pipeline *p, struct wm_retry *retry, const struct letter_nam
 		return wm_oom(err, "a request");
 	for (r.n = 0; r.n < n; r.n++)
 		r.letters[r.n].id = list[r.n].id;
-	st = ask(p, list->rule, &r, &why);
+	st = ask(p, list->rule, list->lane, &r, &why);
 	for (size_t i = 0; i < n; i++) {
 		const char *text = st != WM_OK ? why.text : r.letters[i].why;
 
@@ -273,7 +367,7 @@ wm_pipeline_retry(struct wm_pipeline *p, struct wm_retry *retry, struct wm_error
 			continue;
 		}
 		while (n < RETRY_CHUNK && i + n < page.n && first[n].rule != NULL &&
-		    strcmp(first[n].rule, first->rule) == 0)
+		    strcmp(first[n].rule, first->rule) == 0 && first[n].lane == first->lane)
 			n++;
 		st = retry_run(p, retry, first, n, err);
 	}

@@ -87,7 +87,7 @@ unit_of(struct worker *w, const struct wm_rule *rule, const char *view)
 static const char *
 not_now(struct worker *w, const struct unit *u, const struct wm_dead_letter *l)
 {
-	if (strcmp(l->target, w->model->name) != 0 || strcmp(l->source, w->source->config->name) != 0)
+	if (strcmp(l->target, w->model->name) != 0 || strcmp(l->source, w->source->config->base) != 0)
 		return "its rule goes to another target, or from another source, now; drop it";
 	if (u == NULL)
 		return "its view is not written by the rule any more; drop it";
@@ -315,6 +315,7 @@ retry_letters(struct worker *w, const char *rule, struct wm_retry_result *letter
 /* ---- by themselves ---- */
 
 struct due {
+	const struct worker	*w;
 	const struct wm_rule	*rule;
 	int64_t			 last;
 	size_t			 n;
@@ -336,14 +337,14 @@ take_due(void *arg, const struct wm_dead_letter *l)
 	struct due *d = arg;
 
 	d->last = l->id;
-	if (d->n < DUE_MAX && covers(&d->rule->retry, l))
+	if (d->n < DUE_MAX && worker_takes(d->w, l->table) && covers(&d->rule->retry, l))
 		d->letters[d->n++] = (struct wm_retry_result){ .id = l->id };
 }
 
 static enum wm_status
 rule_due(struct worker *w, const struct wm_rule *rule, bool *ret_more, struct wm_error *err)
 {
-	struct due due = { .rule = rule };
+	struct due due = { .w = w, .rule = rule };
 	struct wm_dead_letter_filter filter = { .rule = rule->name, .limit = DUE_MAX,
 		.tried_before = wm_clock_wall() - rule->retry.every, .attempts_max = rule->retry.at_most };
 	bool end = false;
@@ -377,7 +378,7 @@ retry_due(struct worker *w, struct wm_error *err)
 		const struct wm_rule *rule = &rules->rules[i];
 
 		if (rule->retry.every == 0 || strcmp(rule->target, w->model->name) != 0 ||
-		    strcmp(rule->source, w->source->config->name) != 0)
+		    strcmp(rule->source, w->source->config->base) != 0)
 			continue;
 		if (rule->retry.every < wait)
 			wait = rule->retry.every;

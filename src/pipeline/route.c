@@ -121,7 +121,7 @@ leave_to_seed(struct worker *w, struct unit *u)
 static enum wm_status
 add_plan(struct worker *w, struct route *r, struct unit *u, struct wm_error *err)
 {
-	struct wm_plan_env env = pipeline_plan_env(w->p, w->source->config->name);
+	struct wm_plan_env env = pipeline_plan_env(w->p, w->source);
 	struct route_plan *plans = realloc(r->plans, (r->nplans + 1) * sizeof(*plans));
 	struct wm_plan *plan = NULL;
 	bool differ = false;
@@ -319,7 +319,7 @@ route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err)
 enum wm_status
 route_plan_of(struct worker *w, struct unit *u, struct route_plan *own, struct route_plan **ret, struct wm_error *err)
 {
-	struct wm_plan_env env = pipeline_plan_env(w->p, w->source->config->name);
+	struct wm_plan_env env = pipeline_plan_env(w->p, w->source);
 	struct route *r;
 
 	HASH_FIND(hh, w->routes, &u->oid, sizeof(u->oid), r);

@@ -47,6 +47,13 @@ is_named(const struct unit *u, const char *table)
 	    (strncmp(table, u->schema, n) == 0 && table[n] == '.' && strcmp(table + n + 1, u->name) == 0);
 }
 
+enum wm_status
+row_needs_table(const char *rule, struct wm_error *err)
+{
+	return wm_fail_code(err, WM_REJECT, "bad_key",
+	    "rule \"%s\" takes several tables: say which, as \"schema.table\"", rule);
+}
+
 static enum wm_status
 find_unit(struct worker *w, const struct wm_rule *rule, const char *table, struct unit **ret, struct wm_error *err)
 {
@@ -58,10 +65,7 @@ find_unit(struct worker *w, const struct wm_rule *rule, const char *table, struc
 		if (u->rule != rule || !u->listed || !is_named(u, table))
 			continue;
 		if (found != NULL)
-			return wm_fail_code(err, WM_REJECT, "bad_key",
-			    "rule \"%s\" takes several tables: say which, as "
-			    "\"schema.table\"",
-			    rule->name);
+			return row_needs_table(rule->name, err);
 		found = u;
 	}
 	*ret = found;

@@ -193,7 +193,8 @@ seeder_init(struct seeder *s, struct bulk *b, struct wm_error *err)
 		return wm_oom(err, "a batch");
 	st = letters_load(s->delivery.letters, NULL, err);
 	if (st == WM_OK)
-		st = receipts_create(b->w->p, b->w->delivery.source, b->w->model->name, &s->delivery.receipts, err);
+		st = receipts_create(b->w->p, b->w->delivery.source->name, b->w->model->name,
+		    &s->delivery.receipts, err);
 	if (st != WM_OK)
 		return st;
 	if ((b->w->target->ops->caps & WM_TARGET_PARALLEL) != 0) {

@@ -22,7 +22,7 @@ is_alone(const struct worker *w)
 
 	for (size_t i = 0; i < rules->n; i++)
 		if (strcmp(rules->rules[i].target, w->model->name) == 0 &&
-		    strcmp(rules->rules[i].source, w->source->config->name) != 0)
+		    strcmp(rules->rules[i].source, w->source->config->base) != 0)
 			return false;
 	return true;
 }

@@ -263,7 +263,7 @@ note_columns(struct seeder *s, struct wm_error *err)
 enum wm_status
 seeder_compile(struct seeder *s, struct unit *u, struct wm_error *err)
 {
-	struct wm_plan_env env = pipeline_plan_env(s->w->p, s->w->source->config->name);
+	struct wm_plan_env env = pipeline_plan_env(s->w->p, s->w->source);
 	enum wm_status st;
 
 	env.emptied = u->empty_view;

@@ -134,3 +134,19 @@ wm_setup_source(const struct wm_setup *setup, const char *name)
 			return &setup->config->sources[i];
 	return NULL;
 }
+
+unsigned
+wm_setup_lane_of(const struct wm_setup *setup, const struct wm_source_config *source, const char *schema,
+    const char *table)
+{
+	if (source->lanes == 1)
+		return 1;
+	for (size_t i = 0; i < setup->rules->n; i++) {
+		const struct wm_rule *rule = &setup->rules->rules[i];
+
+		if ((rule->mode != WM_MODE_UPSERT || rule->seed_mode != WM_SEED_AUTO) &&
+		    strcmp(rule->source, source->base) == 0 && wm_rule_matches(rule, schema, table))
+			return 1;
+	}
+	return wm_lane_of(schema, table, (unsigned)source->lanes);
+}

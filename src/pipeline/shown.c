@@ -44,21 +44,32 @@ state_of(struct worker *w, const struct wm_rule *rule, const struct sum *s)
 
 /* The pace of a seed, over a second and what was before. */
 static void
-show_pace(struct rule_stats *stats, enum rule_state state, uint64_t read)
+show_pace(struct rule_share *share, enum rule_state state, uint64_t read)
 {
-	wm_usec now = wm_clock_mono(), time = now - stats->rate_at;
-	uint64_t rate = atomic_load(&stats->seed_rate), lately;
+	wm_usec now = wm_clock_mono(), time = now - share->rate_at;
+	uint64_t rate = atomic_load(&share->seed_rate), lately;
 
-	if (state != RULE_SEEDING || stats->rate_at == 0 || read < stats->rate_read) {
-		atomic_store(&stats->seed_rate, 0);
-		stats->rate_at = state == RULE_SEEDING ? now : 0;
-		stats->rate_read = read;
+	if (state != RULE_SEEDING || share->rate_at == 0 || read < share->rate_read) {
+		atomic_store(&share->seed_rate, 0);
+		share->rate_at = state == RULE_SEEDING ? now : 0;
+		share->rate_read = read;
 	} else if (time >= PACE_WINDOW) {
-		lately = (read - stats->rate_read) * WM_SEC / (uint64_t)time;
-		atomic_store(&stats->seed_rate, rate == 0 ? lately : (rate + lately) / 2);
-		stats->rate_at = now;
-		stats->rate_read = read;
+		lately = (read - share->rate_read) * WM_SEC / (uint64_t)time;
+		atomic_store(&share->seed_rate, rate == 0 ? lately : (rate + lately) / 2);
+		share->rate_at = now;
+		share->rate_read = read;
 	}
+}
+
+enum rule_state
+stats_state(const struct rule_stats *stats)
+{
+	static const enum rule_state worst_first[] = { RULE_FAILED, RULE_PAUSED, RULE_SEEDING };
+	for (size_t i = 0; i < WM_ARRAY_SIZE(worst_first); i++)
+		for (unsigned k = 0; k < stats->lanes; k++)
+			if (atomic_load(&stats->shares[k].state) == (int)worst_first[i])
+				return worst_first[i];
+	return RULE_STREAMING;
 }
 
 void
@@ -72,17 +83,19 @@ worker_show_rules(struct worker *w)
 	for (size_t i = 0; sums != NULL && i < rules->n; i++) {
 		const struct wm_rule *rule = &rules->rules[i];
 		struct rule_stats *stats;
+		struct rule_share *share;
 		enum rule_state state;
 
-		if (strcmp(rule->target, w->model->name) != 0 || strcmp(rule->source, w->source->config->name) != 0 ||
+		if (strcmp(rule->target, w->model->name) != 0 || strcmp(rule->source, w->source->config->base) != 0 ||
 		    (stats = pipeline_stats(w->p, rule->name)) == NULL)
 			continue;
+		share = worker_share(w, stats);
 		state = state_of(w, rule, &sums[i]);
-		atomic_store(&stats->read, sums[i].read);
-		atomic_store(&stats->seeded, sums[i].written);
-		atomic_store(&stats->total, (uint64_t)sums[i].total);
-		show_pace(stats, state, sums[i].read);
-		atomic_store(&stats->state, state);
+		atomic_store(&share->read, sums[i].read);
+		atomic_store(&share->seeded, sums[i].written);
+		atomic_store(&share->total, (uint64_t)sums[i].total);
+		show_pace(share, state, sums[i].read);
+		atomic_store(&share->state, state);
 	}
 	atomic_store(&w->settled, units_settled(w));
 	pipeline_notice(w->p);

@@ -31,6 +31,7 @@ show_source(struct source *s, struct wm_source_status *ret)
 	wm_usec moved = atomic_load(&s->shared.moved);
 
 	ret->name = copy(s->config->name);
+	ret->slot_name = copy(s->config->slot);
 	ret->state = states[atomic_load(&s->state)];
 	ret->received_lsn = atomic_load(&s->shared.received);
 	ret->acknowledged_lsn = atomic_load(&s->shared.acknowledged);
@@ -96,6 +97,20 @@ view_of(const struct wm_rule *rule)
 	return wm_rule_view_name(rule, schema, dot + 1);
 }
 
+static void
+add_shares(const struct rule_stats *s, struct wm_rule_status *ret)
+{
+	for (unsigned i = 0; i < s->lanes; i++) {
+		const struct rule_share *share = &s->shares[i];
+
+		ret->rows_seeded += atomic_load(&share->seeded);
+		ret->rows_read += atomic_load(&share->read);
+		ret->seed_total += atomic_load(&share->total);
+		ret->seed_rows_per_s += (double)atomic_load(&share->seed_rate);
+		ret->waiting += atomic_load(&share->waiting);
+	}
+}
+
 static enum wm_status
 show_rule(struct wm_pipeline *p, const struct wm_rule *rule, struct wm_rule_status *ret, struct wm_error *err)
 {
@@ -119,11 +134,8 @@ show_rule(struct wm_pipeline *p, const struct wm_rule *rule, struct wm_rule_stat
 	ret->target = copy(rule->target);
 	ret->table = wm_buf_steal(&tables);
 	ret->view = view_of(rule);
-	ret->state = states[atomic_load(&s->state)];
-	ret->rows_seeded = atomic_load(&s->seeded);
-	ret->rows_read = atomic_load(&s->read);
-	ret->seed_total = atomic_load(&s->total);
-	ret->seed_rows_per_s = (double)atomic_load(&s->seed_rate);
+	ret->state = states[stats_state(s)];
+	add_shares(s, ret);
 	ret->seed_left_s = ret->seed_rows_per_s == 0 || ret->seed_total < ret->rows_read ? -1 :
 	    (double)(ret->seed_total - ret->rows_read) / ret->seed_rows_per_s;
 	ret->inserts = atomic_load(&s->inserts);
@@ -132,7 +144,6 @@ show_rule(struct wm_pipeline *p, const struct wm_rule *rule, struct wm_rule_stat
 	ret->truncates = atomic_load(&s->truncates);
 	ret->rereads = atomic_load(&s->rereads);
 	ret->priority = priorities[rule->priority];
-	ret->waiting = atomic_load(&s->waiting);
 	ret->dead_letters = (uint64_t)letters;
 	pthread_mutex_lock(&s->lock);
 	ret->last_error = copy(s->last_error);
@@ -229,6 +240,7 @@ wm_snapshot_free(struct wm_snapshot *s)
 {
 	for (size_t i = 0; i < s->nsources; i++) {
 		free(s->sources[i].name);
+		free(s->sources[i].slot_name);
 		free(s->sources[i].last_error);
 	}
 	for (size_t i = 0; i < s->ntargets; i++) {

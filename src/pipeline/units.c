@@ -214,13 +214,37 @@ namesake(struct worker *w, const struct unit *u, size_t n)
 	return NULL;
 }
 
-/* known: units that there were before this look. */
+/*
+ * One that begins in this lane, where another may have had it: the view may be without its key, and what it holds is of
+ * before, which a lane with a bookmark of its own knows.
+ */
+static enum wm_status
+take_from_lane(struct worker *w, struct unit *u, bool marked, struct wm_error *err)
+{
+	WM_AUTO(wm_freep) char *name = bookmark_unit_name(u);
+	enum wm_status st = name == NULL ? wm_oom(err, "a bookmark") : elsewhere_load(w, err);
+
+	if (st != WM_OK || !elsewhere_known(w, name))
+		return st;
+	u->bare |= elsewhere_bare(w, name);
+	if (marked)
+		return WM_OK;
+	wm_log(WM_LOG_INFO, "table_taken_over",
+	    "table %s.%s under rule \"%s\" comes from another lane of its source: it is seeded again",
+	    u->schema, u->name, u->rule->name);
+	u->empty_view = true;
+	unit_restart(u);
+	return WM_OK;
+}
+
+/* known: as refresh_unit's. */
 static enum wm_status
 add_unit(struct worker *w, const struct tableset *tables, const struct matched *m, size_t known, struct unit **ret,
     struct wm_error *err)
 {
 	struct unit **units = realloc(w->units, (w->nunits + 1) * sizeof(*units));
 	struct unit *u;
+	bool marked = true;
 
 	if (units == NULL)
 		return wm_oom(err, "a table");
@@ -235,14 +259,17 @@ add_unit(struct worker *w, const struct tableset *tables, const struct matched *
 	if (namesake(w, u, known) != NULL) {
 		u->empty_view = true;
 		unit_restart(u);
-	} else if (!bookmark_apply(w, u)) {
+	} else if (!(marked = bookmark_apply(w, u))) {
 		u->dirty = true;
 		if (m->rule->seed_mode == WM_SEED_NEVER)
 			u->state = UNIT_STREAMING;
 	}
+	u->taken = u->dirty;
 	w->bookmarks |= u->dirty;
 	*ret = u;
-	return WM_OK;
+	/* The only lane there is has a mark of each table that others had before. */
+	return u->dirty && u->state == UNIT_SEEDING && (marked || w->source->config->lanes > 1) ?
+	    take_from_lane(w, u, marked, err) : WM_OK;
 }
 
 static void
@@ -275,15 +302,14 @@ recover_strayed(struct worker *w, struct unit *u, const struct tableset *tables)
 	w->await_session = source_renew(w->source);
 }
 
-static void
-drop_unlisted(struct worker *w)
+static enum wm_status
+drop_unlisted(struct worker *w, struct wm_error *err)
 {
+	enum wm_status st = WM_OK;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < w->nunits; i++) {
 		struct unit *u = w->units[i];
-		WM_AUTO(wm_freep) char *name = NULL;
-		struct saved *s = NULL;
 
 		if (u->listed)
 			continue;
@@ -292,16 +318,8 @@ drop_unlisted(struct worker *w)
 		    u->rule->name);
 		bookmark_leave_view(w, u);
 		/* Should it come back, it is a new one. */
-		name = namesake(w, u, w->nunits) != NULL ? NULL : bookmark_unit_name(u);
-		if (name != NULL)
-			HASH_FIND_STR(w->saved, name, s);
-		if (s == NULL && name != NULL && (s = calloc(1, sizeof(*s))) != NULL) {
-			s->name = name;		/* no value: it counts only when it is read again */
-			name = NULL;
-			HASH_ADD_KEYPTR(hh, w->saved, s->name, strlen(s->name), s);
-		}
-		if (s != NULL)
-			s->claimed = false;
+		if (st == WM_OK && namesake(w, u, w->nunits) == NULL)
+			st = bookmark_drop_unit(w, u, err);
 		w->bookmarks = true;
 	}
 	HASH_CLEAR(hh, w->by_oid);
@@ -314,15 +332,21 @@ drop_unlisted(struct worker *w)
 		index_unit(w, w->units[i]);
 	}
 	w->nunits = kept;
+	return st;
 }
 
 /* Rows that another rule or table left in the view are not this one's; those of a log, or that a rule keeps, stay. */
 static enum wm_status
-claim_view(struct worker *w, struct unit *u, const struct tableset *tables, struct wm_error *err)
+claim_view(struct worker *w, struct unit *u, const struct tableset *tables, bool *ret_mine, struct wm_error *err)
 {
-	bool foreign;
-	enum wm_status st = bookmark_claim_view(w, u, &foreign, err);
+	WM_AUTO(wm_freep) char *view = wm_rule_view_name(u->rule, u->schema, u->name);
+	bool foreign, taken;
+	enum wm_status st = view == NULL ? wm_oom(err, "a view") : views_claim(w, view, ret_mine, &taken, err);
 
+	if (st != WM_OK || !*ret_mine)
+		return st;
+	st = bookmark_claim_view(w, u, &foreign, err);
+	foreign |= taken;
 	if (st != WM_OK || !foreign || u->rule->mode != WM_MODE_UPSERT || u->rule->seed_mode != WM_SEED_AUTO)
 		return st;
 	wm_log(WM_LOG_INFO, "view_taken_over",
@@ -331,6 +355,42 @@ claim_view(struct worker *w, struct unit *u, const struct tableset *tables, stru
 	u->empty_view |= leaves_behind(u->rule) == 0;
 	unit_restart(u);
 	u->settle_xid = tables->xid;
+	return WM_OK;
+}
+
+/* One table that falls under a rule of this target.  known: units that there were before this look. */
+static enum wm_status
+refresh_unit(struct worker *w, const struct tableset *tables, const struct matched *m, size_t known,
+    struct wm_error *err)
+{
+	const char *refused = m->refused;
+	bool mine = true;
+	struct unit *u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
+	enum wm_status st = u == NULL ? add_unit(w, tables, m, known, &u, err) :
+					unit_take_relation(u, m->rel, tables->lsn, err);
+
+	if (st != WM_OK)
+		return st;
+	u->listed = true;
+	u->rows = m->rows;
+	if (m->column_list && !u->column_list)
+		u->column_list = u->dirty = w->bookmarks = true;
+	if (m->gap > atomic_load(&w->gaps_done) && m->refused == NULL)
+		step_over_gap(w, u, tables);
+	if (u->column_list)
+		u->settle_xid = tables->xid;
+	if (u->strayed != 0 && tables->lsn >= u->strayed)
+		recover_strayed(w, u, tables);
+	if (refused == NULL && (st = claim_view(w, u, tables, &mine, err)) != WM_OK)
+		return st;
+	if (!mine)
+		refused = "another lane of the source has yet to let go of its view";
+	if (refused != NULL)
+		refuse_unit(w, u, refused);
+	else if (u->state == UNIT_FAILED) {
+		unit_restart(u);
+		u->settle_xid = tables->xid;
+	}
 	return WM_OK;
 }
 
@@ -347,43 +407,19 @@ units_refresh(struct worker *w, struct wm_error *err)
 	pthread_mutex_unlock(&w->source->lock);
 	for (size_t i = 0; i < w->nunits; i++)
 		w->units[i]->listed = false;
-	for (size_t i = 0; st == WM_OK && i < tables->n; i++) {
-		const struct matched *m = &tables->list[i];
-		struct unit *u;
-
-		if (strcmp(m->rule->target, w->model->name) != 0)
-			continue;
-		u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
-		st = u == NULL ? add_unit(w, tables, m, known, &u, err) :
-				 unit_take_relation(u, m->rel, tables->lsn, err);
-		if (st != WM_OK)
-			break;
-		u->listed = true;
-		u->rows = m->rows;
-		if (m->column_list && !u->column_list)
-			u->column_list = u->dirty = w->bookmarks = true;
-		if (m->gap > atomic_load(&w->gaps_done) && m->refused == NULL)
-			step_over_gap(w, u, tables);
-		if (u->column_list)
-			u->settle_xid = tables->xid;
-		if (u->strayed != 0 && tables->lsn >= u->strayed)
-			recover_strayed(w, u, tables);
-		if (m->refused == NULL && (st = claim_view(w, u, tables, err)) != WM_OK)
-			break;
-		if (m->refused != NULL)
-			refuse_unit(w, u, m->refused);
-		else if (u->state == UNIT_FAILED) {
-			unit_restart(u);
-			u->settle_xid = tables->xid;
-		}
-	}
+	for (size_t i = 0; st == WM_OK && i < tables->n; i++)
+		if (strcmp(tables->list[i].rule->target, w->model->name) == 0)
+			st = refresh_unit(w, tables, &tables->list[i], known, err);
 	w->check_columns = tables->lsn_after;
 	tableset_unref(tables);
 	if (st != WM_OK)
 		return st;
 	/* Plans point to units. */
 	routes_forget(w);
-	drop_unlisted(w);
+	st = drop_unlisted(w, err);
+	if (st != WM_OK)
+		return st;
+	views_keep(w);
 	for (struct saved *s = w->saved; s != NULL; s = s->hh.next)
 		w->bookmarks |= !s->claimed;
 	w->interval = WM_SEC;
@@ -406,7 +442,7 @@ units_refresh(struct worker *w, struct wm_error *err)
 static enum wm_status
 check_columns(struct worker *w, const struct matched *m, const struct tableset *tables, struct wm_error *err)
 {
-	struct wm_plan_env env = pipeline_plan_env(w->p, w->source->config->name);
+	struct wm_plan_env env = pipeline_plan_env(w->p, w->source);
 	struct unit *u = units_find(w, m->rule, m->rel->oid, m->rel->schema, m->rel->name);
 	struct wm_plan *plan = NULL;
 	enum wm_status st;

@@ -211,7 +211,7 @@ watch_rule(struct wm_pipeline *p, const char *rule)
 	pthread_mutex_lock(&s->lock);
 	error = s->last_error == NULL ? NULL : strdup(s->last_error);
 	pthread_mutex_unlock(&s->lock);
-	set(p, WM_ALERT_RULE_STOPPED, rule, atomic_load(&s->state) == RULE_FAILED, error);
+	set(p, WM_ALERT_RULE_STOPPED, rule, stats_state(s) == RULE_FAILED, error);
 	watch_letters(p, rule, s);
 }
 

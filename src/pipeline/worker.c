@@ -31,6 +31,20 @@ worker_stopping(const struct worker *w)
 	return atomic_load(&w->stop);
 }
 
+bool
+worker_takes(const struct worker *w, const char *table)
+{
+	const struct wm_source_config *lane = w->source->config;
+
+	return lane_of_name(w->p->setup, lane, table) == (unsigned)lane->lane;
+}
+
+struct rule_share *
+worker_share(const struct worker *w, struct rule_stats *stats)
+{
+	return &stats->shares[w->source->config->lane - 1];
+}
+
 void
 worker_rest(struct worker *w, wm_usec until)
 {
@@ -519,8 +533,8 @@ worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *m
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	w->delivery = (struct delivery){ .p = p, .source = s->config->name,
-		.letters = letters_create(p, s->config->name, model->name) };
+	w->delivery = (struct delivery){ .p = p, .source = s->config,
+		.letters = letters_create(p, s->config, model->name) };
 	w->decoder = wm_pgoutput_create();
 	w->batcher = batcher_create();
 	st = w->decoder == NULL || w->batcher == NULL || w->delivery.letters == NULL ? wm_oom(err, "a worker") :

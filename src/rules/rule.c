@@ -161,16 +161,18 @@ resolve_names(const struct wm_config *config, const struct wm_node *node, struct
 {
 	WM_AUTO(wm_freep) const char **sources = reallocarray(NULL, config->nsources + 1, sizeof(const char *));
 	WM_AUTO(wm_freep) const char **targets = reallocarray(NULL, config->ntargets + 1, sizeof(const char *));
+	size_t nsources = 0;
 
 	if (sources == NULL || targets == NULL) {
 		wm_field_oom(node, diags);
 		return;
 	}
 	for (size_t i = 0; i < config->nsources; i++)
-		sources[i] = config->sources[i].name;
+		if (config->sources[i].lane == 1)
+			sources[nsources++] = config->sources[i].name;
 	for (size_t i = 0; i < config->ntargets; i++)
 		targets[i] = config->targets[i].name;
-	resolve("source", node, sources, config->nsources, &form->source, diags);
+	resolve("source", node, sources, nsources, &form->source, diags);
 	resolve("target", node, targets, config->ntargets, &form->target, diags);
 }
 

@@ -20,6 +20,7 @@ RULES = """
     - {table: public.m, target: target, columns: {mask: {secret: sha256}}}
 """
 SOURCE = "uri: {}\ndiscover: 100ms"
+SLOTS = 4           # so many that t is not in the first lane
 # The smallest journal, so that its files are many.
 SETTINGS = "memory: 1MiB\nreceipts: {keep: 1h, max_bytes: 1MiB}"
 
@@ -36,6 +37,7 @@ class Stage:
         self.refusing = False
         self.prepared = []
         self.tables = ["t"]
+        self.slots = 1
         db.execute(TABLES)
         self.d = daemon(RULES % "dead_letter", targets={"target": block}, sources={"shop": SOURCE.format(db.uri)},
                         settings=f"{SETTINGS}\n{journal}")
@@ -133,6 +135,13 @@ class Stage:
         self.d.same(*self.tables)
         self.d.same("m", columns=["id"])
         assert self.d.errors() == []
+        wait_until(lambda: self.db.value("SELECT count(*) FROM pg_replication_slots WHERE database = current_database()")
+                   == self.slots, "every slot is one of a lane", 30)
+
+    def set_slots(self, number):
+        self.slots = number
+        self.d.sources["shop"] = f"{SOURCE.format(self.db.uri)}\nslots: {number}"
+        self.d.write_config()
 
 
 # ---- scenarios ----
@@ -335,6 +344,28 @@ def target_left(s, point):
     s.launch(point)
     s.up()
     yield
+
+
+def _other_slots(before, after):
+    def run(s, point):
+        s.set_slots(before)
+        s.start()
+        s.d.sigterm()
+        s.db.execute("DELETE FROM t WHERE id < 500; UPDATE t SET n = 3 WHERE id < 900; INSERT INTO t VALUES (9000, 1, 'new')")
+        s.set_slots(after)
+        s.launch(point)
+        yield
+        s.up()
+        s.db.execute("UPDATE t SET n = 4 WHERE id < 700")
+        s.wait()
+        yield
+    return run
+
+
+more_slots = _other_slots(1, SLOTS)
+more_slots.__name__ = "more_slots"
+fewer_slots = _other_slots(SLOTS, 1)
+fewer_slots.__name__ = "fewer_slots"
 
 
 def teardown(s, point):

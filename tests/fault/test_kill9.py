@@ -65,18 +65,19 @@ def test_killed_while_sessions_share_batches(db, daemon, targets):
 
 @pytest.mark.parametrize("prepared", [False, True], ids=["", "prepared"])
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("journal", ["", "journal: off"], ids=["journal", "no-journal"])
-def test_killed_under_load(db, daemon, targets, journal, streaming, prepared, pg_version):
+@pytest.mark.parametrize("journal, slots", [("", 1), ("journal: off", 1), ("", 3)], ids=["journal", "no-journal", "slots"])
+def test_killed_under_load(db, daemon, targets, journal, slots, streaming, prepared, pg_version):
     if prepared and pg_version < 15:
         pytest.skip("PostgreSQL 15 and later")
-    seed = f"{SEED}/{journal}" + "/streamed" * streaming + "/prepared" * prepared
+    seed = f"{SEED}/{journal}" + "/streamed" * streaming + "/prepared" * prepared + f"/{slots}" * (slots > 1)
     print(f"WM_KILL_SEED={SEED} WM_KILLS={KILLS}")
     chance = random.Random(seed)
     db.execute(loads.SCHEMA)
     if streaming:
         stream_early(db, pg_version)
     d = daemon(rules(), targets=targets, settings=journal,
-               sources={"shop": f"uri: {db.uri}\nstreaming: {str(streaming).lower()}\ntwo_phase: {str(prepared).lower()}"}).start()
+               sources={"shop": f"uri: {db.uri}\nslots: {slots}\nstreaming: {str(streaming).lower()}\n"
+                                f"two_phase: {str(prepared).lower()}"}).start()
     for cycle in range(1, KILLS // 2 + 1):
         with loads.Load(db, f"{seed}/{cycle}", prepare=prepared) as load:
             for _ in range(chance.choice((1, 1, 2))):
@@ -90,6 +91,28 @@ def test_killed_under_load(db, daemon, targets, journal, streaming, prepared, pg
         loads.assert_exact(d, f"WM_KILL_SEED={SEED}, kill {cycle}")
     streamed = db.value("SELECT stream_txns FROM pg_stat_replication_slots WHERE slot_name = 'walmill_shop'")
     assert streamed == 0 if not streaming else streamed > 0 or pg_version < 17
+    d.sigterm()
+
+
+def test_killed_while_tables_change_lanes(db, daemon, targets):
+    """Another number of slots at each start, and most starts are killed before they have come far."""
+    print(f"WM_KILL_SEED={SEED} WM_KILLS={KILLS}")
+    chance = random.Random(f"{SEED}/lanes")
+    db.execute(loads.SCHEMA)
+    d = daemon(rules(), targets=targets).start()
+    for cycle in range(1, KILLS // 2 + 1):
+        numbers = []
+        with loads.Load(db, f"{SEED}/lanes/{cycle}", writers=2):
+            for _ in range(chance.choice((2, 3, 4))):
+                d.sigkill()
+                numbers.append(chance.choice((1, 2, 3, 4)))
+                d.sources = {"shop": f"uri: {db.uri}\nslots: {numbers[-1]}"}
+                d.write_config()
+                d.launch()
+                time.sleep(chance.choice((0.05, 0.3, 1.5)) * chance.random())
+        d.sigkill()
+        d.start(60)
+        loads.assert_exact(d, f"WM_KILL_SEED={SEED}, cycle {cycle}, slots {numbers}")
     d.sigterm()
 
 

@@ -194,7 +194,8 @@ make_statements(struct wm_postgres *t, struct wm_error *err)
 	wm_buf_adds(&set, "INSERT INTO ");
 	add_table(&set, t);
 	wm_buf_adds(&set,
-	    " SELECT * FROM unnest($1::text[], $2::text[], $3::text[])"
+	    /* In one order: lanes of a source mark each other's. */
+	    " SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ORDER BY 1, 2"
 	    " ON CONFLICT (source, name) DO UPDATE SET value = EXCLUDED.value");
 	wm_buf_init(&unset, SQL_MAX);
 	wm_buf_adds(&unset, "DELETE FROM ");

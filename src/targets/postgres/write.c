@@ -282,7 +282,8 @@ wm_postgres_write_commit(struct wm_target *base, const struct wm_batch *batch,
 
 	if (parts == NULL)
 		return wm_oom(err, "a batch's views");
-	if (t->in_transaction || batch->nrows > FEW || batch->bytes > FEW_BYTES || check_batch(batch, &unused, err) != WM_OK)
+	if (t->in_transaction || batch->nrows > FEW || batch->bytes > FEW_BYTES ||
+	    check_batch(batch, &unused, err) != WM_OK)
 		return wm_fail(err, WM_REJECT, "not in one trip");
 	st = find_parts(t, batch, parts, err);
 	if (st == WM_OK)

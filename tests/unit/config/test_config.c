@@ -244,6 +244,96 @@ one_slot_for_two_sources(void **state WM_UNUSED)
 }
 
 static void
+lanes(void **state WM_UNUSED)
+{
+	struct wm_config *c = accepted(
+	    "sources:\n  a: {uri: postgresql://h/d, slots: 3, streaming: true, slot: x, canary: off}\n"
+	    "  b: {uri: postgresql://h/d}\n" TARGETS RULES);
+	static const char *const names[] = { "a", "a/2", "a/3", "b" };
+	static const char *const slots[] = { "x", "x_2", "x_3", "walmill_b" };
+	static const char *const publications[] = { "walmill_a", "walmill_a_2", "walmill_a_3", "walmill_b" };
+
+	assert_int_equal(c->nsources, 4);
+	for (size_t i = 0; i < 4; i++) {
+		const struct wm_source_config *s = &c->sources[i];
+		char *folder = wm_config_journal_folder(c, s->name);
+
+		assert_string_equal(s->name, names[i]);
+		assert_string_equal(s->slot, slots[i]);
+		assert_string_equal(s->publication, publications[i]);
+		assert_string_equal(s->base, i < 3 ? "a" : "b");
+		assert_int_equal(s->lane, i < 3 ? i + 1 : 1);
+		assert_int_equal(s->lanes, i < 3 ? 3 : 1);
+		assert_int_equal(s->streaming, i < 3);
+		assert_int_equal(s->canary, i == 3);
+		assert_string_equal(strstr(folder, "/journal/"), i == 1 ? "/journal/a@2" : i == 2 ? "/journal/a@3" :
+		    i == 0 ? "/journal/a" : "/journal/b");
+		free(folder);
+	}
+	wm_config_free(c);
+}
+
+static void
+mistakes_in_lanes(void **state WM_UNUSED)
+{
+	refused(
+	    "sources:\n  a: {uri: postgresql://h/d, slots: 17}\n  b: {uri: postgresql://h/d, slots: 0}\n" TARGETS
+		RULES,
+	    "w.yaml:2:37: \"slots\" in source \"a\" must be a whole number from 1 to 16, not \"17\"\n"
+	    "w.yaml:3:37: \"slots\" in source \"b\" must be a whole number from 1 to 16, not \"0\"\n");
+	refused("sources:\n  a/2: {uri: postgresql://h/d}\n" TARGETS RULES,
+	    "w.yaml:2:3: source name \"a/2\" must be made of letters, digits, \"_\", \".\" and \"-\"\n");
+	refused("sources:\n  a: {uri: postgresql://h/d, slots: 2}\n  a_2: {uri: postgresql://h/d}\n" TARGETS RULES,
+	    "w.yaml:3:3: sources \"a\" and \"a_2\" use the same slot \"walmill_a_2\" of the same database: "
+	    "give each its own \"slot:\"\n");
+	/* With its number it would be longer than PostgreSQL allows. */
+	refused("sources:\n  a: {uri: postgresql://h/d, slots: 10, publication: p, "
+		"slot: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx}\n" TARGETS RULES,
+	    "w.yaml:2:63: slot name \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\" of source \"a\" "
+	    "must be 1 to 60 of a-z, 0-9 and \"_\"\n");
+}
+
+static void
+lane_of_a_table(void **state WM_UNUSED)
+{
+	/* For ever: another answer moves tables of those who update. */
+	static const struct {
+		const char	*schema, *table;
+		unsigned	 of2, of3, of4, of16;
+	} fixed[] = {
+		{ "public", "plain", 2, 3, 3, 11 },
+		{ "public", "pairs", 2, 3, 4, 8 },
+		{ "public", "evolving", 1, 1, 1, 14 },
+		{ "public", "t1", 1, 1, 1, 13 },
+		{ "public", "t6", 2, 2, 4, 4 },
+		{ "public", "t7", 2, 2, 2, 2 },
+	};
+	unsigned count[WM_LANES_MAX + 1] = { 0 };
+
+	for (size_t i = 0; i < WM_ARRAY_SIZE(fixed); i++) {
+		assert_int_equal(wm_lane_of(fixed[i].schema, fixed[i].table, 1), 1);
+		assert_int_equal(wm_lane_of(fixed[i].schema, fixed[i].table, 2), fixed[i].of2);
+		assert_int_equal(wm_lane_of(fixed[i].schema, fixed[i].table, 3), fixed[i].of3);
+		assert_int_equal(wm_lane_of(fixed[i].schema, fixed[i].table, 4), fixed[i].of4);
+		assert_int_equal(wm_lane_of(fixed[i].schema, fixed[i].table, 16), fixed[i].of16);
+	}
+	/* A lane more takes tables, and moves none between the others. */
+	for (unsigned i = 0; i < 1600; i++) {
+		char table[20];
+
+		snprintf(table, sizeof(table), "t%u", i);
+		for (unsigned n = 1; n < WM_LANES_MAX; n++) {
+			unsigned before = wm_lane_of("public", table, n), after = wm_lane_of("public", table, n + 1);
+
+			assert_true(after == before || after == n + 1);
+		}
+		count[wm_lane_of("public", table, WM_LANES_MAX)]++;
+	}
+	for (unsigned lane = 1; lane <= WM_LANES_MAX; lane++)
+		assert_in_range(count[lane], 60, 140);
+}
+
+static void
 mistakes_in_targets(void **state WM_UNUSED)
 {
 	refused(SOURCES "targets:\n"
@@ -485,6 +575,9 @@ main(void)
 		cmocka_unit_test(mistakes_in_sources),
 		cmocka_unit_test(names_too_long_for_postgresql),
 		cmocka_unit_test(one_slot_for_two_sources),
+		cmocka_unit_test(lanes),
+		cmocka_unit_test(mistakes_in_lanes),
+		cmocka_unit_test(lane_of_a_table),
 		cmocka_unit_test(mistakes_in_targets),
 		cmocka_unit_test(mistakes_in_admin),
 		cmocka_unit_test(addresses),
