@@ -194,6 +194,19 @@ in_one_step(const struct worker *w)
 	    w->delivery.receipts == NULL && !letters_any(w->delivery.letters);
 }
 
+/* with: as bookmarks_commit_all's. */
+static enum wm_status
+commit_positions(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, const struct wm_batch *with,
+    struct wm_error *err)
+{
+	enum wm_status st;
+
+	WM_FAULT(apply_before);
+	st = bookmarks_commit_all(w, commit, end, soon, with, err);
+	WM_FAULT(apply_committed);
+	return st;
+}
+
 /* What is pending, and the positions, in one step; *ret_done false: not possible, and nothing has happened. */
 static enum wm_status
 write_commit(struct worker *w, wm_lsn commit, wm_lsn end, bool *ret_done, struct wm_error *err)
@@ -204,13 +217,9 @@ write_commit(struct worker *w, wm_lsn commit, wm_lsn end, bool *ret_done, struct
 	*ret_done = false;
 	if (batch == NULL)
 		return wm_oom(err, "a batch");
-	WM_FAULT(apply_before);
-	st = bookmarks_commit_all(w, commit, end, true, batch, err);
-	if (st == WM_REJECT)
-		return WM_OK;
-	WM_FAULT(apply_committed);
+	st = commit_positions(w, commit, end, true, batch, err);
 	if (st != WM_OK)
-		return st;
+		return st == WM_REJECT ? WM_OK : st;
 	*ret_done = true;
 	note_written(w, batch);
 	release(w);
@@ -223,10 +232,8 @@ commit_written(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, struct wm
 	enum wm_status st = letters_before_commit(w->delivery.letters, err);
 
 	receipts_before_commit(w->delivery.receipts);
-	WM_FAULT(apply_before);
 	if (st == WM_OK)
-		st = bookmarks_commit_all(w, commit, end, soon, NULL, err);
-	WM_FAULT(apply_committed);
+		st = commit_positions(w, commit, end, soon, NULL, err);
 	if (st == WM_OK)
 		receipts_after_commit(w->delivery.receipts);
 	return st == WM_OK ? letters_remove(w->delivery.letters, err) : st;

@@ -298,7 +298,6 @@ wm_postgres_write_commit(struct wm_target *base, const struct wm_batch *batch,
 		st = wm_flight_send_text(&flight, "COMMIT", NULL, err);
 	if (st == WM_OK)
 		st = wm_flight_land(&flight, "could not write", &bad, err);
-	WM_FAULT(postgres_committed);
 	if (st != WM_REJECT && st != WM_FATAL)
 		return st;
 	return wm_pg_exec(t->pg, "ROLLBACK", "could not undo a batch", err) == WM_OK ? WM_REJECT : WM_RETRY;
