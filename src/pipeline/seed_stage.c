@@ -243,7 +243,10 @@ staging_step(struct worker *w, struct wm_error *err)
 		return staging_drop(w, err);
 	if (st == WM_REJECT) {
 		st = seeder_fail_unit(&g->s, err);
-		return st == WM_OK ? let_go(w, err) : st;
+		if (st == WM_OK)
+			st = let_go(w, err);
+		worker_show_rules(w);
+		return st;
 	}
 	return st;
 }
