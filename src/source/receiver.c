@@ -23,9 +23,8 @@
 
 #define PROGRESS_ASK (50 * WM_MSEC)	/* while somebody waits for a position */
 #define FAREWELL (2 * WM_SEC)		/* for the server's answer to our end of copy */
-#define DENSE (WM_MSEC / 10)		/* until the next message, when they come without end */
-#define DENSE_MIN 64			/* so many in a row, until they are let gather */
-#define NAP (WM_MSEC / 4)
+#define NAP (WM_MSEC / 4)		/* messages that come more often than this, for long, are let gather */
+#define PATIENCE (64 * NAP)		/* so long at most they may before */
 #define SWELLS (32 << 20)		/* bytes of a message; libpq keeps what it took for as long as it is connected */
 #define SWOLLEN (1 * WM_SEC)		/* so long after such a message */
 #define LARGE (8U << 10)		/* bytes in one go: they gather by themselves */
@@ -48,7 +47,8 @@ struct session {
 	wm_usec		 heard_at;	/* last byte from the server */
 	wm_usec		 asked_at;	/* last request for a sign of life */
 	wm_usec		 busy_every, idle_every;	/* between two feedbacks, with and without something to acknowledge */
-	unsigned	 dense;		/* wake-ups in a row that had not to be waited for */
+	wm_usec		 patience;	/* what is left of PATIENCE: it comes with the time and goes with wake-ups */
+	wm_usec		 woken_at;	/* the last wake-up */
 	size_t		 drained;	/* bytes since the last wake-up */
 	wm_usec		 swollen;	/* when the last message came that libpq's buffer grew for; 0 none */
 	char		 notice[256];	/* the server's word that it leaves out changes; "" none */
@@ -379,13 +379,20 @@ swallow(int fd)
  * left to decode with; so they gather for a moment.  A lone transaction never waits.
  */
 static void
-let_gather(struct session *s, wm_usec waited)
+let_gather(struct session *s)
 {
 	const struct timespec nap = { .tv_nsec = NAP * 1000 };
+	wm_usec now = wm_clock_mono();
 
-	s->dense = waited < DENSE ? s->dense + 1 : 0;
-	if (s->dense >= DENSE_MIN && s->drained < LARGE)
-		(void)nanosleep(&nap, NULL);
+	s->patience += now - s->woken_at - NAP;
+	if (s->patience > PATIENCE)
+		s->patience = PATIENCE;
+	s->woken_at = now;
+	if (s->patience < 0) {
+		s->patience = 0;
+		if (s->drained < LARGE)
+			(void)nanosleep(&nap, NULL);
+	}
 	s->drained = 0;
 }
 
@@ -413,7 +420,7 @@ wait_for_work(struct session *s, bool full, wm_usec until, struct wm_error *err)
 		swallow(fds[2].fd);
 	/* A reset shows as POLLERR even while we do not ask for input. */
 	if ((fds[0].revents & (POLLIN | POLLERR | POLLHUP)) != 0 && (!full || (fds[0].revents & (POLLERR | POLLHUP)))) {
-		let_gather(s, wm_clock_mono() - now);
+		let_gather(s);
 		if (!wm_pg_consume(s->c))
 			return wm_pg_fail(s->c, NULL, err, "lost the connection");
 		s->heard_at = wm_clock_mono();
