@@ -73,6 +73,7 @@ struct wm_rule {
 	struct wm_retry_policy	 retry;
 	enum wm_seed_mode	 seed_mode;
 	int64_t			 seed_batch_rows, seed_workers;
+	bool			 batch_open;	/* it says nothing of its batches' size: in the stream that is up to the target */
 	int64_t			 batch_rows;
 	uint64_t		 batch_bytes;
 	int64_t			 batch_interval;	/* microseconds */

@@ -91,6 +91,8 @@ struct wm_target_ops {
 	size_t			 size;		/* of the struct that embeds struct wm_target first */
 	unsigned		 caps;		/* enum wm_target_caps */
 	const struct wm_option	*options;	/* of the target's section, offsets into that struct */
+	size_t			 batch_rows;	/* bounds of the stream's batches where a rule names none: */
+	size_t			 batch_bytes;	/* where larger ones cost less a row; 0: as all others' */
 
 	/* Connects.  Cheap when nothing is there: must not hang longer than its own connect time-out. */
 	enum wm_status (*open)(struct wm_target *t, struct wm_error *err);

@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libwm-model.a
 libwm_model_a_SOURCES = \
+	%D%/order.c \
 	%D%/relation.c \
 	%D%/type.c \
 	%D%/type_named.c \

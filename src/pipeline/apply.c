@@ -467,13 +467,16 @@ static bool
 is_full(struct worker *w, const struct route_plan *rp)
 {
 	const struct wm_rule *rule = rp->unit->rule;
+	const struct wm_target_ops *ops = w->target->ops;
+	bool open = rule->batch_open && ops->batch_rows != 0;
 	size_t rows = batcher_view_rows(w->batcher, wm_plan_view(rp->plan));
 	size_t bytes = wm_arena_used(batcher_arena(w->batcher));
 
 	if (w->unreleased > bytes)
 		bytes = w->unreleased;
 	gather_crowd(w, rule, rows, bytes);
-	return rows >= (size_t)rule->batch_rows || bytes >= rule->batch_bytes;
+	return rows >= (open ? ops->batch_rows : (size_t)rule->batch_rows) ||
+	    bytes >= (open ? ops->batch_bytes : rule->batch_bytes);
 }
 
 static enum wm_status

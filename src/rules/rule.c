@@ -227,11 +227,13 @@ read_mode(struct wm_rule *rule, const struct wm_node *node, const struct form *f
 static void
 read_amounts(struct wm_rule *rule, const struct wm_node *node, struct wm_diags *diags)
 {
+	const struct wm_node *section = wm_node_get(node, "batch");
 	struct batch_form batch = { 0 };
 	struct seed_form seed = { 0 };
 
-	wm_options_fill(batch_options, wm_node_get(node, "batch"), "batch", NULL, &batch, diags);
+	wm_options_fill(batch_options, section, "batch", NULL, &batch, diags);
 	wm_options_fill(seed_options, wm_node_get(node, "seed"), "seed", NULL, &seed, diags);
+	rule->batch_open = wm_node_get(section, "rows") == NULL && wm_node_get(section, "bytes") == NULL;
 	rule->batch_rows = batch.rows;
 	rule->batch_bytes = batch.bytes;
 	rule->batch_interval = batch.interval;

@@ -10,8 +10,6 @@ libwm_target_postgres_a_SOURCES = \
 	%D%/flight.c \
 	%D%/flight.h \
 	%D%/key.c \
-	%D%/order.c \
-	%D%/order.h \
 	%D%/parallel.c \
 	%D%/parallel.h \
 	%D%/pass.c \

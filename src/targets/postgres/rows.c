@@ -10,7 +10,7 @@
 #include "textarray.h"
 
 enum {
-	SLICE_BYTES = 16 << 20,
+	SLICE_BYTES = 512 << 10,
 	KEEP_BYTES = 1 << 20, /* parameter buffers above are given back */
 };
 

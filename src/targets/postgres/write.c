@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "order.h"
 #include "parallel.h"
 #include "rows.h"
 #include "walmill/fault.h"
+#include "walmill/order.h"
 #include "walmill/strutil.h"
 
 enum { FEW = 20, FEW_BYTES = 1 << 20 }; /* rows for which a trip matters more than their statements */
@@ -232,7 +232,7 @@ write_parts(struct wm_postgres *t, const struct wm_batch *batch, struct wm_postg
 	if (st != WM_OK)
 		return st;
 	for (size_t i = 0; i < batch->nviews; i++) {
-		parts[i].order = wm_postgres_order(parts[i].batch);
+		parts[i].order = wm_key_order(parts[i].batch);
 		parts[i].copy = wm_postgres_may_copy(parts[i].view, parts[i].batch);
 		copies |= parts[i].copy;
 	}

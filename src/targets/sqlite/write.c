@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "walmill/fault.h"
+#include "walmill/order.h"
 #include "walmill/strutil.h"
 
 /* One view's part of the batch at work. */
@@ -23,6 +24,7 @@ struct job {
 	struct wm_sqlite_cache		*cache;
 	const struct wm_view		*view;
 	const struct wm_view_batch	*rows;
+	size_t				*order;		/* of the rows; NULL: their own */
 	char				*parked;	/* one byte a row; NULL: no key changes */
 	char				*known;		/* one byte a column, for the row at hand */
 };
@@ -30,6 +32,7 @@ struct job {
 static void
 free_job(struct job *job)
 {
+	free(job->order);
 	free(job->parked);
 	free(job->known);
 }
@@ -293,7 +296,9 @@ write_rows(struct job *job, size_t *ret_bad, struct wm_error *err)
 			return status;
 	}
 	status = park_moves(job, ret_bad, err);
-	for (size_t i = 0; status == WM_OK && i < job->rows->nrows; i++) {
+	for (size_t place = 0; status == WM_OK && place < job->rows->nrows; place++) {
+		size_t i = job->order == NULL ? place : job->order[place];
+
 		status = write_row(job, &job->rows->rows[i], i, err);
 		if (status == WM_REJECT)
 			*ret_bad = i;
@@ -309,6 +314,7 @@ write_view(struct wm_sqlite *s, const struct wm_view_batch *rows, size_t *ret_ba
 	job.cache = wm_sqlite_cache_get(s, rows->view, err);
 	if (job.cache == NULL)
 		return WM_FATAL;
+	job.order = wm_key_order(rows);
 	job.known = calloc(rows->view->ncolumns, 1);
 	if (job.known == NULL)
 		return wm_oom(err, "a batch");

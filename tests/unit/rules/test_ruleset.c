@@ -34,6 +34,7 @@ defaults_are_filled_in(void **state)
 	assert_int_equal(r->seed_mode, WM_SEED_AUTO);
 	assert_int_equal(r->seed_batch_rows, 200000);
 	assert_int_equal(r->seed_workers, 4);
+	assert_true(r->batch_open);
 	assert_int_equal(r->batch_rows, 10000);
 	assert_int_equal(r->batch_bytes, 8u << 20);
 	assert_int_equal(r->batch_interval, 100000);
@@ -103,6 +104,7 @@ every_key_is_read(void **state)
 	assert_int_equal(r->seed_mode, WM_SEED_NEVER);
 	assert_int_equal(r->seed_batch_rows, 5);
 	assert_int_equal(r->seed_workers, 2);
+	assert_false(r->batch_open);
 	assert_int_equal(r->batch_rows, 7);
 	assert_int_equal(r->batch_bytes, 1u << 20);
 	assert_int_equal(r->batch_interval, 2000000);

@@ -5,11 +5,6 @@ UNIT_TESTS += %D%/test_copytext
 tests_unit_target_postgres_test_copytext_SOURCES = %D%/test_copytext.c
 tests_unit_target_postgres_test_copytext_LDADD = libwm-target-postgres.a libwm-base.a $(CMOCKA_LIBS) $(PTHREAD_LIBS)
 
-check_PROGRAMS += %D%/test_order
-UNIT_TESTS += %D%/test_order
-tests_unit_target_postgres_test_order_SOURCES = %D%/test_order.c
-tests_unit_target_postgres_test_order_LDADD = libwm-target-postgres.a libwm-base.a $(CMOCKA_LIBS) $(PTHREAD_LIBS)
-
 check_PROGRAMS += %D%/test_sql
 UNIT_TESTS += %D%/test_sql
 tests_unit_target_postgres_test_sql_SOURCES = %D%/test_sql.c

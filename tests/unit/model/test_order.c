@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "../../../src/targets/postgres/order.h"
 #include "walmill/compiler.h"
+#include "walmill/order.h"
 #include "walmill/strutil.h"
 
 enum { ROWS = 200 };
@@ -48,7 +48,7 @@ order_of(unsigned nkeys, size_t n, void (*key)(size_t i, char (*text)[40]))
 				.len = strlen(texts[i][k]) };
 		rows[i].values = values[i];
 	}
-	return wm_postgres_order(&batch);
+	return wm_key_order(&batch);
 }
 
 static void

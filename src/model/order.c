@@ -5,7 +5,7 @@
  * Sixteen bytes stand for a key.  Where the server sorts otherwise (a collation, a third column) rows are only not as
  * close to each other as they could be.
  */
-#include "order.h"
+#include "walmill/order.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -80,13 +80,13 @@ compare(const void *va, const void *vb)
 }
 
 size_t *
-wm_postgres_order(const struct wm_view_batch *batch)
+wm_key_order(const struct wm_view_batch *batch)
 {
 	struct place *places;
 	bool sorted = true;
 	size_t *order;
 
-	if (batch->nrows < ROWS_MIN)
+	if (batch->nrows < ROWS_MIN || batch->view->nkeys == 0)
 		return NULL;
 	places = calloc(batch->nrows, sizeof(*places));
 	order = malloc(batch->nrows * sizeof(*order));
