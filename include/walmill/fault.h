@@ -101,6 +101,7 @@
 	X(zoho_batch_sent, "zoho_analytics: another batch is sent") \
 	X(zoho_job_ended, "zoho_analytics: the job has ended, its key is still kept") \
 	/* src/pipeline: between the steps */ \
+	X(ahead_written, "a batch is written while the next one gathers, its worker does not know yet") \
 	X(apply_before, "letters and receipts are ready, the target's commit comes next") \
 	X(gather_part_written, "rows of a higher priority are written, what waits is not, the position stays") \
 	X(apply_committed, "the target has committed, letters that are void are still there") \

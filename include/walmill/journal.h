@@ -116,6 +116,14 @@ bool wm_journal_wait(struct wm_journal_reader *r, wm_usec timeout);
 void wm_journal_wake(struct wm_journal_reader *r);		/* any thread: ends a wait */
 /* The bytes of everything read so far are not used any more. */
 void wm_journal_release(struct wm_journal_reader *r);
+/*
+ * For a reader that reads on while somebody else still uses the bytes of what was read so far: they stay until one of the
+ * next three is called, and a restart of the journal is not followed.  One at a time; neither release nor mark meanwhile.
+ */
+void wm_journal_hold(struct wm_journal_reader *r);
+void wm_journal_release_held(struct wm_journal_reader *r);	/* those bytes are not used any more */
+void wm_journal_mark_held(struct wm_journal_reader *r);		/* that, and a mark as of then */
+void wm_journal_forget_held(struct wm_journal_reader *r);	/* before a rewind or seek */
 /* Everything up to lsn is durable at the target; lsn never moves back. */
 void wm_journal_commit(struct wm_journal_reader *r, wm_lsn lsn);
 wm_lsn wm_journal_reader_committed(const struct wm_journal_reader *r);	/* any thread */

@@ -130,6 +130,8 @@ struct wm_journal_reader {
 	struct place		 released;	/* guarded: segments before it are not used */
 	struct place		 mark;		/* guarded: where a rewind goes */
 	bool			 mark_lost;	/* guarded: the mark's segment is gone */
+	bool			 holds;		/* reader's own: what was read before `held` is still used */
+	struct place		 held, held_mark;	/* and where a mark there would be */
 	unsigned		 generation;
 	bool			 woken;		/* guarded */
 	/* what a (re)start in mid-log still has to give before the record at cur */

@@ -161,8 +161,13 @@ passed_over(struct wm_journal_reader *r, const struct header *h)
 enum wm_status
 wm_journal_read(struct wm_journal_reader *r, struct wm_record *ret, bool *ret_found, struct wm_error *err)
 {
-	if (r->generation != atomic_load(&r->journal->generation_now))
+	if (r->generation != atomic_load(&r->journal->generation_now)) {
+		if (r->holds) {
+			*ret_found = false;
+			return WM_OK;
+		}
 		follow_restart(r);
+	}
 	for (;;) {
 		struct segment *s = r->cur.segment;
 		/* next is read first: once it is there, what is published is all there will be. */
@@ -200,7 +205,9 @@ has_more(const struct wm_journal_reader *r)
 {
 	const struct segment *s = r->cur.segment;
 
-	return r->prelude_at != SIZE_MAX || r->generation != atomic_load(&r->journal->generation_now) ||
+	if (r->generation != atomic_load(&r->journal->generation_now))
+		return !r->holds;
+	return r->prelude_at != SIZE_MAX ||
 	    r->cur.offset < atomic_load_explicit(&s->published, memory_order_acquire) ||
 	    atomic_load_explicit(&s->next, memory_order_acquire) != NULL;
 }
@@ -233,18 +240,24 @@ wm_journal_wake(struct wm_journal_reader *r)
 	pthread_mutex_unlock(&r->journal->lock);
 }
 
-void
-wm_journal_release(struct wm_journal_reader *r)
+static void
+release_to(struct wm_journal_reader *r, struct place p)
 {
 	struct wm_journal *j = r->journal;
 
-	if (r->released.segment == r->cur.segment)
+	if (r->released.segment == p.segment)
 		return;
 	pthread_mutex_lock(&j->lock);
-	r->released = r->cur;
-	unpin(r, r->cur.segment);
+	r->released = p;
+	unpin(r, p.segment);
 	tell_writer(j);
 	pthread_mutex_unlock(&j->lock);
+}
+
+void
+wm_journal_release(struct wm_journal_reader *r)
+{
+	release_to(r, r->cur);
 }
 
 void
@@ -260,22 +273,66 @@ wm_journal_reader_committed(const struct wm_journal_reader *r)
 	return atomic_load(&r->committed);
 }
 
-void
-wm_journal_mark(struct wm_journal_reader *r)
+/* Where a mark now is; within a prelude or a scan it would skip what is still owed. */
+static struct place
+mark_of(const struct wm_journal_reader *r)
+{
+	struct place p = r->cur;
+
+	if (r->prelude_at != SIZE_MAX || r->cur.offset < r->scan_to)
+		p.offset = r->scan_to;
+	if (r->skip_tail)
+		p.offset = 0;
+	return p;
+}
+
+/* Nothing before `released` is used any more, and a rewind goes to mark. */
+static void
+set_mark(struct wm_journal_reader *r, struct place released, struct place mark)
 {
 	struct wm_journal *j = r->journal;
 
 	pthread_mutex_lock(&j->lock);
-	r->mark = r->released = r->cur;
-	/* A mark within a prelude or a scan would skip what is still owed. */
-	if (r->prelude_at != SIZE_MAX || r->cur.offset < r->scan_to)
-		r->mark.offset = r->scan_to;
-	if (r->skip_tail)
-		r->mark.offset = 0;
+	r->released = released;
+	r->mark = mark;
 	r->mark_lost = false;
-	unpin(r, r->cur.segment);
+	unpin(r, released.segment);
 	segments_trim(j, false);
 	pthread_mutex_unlock(&j->lock);
+}
+
+void
+wm_journal_mark(struct wm_journal_reader *r)
+{
+	set_mark(r, r->cur, mark_of(r));
+}
+
+void
+wm_journal_hold(struct wm_journal_reader *r)
+{
+	r->holds = true;
+	r->held = r->cur;
+	r->held_mark = mark_of(r);
+}
+
+void
+wm_journal_release_held(struct wm_journal_reader *r)
+{
+	r->holds = false;
+	release_to(r, r->held);
+}
+
+void
+wm_journal_mark_held(struct wm_journal_reader *r)
+{
+	r->holds = false;
+	set_mark(r, r->held, r->held_mark);
+}
+
+void
+wm_journal_forget_held(struct wm_journal_reader *r)
+{
+	r->holds = false;
 }
 
 bool

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * apply.c - from decoded messages to committed rows.
+ * apply.c - from decoded messages to rows that wait in the batch.
  *
- * A transaction counts as new by the LSN of its commit, never by that of a change.  Data and
- * positions are committed together, and only at the end of a source transaction; a
- * transaction larger than a batch is written in parts inside one target transaction.
+ * A transaction counts as new by the LSN of its commit, never by that of a change.
  */
 #include <string.h>
 
 #include "letters.h"
 #include "receipts.h"
-#include "walmill/fault.h"
-
-#define STEADY_WITHIN (3 * WM_MSEC / 2)	/* from one commit to the next, in a stream that does not end */
 
 bool
 apply_wants(struct worker *w, const struct unit *u)
@@ -29,292 +24,6 @@ apply_wants(struct worker *w, const struct unit *u)
 	return u->visible == NULL || !wm_snapshot_sees(u->visible, w->xid);
 }
 
-/* The batch is the target's, if not committed. */
-static void
-note_written(struct worker *w, const struct wm_batch *batch)
-{
-	atomic_fetch_add(&w->rows_written, batch->nrows);
-	atomic_fetch_add(&w->batches, 1);
-	w->pending = false;
-	w->uncommitted = true;
-}
-
-static enum wm_status
-write_pending(struct worker *w, struct wm_error *err)
-{
-	const struct wm_batch *batch = batcher_batch(w->batcher);
-	enum wm_status st = batch == NULL ? wm_oom(err, "a batch") : deliver(&w->delivery, batch, err);
-
-	if (st == WM_OK)
-		note_written(w, batch);
-	return st;
-}
-
-/* Nothing refers to the changes any more that were read. */
-static void
-release(struct worker *w)
-{
-	batcher_reset(w->batcher);
-	wm_journal_release(w->reader);
-	w->unreleased = 0;
-}
-
-enum wm_status
-apply_flush(struct worker *w, struct wm_error *err)
-{
-	enum wm_status st = w->pending ? write_pending(w, err) : WM_OK;
-
-	if (st == WM_OK)
-		release(w);
-	return st;
-}
-
-/* The target's transaction has ended. */
-static void
-end_widening(struct worker *w, bool committed)
-{
-	for (size_t i = 0; w->widening && i < w->nunits; i++) {
-		struct unit *u = w->units[i];
-
-		u->grew &= !(committed && u->widening);
-		u->widening = false;
-	}
-	w->widening = false;
-}
-
-void
-apply_rollback(struct worker *w)
-{
-	struct route *r;
-
-	batcher_reset(w->batcher);
-	w->pending = w->uncommitted = false;
-	w->nwaiting = 0;
-	gather_forget(w, WM_PRIORITY_LOW);
-	w->in_transaction = false;
-	letters_forget(w->delivery.letters);
-	receipts_forget(w->delivery.receipts);
-	w->boundary_commit = atomic_load(&w->commit_lsn);
-	w->boundary_end = atomic_load(&w->end_lsn);
-	/* Where the stream stands when a rule's changes come again is known at the next boundary only. */
-	for (const struct hold *h = w->holds; h != NULL; h = h->next)
-		if (h->resuming)
-			w->boundary_commit = w->boundary_end = 0;
-	if (w->target->ops->rollback != NULL)
-		w->target->ops->rollback(w->target);
-	end_widening(w, false);
-	for (r = w->routes; r != NULL; r = r->hh.next)
-		for (size_t i = 0; i < r->nplans; i++)
-			r->plans[i].ensured = false;
-}
-
-/* Rules that come again have come as far as the last transaction read; are they in step now? */
-static void
-advance_holds(struct worker *w)
-{
-	for (struct hold **link = &w->holds; *link != NULL;) {
-		struct hold *h = *link;
-
-		if (h->resuming && w->boundary_end > h->end_lsn) {
-			h->end_lsn = w->boundary_end;
-			if (w->boundary_commit > h->commit_lsn)
-				h->commit_lsn = w->boundary_commit;
-			w->bookmarks = true;
-		}
-		if (h->resuming && h->end_lsn >= atomic_load(&w->end_lsn)) {
-			wm_log(WM_LOG_INFO, "rule_resumed", "rule \"%s\" is in step again", h->rule->name);
-			stats_set_error(pipeline_stats(w->p, h->rule->name), NULL);
-			*link = h->next;
-			free(h);
-			if (w->check_columns == 0)
-				w->check_columns = 1;	/* the rule took no part in the last look */
-		} else
-			link = &h->next;
-	}
-}
-
-/* Tables whose stream has passed what the seed saw. */
-static void
-advance_units(struct worker *w)
-{
-	for (size_t i = 0; i < w->nunits; i++) {
-		struct unit *u = w->units[i];
-
-		if (u->state != UNIT_CATCHING || atomic_load(&w->end_lsn) < u->catchup)
-			continue;
-		u->state = UNIT_STREAMING;
-		free(u->visible);
-		u->visible = NULL;
-		u->dirty = w->bookmarks = true;
-	}
-}
-
-static void
-note_latency(struct worker *w)
-{
-	wm_usec now = wm_clock_wall();
-
-	pthread_mutex_lock(&w->lock);
-	for (size_t i = 0; i < w->nwaiting; i++)
-		w->latency[w->nlatency++ % LATENCY_SAMPLES] = now - w->waiting[i];
-	pthread_mutex_unlock(&w->lock);
-	w->nwaiting = 0;
-}
-
-static void
-note_commit(struct worker *w)
-{
-	wm_usec now = wm_clock_mono();
-
-	w->steady = now - w->committed_at < STEADY_WITHIN ? w->steady + 1 : 0;
-	w->committed_at = now;
-}
-
-void
-report_position(struct worker *w)
-{
-	wm_lsn lsn = atomic_load(&w->end_lsn);
-
-	for (const struct hold *h = w->holds; h != NULL; h = h->next)
-		if (h->end_lsn < lsn)
-			lsn = h->end_lsn;
-	if (w->soft_since == 0) {
-		wm_journal_commit(w->reader, lsn);
-		atomic_store(&w->lasting_lsn, atomic_load(&w->end_lsn));
-	}
-	wm_journal_mark(w->reader);
-	w->unreleased = 0;
-}
-
-/* Letters and receipts want to know of rows before their commit. */
-static bool
-in_one_step(const struct worker *w)
-{
-	return w->target->ops->write_commit != NULL && w->pending && !w->uncommitted && !w->bookmarks &&
-	    w->delivery.receipts == NULL && !letters_any(w->delivery.letters);
-}
-
-/* with: as bookmarks_commit_all's. */
-static enum wm_status
-commit_positions(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, const struct wm_batch *with,
-    struct wm_error *err)
-{
-	enum wm_status st;
-
-	WM_FAULT(apply_before);
-	st = bookmarks_commit_all(w, commit, end, soon, with, err);
-	WM_FAULT(apply_committed);
-	return st;
-}
-
-/* What is pending, and the positions, in one step; *ret_done false: not possible, and nothing has happened. */
-static enum wm_status
-write_commit(struct worker *w, wm_lsn commit, wm_lsn end, bool *ret_done, struct wm_error *err)
-{
-	const struct wm_batch *batch = batcher_batch(w->batcher);
-	enum wm_status st;
-
-	*ret_done = false;
-	if (batch == NULL)
-		return wm_oom(err, "a batch");
-	st = commit_positions(w, commit, end, true, batch, err);
-	if (st != WM_OK)
-		return st == WM_REJECT ? WM_OK : st;
-	*ret_done = true;
-	note_written(w, batch);
-	release(w);
-	return WM_OK;
-}
-
-static enum wm_status
-commit_written(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, struct wm_error *err)
-{
-	enum wm_status st = letters_before_commit(w->delivery.letters, err);
-
-	receipts_before_commit(w->delivery.receipts);
-	if (st == WM_OK)
-		st = commit_positions(w, commit, end, soon, NULL, err);
-	if (st == WM_OK)
-		receipts_after_commit(w->delivery.receipts);
-	return st == WM_OK ? letters_remove(w->delivery.letters, err) : st;
-}
-
-static enum wm_status
-commit_now(struct worker *w, bool soon, struct wm_error *err)
-{
-	wm_lsn commit = atomic_load(&w->commit_lsn), end = atomic_load(&w->end_lsn);
-	bool held = w->holds != NULL;	/* advance_holds may end the last one */
-	bool done = false;
-	enum wm_status st = WM_OK;
-
-	if (w->boundary_commit > commit)
-		commit = w->boundary_commit;
-	if (w->boundary_end > end)
-		end = w->boundary_end;
-	if (soon && in_one_step(w))
-		st = write_commit(w, commit, end, &done, err);
-	if (st == WM_OK && !done)
-		st = apply_flush(w, err);
-	if (st != WM_OK)
-		return st;
-	advance_holds(w);
-	if (w->uncommitted || w->bookmarks || (!soon && w->soft_since != 0)) {
-		if (!done)
-			st = commit_written(w, commit, end, soon, err);
-		if (st != WM_OK)
-			return st;
-		WM_FAULT(apply_done);
-		if (soon && w->soft_since == 0)
-			w->soft_since = wm_clock_mono();
-		end_widening(w, true);
-		note_latency(w);
-		note_commit(w);
-	}
-	w->uncommitted = false;
-	gather_forget(w, WM_PRIORITY_LOW);
-	atomic_store(&w->commit_lsn, commit);
-	atomic_store(&w->end_lsn, end);
-	report_position(w);
-	pipeline_progress(w->p);
-	if (!atomic_load(&w->settled) || held) {
-		advance_units(w);
-		worker_show_rules(w);
-	}
-	return WM_OK;
-}
-
-enum wm_status
-apply_commit(struct worker *w, struct wm_error *err)
-{
-	return commit_now(w, false, err);
-}
-
-/* Whether somebody waits for what the next commit brings, or the last one brought. */
-static bool
-is_awaited(const struct worker *w)
-{
-	wm_lsn awaited = atomic_load(&w->awaited), end = atomic_load(&w->end_lsn);
-
-	return awaited > atomic_load(&w->lasting_lsn) && awaited <= (w->boundary_end > end ? w->boundary_end : end);
-}
-
-/*
- * Changes come again from the journal, should the target lose them.  What else a commit stands for (a unit's progress, a
- * rule that is in step, a dead letter that is void) would not.
- */
-enum wm_status
-apply_commit_soon(struct worker *w, struct wm_error *err)
-{
-	bool soon = w->target->ops->commit_soon != NULL && !w->bookmarks && w->holds == NULL &&
-	    atomic_load(&w->settled) && atomic_load(&w->recorded) &&
-	    !letters_any_settled(w->delivery.letters) && !is_awaited(w) &&
-	    (w->soft_since == 0 || wm_clock_mono() < w->soft_since + APPLY_SOFT_MAX);
-
-	return commit_now(w, soon, err);
-}
-
-/* ---- changes ---- */
-
 static void
 count(struct rule_stats *s, enum wm_event_kind kind)
 {
@@ -326,7 +35,7 @@ count(struct rule_stats *s, enum wm_event_kind kind)
 static enum wm_status
 write_waiting(struct worker *w, struct wm_error *err)
 {
-	enum wm_status st = w->pending ? write_pending(w, err) : WM_OK;
+	enum wm_status st = apply_write(w, err);
 
 	if (st == WM_OK)
 		batcher_clear_rows(w->batcher);
@@ -462,21 +171,23 @@ apply_change(struct worker *w, struct route *r, struct route_plan *rp, const str
 	return st;
 }
 
-/* Whether what waits has reached a bound of the rule. */
+/* Whether what waits has reached a bound of the rule; notes when it comes near. */
 static bool
 is_full(struct worker *w, const struct route_plan *rp)
 {
 	const struct wm_rule *rule = rp->unit->rule;
 	const struct wm_target_ops *ops = w->target->ops;
 	bool open = rule->batch_open && ops->batch_rows != 0;
+	size_t max_rows = open ? ops->batch_rows : (size_t)rule->batch_rows;
+	size_t max_bytes = open ? ops->batch_bytes : rule->batch_bytes;
 	size_t rows = batcher_view_rows(w->batcher, wm_plan_view(rp->plan));
 	size_t bytes = wm_arena_used(batcher_arena(w->batcher));
 
 	if (w->unreleased > bytes)
 		bytes = w->unreleased;
 	gather_crowd(w, rule, rows, bytes);
-	return rows >= (open ? ops->batch_rows : (size_t)rule->batch_rows) ||
-	    bytes >= (open ? ops->batch_bytes : rule->batch_bytes);
+	w->ripe |= rows >= max_rows - max_rows / 8 || bytes >= max_bytes - max_bytes / 8;
+	return rows >= max_rows || bytes >= max_bytes;
 }
 
 static enum wm_status
@@ -495,7 +206,7 @@ apply_dml(struct worker *w, const struct wm_message *m, enum wm_event_kind kind,
 		full |= is_full(w, &r->plans[i]);
 	}
 	if (st == WM_OK && full)
-		st = apply_flush(w, err);
+		st = apply_hand_over(w, false, err);
 	return st;
 }
 
@@ -527,7 +238,7 @@ begin(struct worker *w, const struct wm_message *m)
 	w->xid_visible = false;
 	w->applied[w->napplied++ % APPLIED_XIDS] = m->xid;
 	w->in_transaction = true;
-	w->mixed = w->pending || w->uncommitted;
+	w->mixed = w->pending || w->uncommitted || w->flies;
 	w->skip = m->lsn <= atomic_load(&w->commit_lsn);
 	for (const struct hold *h = w->holds; h != NULL; h = h->next)
 		w->skip &= !h->resuming || m->lsn <= h->commit_lsn;
@@ -539,6 +250,8 @@ begin(struct worker *w, const struct wm_message *m)
 static enum wm_status
 commit(struct worker *w, const struct wm_message *m, struct wm_error *err)
 {
+	enum wm_status st;
+
 	w->in_transaction = false;
 	w->boundary_commit = m->lsn;
 	w->boundary_end = m->end_lsn;
@@ -546,6 +259,14 @@ commit(struct worker *w, const struct wm_message *m, struct wm_error *err)
 		w->waiting[w->nwaiting++] = w->commit_time;
 	if (m->end_lsn <= w->commit_upto)
 		return apply_commit(w, err);
+	/* They gather for as long as the target is busy with those before. */
+	if (w->flies && !w->ripe && !ahead_done(w->ahead))
+		return WM_OK;
+	st = apply_land(w, err);
+	if (st != WM_OK)
+		return st;
+	if (w->ripe && apply_may_run_ahead(w))
+		return apply_hand_over(w, true, err);
 	if (w->uncommitted)
 		return apply_commit_soon(w, err);
 	return w->pending ? gather_write(w, err) : WM_OK;

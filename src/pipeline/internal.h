@@ -466,6 +466,7 @@ struct worker {
 	struct wm_journal_reader *reader;
 	struct wm_pgoutput	*decoder;
 	struct batcher		*batcher;
+	struct ahead		*ahead;
 	struct delivery		 delivery;
 	struct wm_pg		*sql;		/* catalog, read-backs, late seeds; NULL: connect when needed */
 	struct route		*routes;
@@ -500,6 +501,12 @@ struct worker {
 	bool			 pending;	/* the batcher holds something */
 	bool			 uncommitted;	/* something was written in the target's open transaction */
 	bool			 bookmarks;	/* a bookmark is to be written with the next commit */
+	bool			 ripe;		/* it is nearly full, and better written before the next transaction begins */
+	bool			 flies;		/* the batch before it is being written */
+	bool			 whole;		/* that one ends at a boundary: */
+	wm_lsn			 whole_commit, whole_end;
+	size_t			 nwhole;	/* those of `waiting` that it makes visible */
+	wm_lsn			 alone_until;	/* no batch is written ahead before this, for one was refused */
 	wm_lsn			 boundary_commit, boundary_end;	/* last transaction read whole */
 	wm_lsn			 retry_from;	/* letters are tried again once the target is here; 0 not known yet */
 	wm_usec			 retry_at;	/* mono: when to look for letters that are to be tried again */
@@ -688,14 +695,48 @@ enum wm_status columns_differ(const struct unit *u, const struct wm_plan *plan, 
  * when the view may lack values that the stream does not bring.
  */
 enum wm_status columns_follow(struct worker *w, struct unit *u, const struct wm_plan *plan, struct wm_error *err);
+/* ---- a thread that writes while its worker gathers (ahead.c) ---- */
+
+struct ahead;
+
+struct ahead *ahead_create(struct worker *w);	/* NULL: memory is out */
+void ahead_destroy(struct ahead *a);		/* waits for what is under way; NULL is a no-op */
+/*
+ * The batch is being written when it returns, and *batcher another, empty one.  False: it cannot be now, nothing has
+ * changed.  The target is not to be used until ahead_wait has returned.
+ */
+bool ahead_start(struct ahead *a, struct batcher **batcher);
+bool ahead_done(const struct ahead *a);
+/* Waits for it.  Returns what the target's write did with so many rows; they are gone. */
+enum wm_status ahead_wait(struct ahead *a, size_t *ret_rows, size_t *ret_bad, struct wm_error *err);
+
 /* ---- applying (apply.c) ---- */
 
 /* Whether the unit has the transaction at work still to come. */
 bool apply_wants(struct worker *w, const struct unit *u);
 /* One decoded message.  WM_REJECT: the rule w->delivery.failed_rule stops. */
 enum wm_status apply_message(struct worker *w, const struct wm_message *m, struct wm_error *err);
-/* Writes what is pending, within the open transaction. */
+
+/* ---- writing and committing (commit.c) ---- */
+
+/* Writes what is pending, within the open transaction; its values stay. */
+enum wm_status apply_write(struct worker *w, struct wm_error *err);
+/* The same, and they go. */
 enum wm_status apply_flush(struct worker *w, struct wm_error *err);
+/* Whether full batches may be written ahead: whatever a commit says besides the position goes the ordinary way. */
+bool apply_may_run_ahead(const struct worker *w);
+/*
+ * The batch is full: it is written while the next one gathers, if that may be; else, within a transaction of the source,
+ * now.  whole: it ends with the last boundary, and is committed when it has been written.
+ */
+enum wm_status apply_hand_over(struct worker *w, bool whole, struct wm_error *err);
+/*
+ * What is written ahead has been when it returns, and is committed if it was whole.  To be called before the target is
+ * used.  WM_REJECT: something of it was refused; all since the last commit is to come again, the ordinary way.
+ */
+enum wm_status apply_land(struct worker *w, struct wm_error *err);
+/* What is written ahead has ended when it returns, whatever became of it: a rollback is to follow. */
+void apply_abandon(struct worker *w);
 #define APPLY_SOFT_MAX WM_SEC	/* until what was committed soon is made to last */
 
 /* Commits at the last boundary, with bookmarks; only outside a source transaction.  All is durable then. */

@@ -1,11 +1,13 @@
 noinst_LIBRARIES += libwm-pipeline.a
 libwm_pipeline_a_SOURCES = \
+	%D%/ahead.c \
 	%D%/apply.c \
 	%D%/batcher.c \
 	%D%/bookmarks.c \
 	%D%/budget.c \
 	%D%/canary.c \
 	%D%/columns.c \
+	%D%/commit.c \
 	%D%/deliver.c \
 	%D%/discover.c \
 	%D%/gather.c \

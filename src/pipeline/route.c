@@ -303,6 +303,9 @@ route_ensure(struct worker *w, struct route_plan *rp, struct wm_error *err)
 
 	if (rp->ensured)
 		return WM_OK;
+	st = apply_land(w, err);
+	if (st != WM_OK)
+		return st;
 	st = w->target->ops->ensure(w->target, wm_plan_view(rp->plan), &found, err);
 	if (st == WM_REJECT)
 		return unit_stops(w, u, err);

@@ -130,8 +130,10 @@ take_record(struct worker *w, const struct wm_record *rec, struct wm_error *err)
 	enum wm_status st;
 
 	if (rec->kind == WM_RECORD_RESET) {
-		take_reset(w, rec);
-		return WM_OK;
+		st = apply_land(w, err);
+		if (st == WM_OK)
+			take_reset(w, rec);
+		return st;
 	}
 	if (w->await_restart)
 		return WM_OK;
@@ -141,7 +143,7 @@ take_record(struct worker *w, const struct wm_record *rec, struct wm_error *err)
 		return rec->lsn <= w->commit_upto ? apply_commit(w, err) : WM_OK;
 	}
 	w->unreleased += rec->len;
-	if (w->unreleased > RELEASE_BYTES && !w->pending) {
+	if (w->unreleased > RELEASE_BYTES && !w->pending && !w->flies) {
 		/* Changes that no rule takes must not fill the log. */
 		wm_journal_release(w->reader);
 		w->unreleased = rec->len;
@@ -229,6 +231,12 @@ idle(struct worker *w, struct wm_error *err)
 	wm_lsn once = atomic_load(&w->source->once_lsn);
 	enum wm_status st;
 
+	if (w->flies) {
+		if (ahead_done(w->ahead))
+			return apply_land(w, err);
+		(void)wm_journal_wait(w->reader, IDLE_WAIT);
+		return WM_OK;
+	}
 	if (w->staging != NULL && journal_full(w))
 		return staging_give_up(w, err);
 	if (w->in_transaction || w->await_restart) {
@@ -273,12 +281,16 @@ between_transactions(struct worker *w, struct wm_error *err)
 	enum wm_status st = WM_OK;
 
 	if (atomic_load(&w->commands)) {
-		st = worker_serve(w, err);
+		st = apply_land(w, err);
+		if (st == WM_OK)
+			st = worker_serve(w, err);
 		if (st != WM_OK || w->await_restart)
 			return st;
 	}
 	if (wm_clock_mono() >= w->retry_at) {
-		st = retry_due(w, err);
+		st = apply_land(w, err);
+		if (st == WM_OK)
+			st = retry_due(w, err);
 		if (st != WM_OK)
 			return st;
 	}
@@ -297,7 +309,9 @@ between_transactions(struct worker *w, struct wm_error *err)
 	}
 	if (st == WM_OK && w->check_columns != 0 && atomic_load(&w->end_lsn) >= w->check_columns &&
 	    atomic_load(&w->settled)) {
-		st = units_check_columns(w, err);
+		st = apply_land(w, err);
+		if (st == WM_OK)
+			st = units_check_columns(w, err);
 		if (st == WM_OK)
 			st = apply_commit(w, err);	/* tells those who wait, too */
 	}
@@ -483,6 +497,7 @@ worker_main(void *arg)
 		wm_lsn from = atomic_load(&w->end_lsn);
 		enum wm_status st = session(w, &err);
 
+		apply_abandon(w);
 		atomic_store(&w->waits, 0);
 		if (st != WM_OK && !w->in_transaction && worker_stopping(w))
 			wm_log(WM_LOG_WARNING, "target_stop",
@@ -537,8 +552,10 @@ worker_create(struct wm_pipeline *p, struct source *s, const struct wm_target *m
 		.letters = letters_create(p, s->config, model->name) };
 	w->decoder = wm_pgoutput_create();
 	w->batcher = batcher_create();
-	st = w->decoder == NULL || w->batcher == NULL || w->delivery.letters == NULL ? wm_oom(err, "a worker") :
-							wm_target_clone(model, &w->target, err);
+	w->ahead = ahead_create(w);
+	st = w->decoder == NULL || w->batcher == NULL || w->ahead == NULL || w->delivery.letters == NULL ?
+	    wm_oom(err, "a worker") :
+	    wm_target_clone(model, &w->target, err);
 	if (st == WM_OK)
 		st = receipts_create(p, s->config->name, model->name, &w->delivery.receipts, err);
 	if (st == WM_OK)
@@ -597,6 +614,7 @@ worker_destroy(struct worker *w)
 {
 	if (w == NULL)
 		return;
+	ahead_destroy(w->ahead);
 	close_units(w);
 	wm_journal_reader_close(w->reader);
 	wm_pgoutput_destroy(w->decoder);

@@ -316,6 +316,85 @@ restart_drops_what_was_not_read(void **state)
 	wm_journal_reader_close(r);
 }
 
+/* Reads all there is, in pieces: what was held at first stays until it is released, although more is read. */
+static void
+held_bytes_stay_while_the_reader_goes_on(void **state)
+{
+	struct wm_journal *j = *state;
+	struct wm_journal_reader *r = open_reader(j, 0);
+	struct wm_record first, rec;
+
+	append_text(j, "first");
+	expect_reset(r, false);
+	assert_true(read_one(r, &first));
+	wm_journal_hold(r);
+	assert_true(fill(j, 100000) > 0);
+	while (read_one(r, &rec))
+		;
+	assert_int_equal(fill(j, 100000), 0);
+	assert_memory_equal(first.data, "first", 5);
+	wm_journal_release_held(r);
+	wm_journal_release(r);
+	assert_true(fill(j, 100000) > 0);
+	wm_journal_reader_close(r);
+}
+
+static void
+a_mark_of_what_was_held_is_as_of_then(void **state)
+{
+	struct wm_journal *j = *state;
+	struct wm_journal_reader *r = open_reader(j, 0);
+
+	append_relation(j, 1, 'a');
+	append_text(j, "held");
+	append_text(j, "more");
+	append_text(j, "last");
+	expect_reset(r, false);
+	expect_relation(r, 1, 'a');
+	expect_text(r, "held");
+	wm_journal_hold(r);
+	expect_text(r, "more");
+	wm_journal_mark_held(r);
+	expect_text(r, "last");
+	assert_true(wm_journal_rewind(r));
+	expect_reset(r, false);
+	expect_relation(r, 1, 'a');
+	expect_text(r, "more");
+	wm_journal_hold(r);
+	expect_text(r, "last");
+	wm_journal_forget_held(r);
+	assert_true(wm_journal_rewind(r));
+	expect_reset(r, false);
+	expect_relation(r, 1, 'a');
+	expect_text(r, "more");
+	wm_journal_reader_close(r);
+}
+
+static void
+a_restart_waits_for_what_is_held(void **state)
+{
+	struct wm_journal *j = *state;
+	struct wm_journal_reader *r = open_reader(j, 0);
+	struct wm_record held;
+
+	append_text(j, "held");
+	append_text(j, "lost");
+	expect_reset(r, false);
+	assert_true(read_one(r, &held));
+	wm_journal_hold(r);
+	assert_int_equal(wm_journal_restart(j, 77, NULL), WM_OK);
+	append_text(j, "again");
+	expect_end(r);
+	assert_false(wm_journal_wait(r, 0));
+	assert_memory_equal(held.data, "held", 4);
+	wm_journal_mark_held(r);
+	assert_true(wm_journal_wait(r, 0));
+	expect_reset(r, true);
+	expect_text(r, "again");
+	expect_end(r);
+	wm_journal_reader_close(r);
+}
+
 static void
 complete_follows_commits_and_idle_records(void **state)
 {
@@ -464,6 +543,9 @@ main(void)
 		TEST(rewind_in_a_later_segment_gives_the_prelude),
 		TEST(a_mark_taken_in_the_prelude_loses_nothing),
 		TEST(restart_drops_what_was_not_read),
+		TEST(held_bytes_stay_while_the_reader_goes_on),
+		TEST(a_mark_of_what_was_held_is_as_of_then),
+		TEST(a_restart_waits_for_what_is_held),
 		TEST(complete_follows_commits_and_idle_records),
 		TEST(committed_is_the_slowest_readers),
 		TEST(threads_see_every_record_once),
