@@ -38,6 +38,7 @@ class Line:
     unit: str = "s"
     peer_name: str = ""
     peer: float = None
+    _: dataclasses.KW_ONLY
     at_most: float = None       # goal: in the line's unit
     times: float = None         # goal: as fast as the peer
     also: dict = dataclasses.field(default_factory=dict)        # other goals, and whether they are met

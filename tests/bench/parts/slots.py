@@ -78,4 +78,6 @@ def run(options):
             one, two = ({key: statistics.median(r[key] for r in taken[target, slots][1:]) for key in taken[target, slots][0]}
                         for slots in (1, 2))
             yield Line(f"{options.transactions:,} one-row transactions over {TABLES} tables, slots: 2, to {target}", two["seconds"], "s",
-                       "slots: 1", one["seconds"], "", {**two, **{f"one_{key}": value for key, value in one.items()}})
+                       "slots: 1", one["seconds"],
+                       figures={**two, "cpu_us_per_change": two["cpu_s"] * 1e6 / options.transactions,
+                                **{f"one_{key}": value for key, value in one.items()}})
