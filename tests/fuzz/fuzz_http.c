@@ -17,20 +17,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fuzz.h"
 #include "walmill/admin.h"
 #include "walmill/strutil.h"
 
 #define KEY "k3y"
 #define SECRET "uptime"		/* in every status and all metrics, elsewhere only as an echo */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* ---- the pipeline, as the server sees it ---- */
 
