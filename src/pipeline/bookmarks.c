@@ -652,13 +652,14 @@ bookmarks_commit_all(struct worker *w, wm_lsn commit, wm_lsn end, bool soon, con
 	const char *source = w->source->config->name;
 	WM_AUTO(list_free) struct list l = { 0 };
 	struct wm_source_record rec;
-	size_t nholds = 0, nrules = w->p->setup->rules->n, of_unit = 1;
+	size_t nholds = 0, nrules = w->p->setup->rules->n;
+	/* With several lanes a unit may be noted in each of them, and its view. */
+	size_t of_unit = 1 + 2 * ((size_t)w->source->config->lanes - 1);
 	enum wm_status st;
 
 	for (struct hold *h = w->holds; h != NULL; h = h->next)
 		nholds++;
-	/* Most commits write the checkpoint alone.  With several lanes a unit may be noted in each of them, and its view. */
-	of_unit += 2 * ((size_t)w->source->config->lanes - 1);
+	/* Most commits write the checkpoint alone. */
 	l.items = calloc(1 + nholds + (w->bookmarks ? nrules + w->nunits * of_unit + HASH_COUNT(w->saved) : 0),
 	    sizeof(*l.items));
 	if (l.items == NULL)

@@ -509,7 +509,6 @@ positions_now(const struct wm_config *config, wm_lsn *positions, struct wm_error
 			continue;
 		}
 		st = wm_pg_connect(config->sources[i].uri, WM_PG_SQL, "walmill wait", &c, err);
-
 		if (st == WM_OK)
 			st = wm_pg_current_lsn_to_wait_for(c, &positions[i], err);
 		if (st != WM_OK)
