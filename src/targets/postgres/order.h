@@ -11,10 +11,9 @@
 
 #include <stddef.h>
 
-#include "walmill/error.h"
 #include "walmill/model.h"
 
-/* *ret is for free(): the indexes of all rows of the batch.  NULL: their own order does, or there was no memory. */
+/* For free(): the indexes of all rows of the batch.  NULL: their own order does, or there was no memory. */
 size_t *wm_postgres_order(const struct wm_view_batch *batch);
 
 #endif
