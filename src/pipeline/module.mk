@@ -4,6 +4,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/batcher.c \
 	%D%/bookmarks.c \
 	%D%/budget.c \
+	%D%/calls.c \
 	%D%/canary.c \
 	%D%/columns.c \
 	%D%/deliver.c \

@@ -372,13 +372,3 @@ wm_pipeline_retry(struct wm_pipeline *p, struct wm_retry *retry, struct wm_error
 	}
 	return st;
 }
-
-void
-wm_retry_free(struct wm_retry *retry)
-{
-	for (size_t i = 0; i < retry->nfailures; i++)
-		free(retry->failures[i].why);
-	free(retry->failures);
-	retry->failures = NULL;
-	retry->nfailures = 0;
-}

@@ -85,25 +85,6 @@ wm_pipeline_row(struct wm_pipeline *p, const char *rule, struct wm_row_call *cal
 	return wm_fail(err, WM_REJECT, "there is no such rule");
 }
 
-void
-wm_row_call_free(struct wm_row_call *call)
-{
-	for (size_t i = 0; i < call->n; i++) {
-		free(call->names[i]);
-		free(call->values[i]);
-	}
-	free(call->names);
-	free(call->values);
-	free(call->table);
-	free(call->written);
-}
-
-void
-wm_retry_free(struct wm_retry *retry)
-{
-	(void)retry;
-}
-
 bool
 wm_pipeline_callback(struct wm_pipeline *p, const char *token)
 {

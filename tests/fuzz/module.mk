@@ -59,7 +59,7 @@ check_PROGRAMS += %D%/replay_http
 UNIT_TESTS += %D%/replay_http
 tests_fuzz_replay_http_SOURCES = %D%/fuzz_http.c %D%/fuzz.h %D%/standalone.c
 tests_fuzz_replay_http_CPPFLAGS = $(AM_CPPFLAGS) -DWM_CORPUS='"%D%/corpus/http"'
-tests_fuzz_replay_http_LDADD = libwm-admin.a libwm-state.a libwm-base.a \
+tests_fuzz_replay_http_LDADD = libwm-admin.a libwm-pipeline.a libwm-state.a libwm-base.a \
 	$(MHD_LIBS) $(CURL_LIBS) $(CJSON_LIBS) $(CRYPTO_LIBS) $(SQLITE_LIBS) $(PTHREAD_LIBS)
 
 if FUZZING
