@@ -2,6 +2,8 @@ noinst_LIBRARIES += libwm-pipeline.a
 libwm_pipeline_a_SOURCES = \
 	%D%/apply.c \
 	%D%/batcher.c \
+	%D%/bookmark_text.h \
+	%D%/bookmark_unit.c \
 	%D%/bookmarks.c \
 	%D%/budget.c \
 	%D%/calls.c \
