@@ -22,6 +22,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/letters.h \
 	%D%/lost.c \
 	%D%/partitions.c \
+	%D%/phase.c \
 	%D%/pipeline.c \
 	%D%/positions.c \
 	%D%/ranges.c \
