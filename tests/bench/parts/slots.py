@@ -10,14 +10,14 @@ import statistics
 from .common import ROW, ROWS, Line, Stage, cluster_cpu, say
 
 TABLES = 8          # two lanes have four each
-PROCEDURE = """
+PROCEDURE = f"""
     CREATE PROCEDURE one_row_transactions(many int, old int) LANGUAGE plpgsql AS $$
     DECLARE k int;
     BEGIN
         FOR i IN 1..many LOOP
             k := 1 + floor(random() * old);
             EXECUTE format('UPDATE account%s SET n = n + 1, v = md5(%s::text), at = clock_timestamp() WHERE id = %s',
-                           i % 8, i, k);
+                           i % {TABLES}, i, k);
             COMMIT;
         END LOOP;
     END $$
