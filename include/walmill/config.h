@@ -181,7 +181,7 @@ unsigned wm_lane_of(const char *schema, const char *table, unsigned lanes);
 
 /* Where the files of a lane's journal are; caller frees, NULL: out of memory. */
 char *wm_config_journal_folder(const struct wm_config *config, const char *source);
-/* Where a source's prepared transactions are kept; the caller's, NULL when memory is out. */
+/* The same of its prepared transactions. */
 char *wm_config_prepared_folder(const struct wm_config *config, const char *source);
 
 #endif

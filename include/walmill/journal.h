@@ -69,10 +69,10 @@ void wm_journal_look(const struct wm_journal *j, struct wm_journal_state *ret);
 
 /* ---- writer ---- */
 
-/* Copies the message.  WM_RETRY: full; wait with wm_journal_wait_space. Not visible before publish. */
+/* Copies the message.  WM_RETRY: full; wait for wm_journal_space_fd.  Not visible before publish. */
 enum wm_status wm_journal_append(struct wm_journal *j, enum wm_record_kind kind, wm_lsn lsn, const void *data,
     size_t len, struct wm_error *err) WM_MUST_CHECK;
-/* The same for malloc'd memory of which, once it is there, only the first bytes count: a large one is not in memory twice. */
+/* The same for malloc'd memory of which, once it is there, only the first bytes count: a large one is not kept twice. */
 enum wm_status wm_journal_move(struct wm_journal *j, enum wm_record_kind kind, wm_lsn lsn, void *data, size_t len,
     struct wm_error *err) WM_MUST_CHECK;
 /* Shows what was appended to the readers and wakes those that wait. */

@@ -3,7 +3,7 @@
  * order.h - the order in which a batch's rows are written.
  *
  * Rows come in the order of the changes.  Written in the order of their keys they share the pages of the table and of
- * its key that are already in the caches, which spares a target a quarter of its work where the changes are spread over
+ * its key that are already in the caches, which spares a target a fifth of its work where the changes are spread over
  * a large table (docs/adr/0005).  It is a matter of speed alone: no two rows have one key.
  */
 #ifndef WM_ORDER_H

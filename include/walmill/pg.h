@@ -110,6 +110,9 @@ enum wm_status wm_pg_emit_message(struct wm_pg *c, const char *prefix, const cha
 
 /* ---- slots ---- */
 
+#define WM_SLOT_TWO_PHASE 150000	/* servers from here on send prepared transactions by pgoutput */
+#define WM_SLOT_FAILOVER 170000		/* standbys of servers from here on keep copies of slots */
+
 struct wm_slot_info {
 	bool	exists, active, lost;
 	int	active_pid;

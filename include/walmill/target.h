@@ -11,9 +11,10 @@
  *	create  open  load  { ensure | write }*  commit  ...  close  [open ...]  destroy
  *
  * ensure and write open a transaction when none is open; commit makes everything since then
- * durable together with the bookmarks (commit_soon visible, and durable with the next commit), rollback forgets it.  A target without
- * WM_TARGET_TRANSACTIONAL makes each write durable before it returns, and stores no bookmarks
- * (the pipeline keeps them in its own state): load, commit and rollback are then NULL.
+ * durable together with the bookmarks (commit_soon visible, and durable with the next commit),
+ * rollback forgets it.  A target without WM_TARGET_TRANSACTIONAL makes each write durable before it
+ * returns, and stores no bookmarks (the pipeline keeps them in its own state): load, commit and
+ * rollback are then NULL.
  *
  * After WM_RETRY or WM_FATAL from any call the transaction is gone; the pipeline calls close, then open
  * again.  After WM_REJECT from write the batch has had no effect and the transaction goes on; without

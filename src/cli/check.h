@@ -19,9 +19,13 @@ struct wm_check {
 
 void wm_check_free(struct wm_check *check);
 
-/* Of a source's first lane: server settings, privileges, slots of all lanes.  *ret a connection for the tables, NULL when there is none. */
+/*
+ * Each is given a source's first lane, which the others follow.
+ *
+ * Server settings, privileges, slots of all lanes.  *ret a connection for the tables, NULL when there is none.
+ */
 void wm_check_server(struct wm_check *check, const struct wm_source_config *source, struct wm_pg **ret);
-/* Of a source's first lane: the tables that the source's rules match: identity, keys, privileges, publication.  Fills plans. */
+/* The tables that the source's rules match: identity, keys, privileges, publication.  Fills plans. */
 void wm_check_tables(struct wm_check *check, const struct wm_source_config *source, struct wm_pg *c);
 /* Two tables that would be written to one view. */
 void wm_check_views(struct wm_check *check);

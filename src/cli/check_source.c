@@ -10,9 +10,7 @@
 #include "walmill/strutil.h"
 
 #define VERSION_MIN 100000		/* pgoutput */
-#define VERSION_TWO_PHASE 150000	/* prepared transactions from pgoutput */
 #define VERSION_STANDBY 160000		/* logical decoding on a standby */
-#define VERSION_FAILOVER 170000		/* slots that standbys copy */
 #define SENDER_TIMEOUT_MIN 5000		/* ms; below, a pause of the network ends the stream */
 
 struct server {
@@ -68,7 +66,7 @@ check_two_phase(const struct server *s, int version)
 {
 	if (!s->source->two_phase)
 		return;
-	if (version < VERSION_TWO_PHASE)
+	if (version < WM_SLOT_TWO_PHASE)
 		wm_diags_add(&s->check->findings, WM_WARNING, s->subject, "leave \"two_phase\" out",
 		    "\"two_phase: true\" has no effect: servers send prepared transactions from PostgreSQL 15 on; they come "
 		    "when they commit");
@@ -100,7 +98,7 @@ check_settings(const struct server *s, int version)
 		    "make the publication at the primary and set \"manage: false\", or use "
 		    "the primary's address",
 		    "the server is a standby, where no publication can be made");
-	if (s->source->failover == WM_FAILOVER_ON && (version < VERSION_FAILOVER || s->standby))
+	if (s->source->failover == WM_FAILOVER_ON && (version < WM_SLOT_FAILOVER || s->standby))
 		wm_diags_add(d, WM_WARNING, s->subject, "leave \"failover\" out",
 		    "\"failover: true\" has no effect: standbys keep copies of slots from PostgreSQL 17 on, of slots of a "
 		    "primary");

@@ -10,8 +10,6 @@
 #include "internal.h"
 #include "walmill/fault.h"
 
-#define VERSION_FAILOVER 170000
-
 static void
 add_info_sql(struct wm_buf *sql, int version, const char *slot)
 {
@@ -154,7 +152,7 @@ wm_slot_can_failover(struct wm_pg *c, bool *ret, struct wm_error *err)
 	    "could not ask whether the server is a standby", &res, err);
 
 	if (st == WM_OK)
-		*ret = wm_pg_version(c) >= VERSION_FAILOVER && !wm_pg_bool(res, 0, 0);
+		*ret = wm_pg_version(c) >= WM_SLOT_FAILOVER && !wm_pg_bool(res, 0, 0);
 	return st;
 }
 

@@ -844,7 +844,7 @@ enum wm_status views_claim(struct worker *w, const char *view, bool *ret_mine, b
 void views_keep(struct worker *w);
 void views_forget(struct wm_pipeline *p);
 
-/* ---- bookmarks ---- */
+/* ---- bookmarks (bookmarks.c; those of a unit: bookmark_unit.c) ---- */
 
 /* malloc'd JSON; NULL when memory is out. */
 char *bookmark_unit(const struct unit *u);	/* the unit's lock is held, or nobody seeds */

@@ -3,8 +3,11 @@ libwm_pipeline_a_SOURCES = \
 	%D%/ahead.c \
 	%D%/apply.c \
 	%D%/batcher.c \
+	%D%/bookmark_text.h \
+	%D%/bookmark_unit.c \
 	%D%/bookmarks.c \
 	%D%/budget.c \
+	%D%/calls.c \
 	%D%/canary.c \
 	%D%/columns.c \
 	%D%/commit.c \
@@ -21,6 +24,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/letters.h \
 	%D%/lost.c \
 	%D%/partitions.c \
+	%D%/phase.c \
 	%D%/pipeline.c \
 	%D%/positions.c \
 	%D%/ranges.c \

@@ -161,13 +161,13 @@ wm_pipeline_callback(struct wm_pipeline *p, const char *token)
 
 /* ---- one row ---- */
 
-/* Whether the rule takes one table and no more in all lanes, and the lane that has it; 0: none has one. */
+/* Whether the rule takes one table at most in all lanes, and the lane that has it; the first, where none has one. */
 static bool
 only_table(struct wm_pipeline *p, const struct wm_rule *rule, unsigned *ret_lane)
 {
 	size_t n = 0;
 
-	*ret_lane = 0;
+	*ret_lane = 1;
 	for (size_t i = 0; i < p->nsources; i++) {
 		struct source *s = p->sources[i];
 
@@ -199,7 +199,6 @@ lane_of(struct wm_pipeline *p, const char *name, const char *table, unsigned *re
 	else if (source != NULL && source->lanes > 1)
 		only = only_table(p, rule, ret);
 	pthread_mutex_unlock(&p->lock);
-	*ret += *ret == 0;
 	return only ? WM_OK : row_needs_table(name, err);
 }
 
@@ -372,14 +371,4 @@ wm_pipeline_retry(struct wm_pipeline *p, struct wm_retry *retry, struct wm_error
 		st = retry_run(p, retry, first, n, err);
 	}
 	return st;
-}
-
-void
-wm_retry_free(struct wm_retry *retry)
-{
-	for (size_t i = 0; i < retry->nfailures; i++)
-		free(retry->failures[i].why);
-	free(retry->failures);
-	retry->failures = NULL;
-	retry->nfailures = 0;
 }

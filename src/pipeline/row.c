@@ -15,20 +15,6 @@
 #define ARENA_BLOCK (64U << 10)
 #define WRITTEN_MAX (64U << 20)
 
-void
-wm_row_call_free(struct wm_row_call *call)
-{
-	for (size_t i = 0; i < call->n; i++) {
-		free(call->names[i]);
-		free(call->values[i]);
-	}
-	free(call->names);
-	free(call->values);
-	free(call->table);
-	free(call->written);
-	*call = (struct wm_row_call){ 0 };
-}
-
 struct job {
 	struct worker		*w;
 	struct wm_row_call	*call;

@@ -65,6 +65,7 @@ enum rule_state
 stats_state(const struct rule_stats *stats)
 {
 	static const enum rule_state worst_first[] = { RULE_FAILED, RULE_PAUSED, RULE_SEEDING };
+
 	for (size_t i = 0; i < WM_ARRAY_SIZE(worst_first); i++)
 		for (unsigned k = 0; k < stats->lanes; k++)
 			if (atomic_load(&stats->shares[k].state) == (int)worst_first[i])

@@ -6,7 +6,6 @@
 
 #include "internal.h"
 
-#define VERSION_TWO_PHASE 150000	/* of pgoutput */
 #define WAITS_TOLD (60 * WM_SEC)
 
 struct slot_wait {
@@ -53,7 +52,7 @@ wants_failover(const struct source *s, struct wm_pg *sql, bool *ret, struct wm_e
 bool
 slot_two_phase(const struct source *s, const struct wm_pg *c)
 {
-	return s->config->two_phase && wm_pg_version(c) >= VERSION_TWO_PHASE;
+	return s->config->two_phase && wm_pg_version(c) >= WM_SLOT_TWO_PHASE;
 }
 
 void
@@ -61,8 +60,8 @@ slot_warn_two_phase(const struct source *s, const struct wm_pg *c)
 {
 	if (s->config->two_phase && !slot_two_phase(s, c))
 		wm_log(WM_LOG_WARNING, "two_phase_ignored",
-		    "`two_phase: true` of source \"%s\" has no effect: servers send prepared transactions from PostgreSQL 15 on; "
-		    "they come when they commit",
+		    "`two_phase: true` of source \"%s\" has no effect: servers send prepared transactions from PostgreSQL 15 "
+		    "on; they come when they commit",
 		    s->config->name);
 }
 

@@ -26,6 +26,15 @@ struct reading {
 	bool		 oom;
 };
 
+static struct elsewhere *
+recall(const struct worker *w, const char *name)
+{
+	struct elsewhere *e;
+
+	HASH_FIND_STR(w->elsewhere, name, e);
+	return e;
+}
+
 static void
 note(void *arg, const char *name, const char *value)
 {
@@ -34,7 +43,7 @@ note(void *arg, const char *name, const char *value)
 
 	if (!bookmark_outlives(name, value, r->lane))
 		return;
-	HASH_FIND_STR(r->w->elsewhere, name, e);
+	e = recall(r->w, name);
 	if (e == NULL) {
 		e = calloc(1, sizeof(*e));
 		if (e == NULL || (e->name = strdup(name)) == NULL) {
@@ -54,7 +63,9 @@ elsewhere_load(struct worker *w, struct wm_error *err)
 	const struct wm_source_config *own = w->source->config;
 	enum wm_status st = WM_OK;
 
-	for (unsigned lane = 1; st == WM_OK && !w->elsewhere_read && lane <= WM_LANES_MAX; lane++) {
+	if (w->elsewhere_read)
+		return WM_OK;
+	for (unsigned lane = 1; st == WM_OK && lane <= WM_LANES_MAX; lane++) {
 		struct reading r = { .w = w, .lane = lane };
 		WM_AUTO(wm_freep) char *name = wm_lane_name(own->base, lane);
 
@@ -84,18 +95,14 @@ elsewhere_forget(struct worker *w)
 bool
 elsewhere_known(const struct worker *w, const char *name)
 {
-	struct elsewhere *e;
-
-	HASH_FIND_STR(w->elsewhere, name, e);
-	return e != NULL;
+	return recall(w, name) != NULL;
 }
 
 bool
 elsewhere_bare(const struct worker *w, const char *name)
 {
-	struct elsewhere *e;
+	const struct elsewhere *e = recall(w, name);
 
-	HASH_FIND_STR(w->elsewhere, name, e);
 	return e != NULL && e->bare;
 }
 
@@ -104,12 +111,11 @@ elsewhere_lanes(const struct worker *w, const struct unit *u, const char *name)
 {
 	const struct wm_source_config *own = w->source->config;
 	unsigned lanes = 0, have = (1U << (own->lanes + 1)) - 2;	/* without the bit of lane 0 */
-	struct elsewhere *e;
+	const struct elsewhere *e = recall(w, name);
 
 	/* Where it would be with fewer lanes.  The first does not look at others when it is the only one. */
 	for (unsigned n = 1; n <= (unsigned)own->lanes; n++)
 		lanes |= 1U << wm_lane_of(u->schema, u->name, n);
-	HASH_FIND_STR(w->elsewhere, name, e);
 	if (e != NULL)
 		lanes |= e->lanes;
 	/* Those that are not there now begin anew when they come back. */

@@ -29,8 +29,8 @@
 struct label {				/* in front of a file's messages */
 	uint64_t	magic;
 	uint64_t	end;		/* of the file */
-	wm_lsn		prepared;	/* end of the PREPARE */
-	uint32_t	xid;
+	uint64_t	unused;		/* 0 */
+	uint32_t	xid;		/* as in the name */
 	char		gid[WM_GID_SIZE];
 	char		identity[IDENTITY_SIZE];
 };
@@ -278,6 +278,15 @@ malformed(const char *what, struct wm_error *err)
 	return wm_fail(err, WM_FATAL, "the server sent a malformed %s of a prepared transaction", what);
 }
 
+bool
+wm_prepared_read_names(struct wm_reader *r, size_t skip, uint32_t *ret_xid, const char **ret_gid)
+{
+	(void)wm_reader_bytes(r, skip);
+	*ret_xid = wm_reader_u32(r);
+	*ret_gid = wm_reader_str(r);
+	return !r->bad && wm_reader_left(r) == 0;
+}
+
 enum wm_status
 wm_prepared_begin(struct wm_prepareds *p, struct wm_spools *all, struct wm_reader *r, struct wm_error *err)
 {
@@ -285,10 +294,8 @@ wm_prepared_begin(struct wm_prepareds *p, struct wm_spools *all, struct wm_reade
 	const char *gid;
 	enum wm_status st;
 
-	(void)wm_reader_bytes(r, 3 * 8);	/* position, end and time of the PREPARE, which come again */
-	xid = wm_reader_u32(r);
-	gid = wm_reader_str(r);
-	if (r->bad || wm_reader_left(r) != 0 || p->current != NULL || strlen(gid) >= sizeof(p->gid))
+	/* Position, end and time of the PREPARE come again. */
+	if (!wm_prepared_read_names(r, 3 * 8, &xid, &gid) || p->current != NULL || strlen(gid) >= sizeof(p->gid))
 		return malformed("begin", err);
 	st = wm_spool_new(all, xid, &p->current, err);
 	if (st != WM_OK)
@@ -368,10 +375,8 @@ wm_prepared_end(struct wm_prepareds *p, struct wm_spools *all, struct wm_reader 
 	uint32_t xid;
 	const char *gid;
 
-	(void)wm_reader_bytes(r, 1 + 3 * 8);	/* flags, unused; position, end and time */
-	xid = wm_reader_u32(r);
-	gid = wm_reader_str(r);
-	if (r->bad || wm_reader_left(r) != 0 || spool == NULL || xid != spool->xid || strcmp(gid, p->gid) != 0)
+	if (!wm_prepared_read_names(r, WM_PREPARE_SKIP, &xid, &gid) || spool == NULL ||
+	    xid != spool->xid || strcmp(gid, p->gid) != 0)
 		return malformed("end", err);
 	p->current = NULL;
 	return wm_prepared_adopt(p, all, spool, gid, err);
@@ -384,10 +389,8 @@ wm_prepared_rollback(struct wm_prepareds *p, struct wm_spools *all, struct wm_re
 	struct wm_prepared *one;
 	const char *gid;
 
-	(void)wm_reader_bytes(r, 1 + 4 * 8);	/* flags, unused; ends and times of PREPARE and ROLLBACK */
-	*ret_xid = wm_reader_u32(r);
-	gid = wm_reader_str(r);
-	if (r->bad || wm_reader_left(r) != 0 || p->current != NULL)
+	/* Flags, unused; ends and times of PREPARE and ROLLBACK. */
+	if (!wm_prepared_read_names(r, 1 + 4 * 8, ret_xid, &gid) || p->current != NULL)
 		return malformed("rollback", err);
 	one = find(p, *ret_xid);
 	/* One that was prepared before the slot sent such transactions never came. */

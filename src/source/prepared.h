@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * prepared.h - transactions that are prepared at the source (PREPARE TRANSACTION), until they are committed or rolled back.
+ * prepared.h - transactions that are prepared at the source (PREPARE TRANSACTION), until they are committed or rolled
+ * back.
  *
- * The server sends such a transaction once, when it is prepared: what has been acknowledged since then is here and nowhere
- * else.  A file is given its name when all of it is durable, and loses it when the commit's position has been
+ * The server sends such a transaction once, when it is prepared: what has been acknowledged since then is here and
+ * nowhere else.  A file is given its name when all of it is durable, and loses it when the commit's position has been
  * acknowledged.  Messages: PostgreSQL documentation, "Logical Replication Message Formats", protocol version 3.
  */
 #ifndef WM_PREPARED_H
@@ -20,6 +21,7 @@
 #include "walmill/reader.h"
 
 #define WM_GID_SIZE 200		/* of PostgreSQL */
+#define WM_PREPARE_SKIP (1 + 3 * 8)	/* flags, unused; position, end and time, of prepare and stream prepare */
 
 struct wm_prepared;
 
@@ -43,6 +45,8 @@ void wm_prepared_free(struct wm_prepareds *p, struct wm_spools *all);
 /* How many wait for their end. */
 size_t wm_prepared_count(const struct wm_prepareds *p);
 
+/* Which transaction a message is about, as the server and as the application call it; false: malformed. */
+bool wm_prepared_read_names(struct wm_reader *r, size_t skip, uint32_t *ret_xid, const char **ret_gid);
 /* Each takes a message; r stands behind the tag. */
 enum wm_status wm_prepared_begin(struct wm_prepareds *p, struct wm_spools *all, struct wm_reader *r,
     struct wm_error *err);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MESSAGE_MAX ((size_t)1 << 30)
+#include "spool.h"
 
 void
 wm_relations_free(struct wm_relations *r)
@@ -52,7 +52,7 @@ wm_relations_note(struct wm_relations *r, const void *msg, size_t len, bool pend
 		if (d == NULL)
 			return wm_oom(err, "a relation's description");
 		d->oid = oid;
-		wm_buf_init(&d->message, MESSAGE_MAX);
+		wm_buf_init(&d->message, WM_SPOOL_MESSAGE_MAX);
 		HASH_ADD(hh, r->list, oid, sizeof(d->oid), d);
 	}
 	wm_buf_reset(&d->message);

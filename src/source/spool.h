@@ -36,7 +36,7 @@ struct wm_spool {			/* one transaction's */
 };
 
 enum wm_status wm_spool_new(struct wm_spools *all, uint32_t xid, struct wm_spool **ret, struct wm_error *err);
-/* A file that has a name; its messages end at end, and count elsewhere.  *ret is NULL when there is none. */
+/* A file that has a name, whose messages count elsewhere; xid and end are the caller's.  *ret is NULL when there is none. */
 enum wm_status wm_spool_open(struct wm_spools *all, const char *path, struct wm_spool **ret, struct wm_error *err);
 void wm_spool_free(struct wm_spools *all, struct wm_spool *s);	/* NULL is a no-op */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * start.c - what a session asks the server for.
+ * start.c - the beginning of a session: what it asks the server for, and how often it will tell where it is.
  */
 #include "start.h"
 
@@ -9,7 +9,7 @@
 #define FEEDBACK_BUSY (1 * WM_SEC)	/* while there is something to acknowledge */
 #define FEEDBACK_IDLE (10 * WM_SEC)
 
-/* What is asked for.  A slot that has two_phase goes on with it whatever is asked for. */
+/* A slot that has two_phase goes on with it whatever is asked for. */
 static const char *
 protocol(const struct wm_receiver *r, bool streams)
 {

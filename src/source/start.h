@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * start.h - what a session asks the server for.
+ * start.h - the beginning of a session: what it asks the server for, and how often it will tell where it is.
  */
 #ifndef WM_START_H
 #define WM_START_H

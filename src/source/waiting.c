@@ -73,10 +73,7 @@ stream_prepare(struct wm_waiting *w, struct wm_reader *r, struct wm_error *err)
 	uint32_t xid;
 	enum wm_status st;
 
-	(void)wm_reader_bytes(r, 1 + 3 * 8);	/* flags, unused; position, end and time */
-	xid = wm_reader_u32(r);
-	gid = wm_reader_str(r);
-	if (r->bad || wm_reader_left(r) != 0 || strlen(gid) >= WM_GID_SIZE)
+	if (!wm_prepared_read_names(r, WM_PREPARE_SKIP, &xid, &gid) || strlen(gid) >= WM_GID_SIZE)
 		return malformed("prepare of a streamed transaction", err);
 	st = wm_streams_end(&w->streams, &w->spools, "prepare", xid, &spool, err);
 	return st == WM_OK ? wm_prepared_adopt(&w->prepared, &w->spools, spool, gid, err) : st;
@@ -92,9 +89,8 @@ commit_prepared(struct wm_waiting *w, struct wm_reader *r, struct wm_error *err)
 
 	(void)wm_reader_u8(r);			/* flags, unused */
 	read_commit(r, &commit);
-	commit.xid = wm_reader_u32(r);
-	gid = wm_reader_str(r);
-	if (r->bad || wm_reader_left(r) != 0 || w->prepared.current != NULL || wm_streams_inside(&w->streams))
+	if (!wm_prepared_read_names(r, 0, &commit.xid, &gid) || w->prepared.current != NULL ||
+	    wm_streams_inside(&w->streams))
 		return malformed("commit of a prepared transaction", err);
 	/* Some servers stream what they have skipped, as it was sent before. */
 	wm_streams_forget(&w->streams, &w->spools, commit.xid);
@@ -107,9 +103,9 @@ commit_prepared(struct wm_waiting *w, struct wm_reader *r, struct wm_error *err)
 	if (commit.end > wm_journal_complete_lsn(w->journal))
 		wm_log(WM_LOG_WARNING, "prepared_unknown",
 		    "the server commits, at " WM_LSN_FMT ", transaction %" PRIu32
-		    " that was prepared as \"%s\", and nothing of "
-		    "it is in \"%s\": it changed nothing; or it was sent before this state began, or its file was taken away: "
-		    "then run `walmill teardown` and start again to seed anew",
+		    " that was prepared as \"%s\", and nothing "
+		    "of it is in \"%s\": it changed nothing; or it was sent before this state began, or its file was taken "
+		    "away: then run `walmill teardown` and start again to seed anew",
 		    WM_LSN_ARGS(commit.lsn), commit.xid, gid, w->prepared.folder);
 	return WM_OK;
 }

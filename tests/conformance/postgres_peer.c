@@ -175,33 +175,22 @@ shown(struct fixture *f, const char *type, const char *text)
 	return strcmp(text, "1e20") == 0 ? "100000000000000000000" : text;
 }
 
-const struct peer postgres_peer = {
-	.name = "postgres",
-	.can = CAN_SQL | CAN_EMPTY_TEXT | CAN_RETYPE | CAN_LARGE_TEXT,
-	.ops = &wm_target_postgres_ops,
-	.unavailable = unavailable,
-	.set_up = set_up,
-	.tear_down = tear_down,
-	.sql = sql,
-	.query = query,
-	.lock = lock,
-	.unlock = unlock,
-	.has_table = has_table,
-	.shown = shown,
-};
+#define PEER(title, begins) \
+	{ \
+		.name = (title), \
+		.can = CAN_SQL | CAN_EMPTY_TEXT | CAN_RETYPE | CAN_LARGE_TEXT, \
+		.ops = &wm_target_postgres_ops, \
+		.unavailable = unavailable, \
+		.set_up = (begins), \
+		.tear_down = tear_down, \
+		.sql = sql, \
+		.query = query, \
+		.lock = lock, \
+		.unlock = unlock, \
+		.has_table = has_table, \
+		.shown = shown, \
+	}
 
+const struct peer postgres_peer = PEER("postgres", set_up);
 /* Large batches are shared by several sessions. */
-const struct peer postgres_parallel_peer = {
-	.name = "postgres parallel",
-	.can = CAN_SQL | CAN_EMPTY_TEXT | CAN_RETYPE | CAN_LARGE_TEXT,
-	.ops = &wm_target_postgres_ops,
-	.unavailable = unavailable,
-	.set_up = set_up_parallel,
-	.tear_down = tear_down,
-	.sql = sql,
-	.query = query,
-	.lock = lock,
-	.unlock = unlock,
-	.has_table = has_table,
-	.shown = shown,
-};
+const struct peer postgres_parallel_peer = PEER("postgres parallel", set_up_parallel);

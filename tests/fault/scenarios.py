@@ -8,6 +8,7 @@ import signal
 
 from walmill_testing import wait_until
 from walmill_testing.refusal import accept, refuse
+from walmill_testing.transactions import commit, prepare, rollback
 
 TABLES = """
     CREATE TABLE t (id int PRIMARY KEY, n int, v text);
@@ -102,20 +103,18 @@ class Stage:
     def prepare(self, gid, sql):
         """The transaction stays, whatever happens to the daemon."""
         gid = f"{self.db.name} {gid}"
-        connection = self.db.connect()
-        connection.cursor().execute(f"BEGIN; {sql}; PREPARE TRANSACTION '{gid}'")
-        connection.close()
+        prepare(self.db, gid, sql)
         self.prepared.append(gid)
 
-    def end_prepared(self, how, n=1):
-        """The oldest ones."""
+    def end_prepared(self, end, n=1):
+        """The oldest ones; end: commit or rollback."""
         for gid in self.prepared[:n]:
-            self.db.execute(f"{how} PREPARED '{gid}'")
+            end(self.db, gid)
         del self.prepared[:n]
 
     def take_all(self):
         """The target takes everything again, and nothing is left as a letter, or prepared."""
-        self.end_prepared("COMMIT", len(self.prepared))
+        self.end_prepared(commit, len(self.prepared))
         if self.refusing:
             accept(self.d)
             self.refusing = False
@@ -305,12 +304,12 @@ def prepared(s, point):
         s.db.execute(f"INSERT INTO t VALUES ({6000 + turn}, 1, 'meanwhile')")
         s.wait()
         yield
-        s.end_prepared("COMMIT")
-        s.end_prepared("ROLLBACK")
+        s.end_prepared(commit)
+        s.end_prepared(rollback)
         s.wait()
         yield
         s.prepare(f"{turn} at once", f"INSERT INTO t SELECT i, 1, 'a' FROM generate_series({7000 + turn * 100}, {7050 + turn * 100}) i")
-        s.end_prepared("COMMIT")
+        s.end_prepared(commit)
     s.wait()
     yield
 

@@ -48,7 +48,7 @@ def test_killed_while_sessions_share_batches(db, daemon, targets):
     targets["dw"] += "\napply: parallel\nworkers: 3"
     d = daemon(rules().replace("rows: 50}", "rows: 5000}").replace("rows: 600}", "rows: 5000}"), targets=targets).start()
     for cycle in range(1, KILLS // 2 + 1):
-        with loads.Load(db, f"{SEED}/parallel/{cycle}") as load:
+        with loads.Load(db, f"{SEED}/parallel/{cycle}"):
             for turn in range(chance.choice((1, 2))):
                 # More than the writers' transactions would gather.
                 db.execute("INSERT INTO pairs SELECT i, 'large', %s FROM generate_series(1, 3000) i"
@@ -56,7 +56,6 @@ def test_killed_while_sessions_share_batches(db, daemon, targets):
                 time.sleep(0.3 * chance.random())
                 d.sigkill()
                 d.launch()
-            assert load.transactions >= 0
         d.sigkill()
         d.start(60)
         loads.assert_exact(d, f"WM_KILL_SEED={SEED}, kill {cycle}")
@@ -85,7 +84,6 @@ def test_killed_under_load(db, daemon, targets, journal, slots, streaming, prepa
                 d.sigkill()
                 d.launch()
             time.sleep(0.3 * chance.random())
-            assert load.transactions >= 0
         d.sigkill()
         d.start(60)
         loads.assert_exact(d, f"WM_KILL_SEED={SEED}, kill {cycle}")

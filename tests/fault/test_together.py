@@ -86,10 +86,8 @@ def test_everything_at_the_same_time(db, daemon, both, dw):
     for each in operators:
         if each.failure is not None:
             raise each.failure
-    since = len(d.log())
     d.write_rules(rules())
-    d.sighup()
-    d.wait_log("reloaded", since, timeout=60)
+    d.reload(timeout=60)
     wait_until(d.ready, "it streams", 60)
     for rule in ("plain-lite", "pairs-dw"):
         wait_until(lambda rule=rule: d.run("resume", rule, expect=None).returncode == 0, f"{rule} goes on", 60)

@@ -15,21 +15,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fuzz.h"
 #include "walmill/http.h"
 
 #define MAX_RESPONSE 4096
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static int listener = -1;
 static unsigned port;
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 listen_once(void)

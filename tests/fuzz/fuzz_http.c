@@ -17,20 +17,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fuzz.h"
 #include "walmill/admin.h"
 #include "walmill/strutil.h"
 
 #define KEY "k3y"
 #define SECRET "uptime"		/* in every status and all metrics, elsewhere only as an echo */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* ---- the pipeline, as the server sees it ---- */
 
@@ -91,25 +83,6 @@ wm_pipeline_row(struct wm_pipeline *p, const char *rule, struct wm_row_call *cal
 	(void)rule;
 	(void)call;
 	return wm_fail(err, WM_REJECT, "there is no such rule");
-}
-
-void
-wm_row_call_free(struct wm_row_call *call)
-{
-	for (size_t i = 0; i < call->n; i++) {
-		free(call->names[i]);
-		free(call->values[i]);
-	}
-	free(call->names);
-	free(call->values);
-	free(call->table);
-	free(call->written);
-}
-
-void
-wm_retry_free(struct wm_retry *retry)
-{
-	(void)retry;
 }
 
 bool

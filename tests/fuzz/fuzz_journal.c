@@ -14,10 +14,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "fuzz.h"
 #include "walmill/journal.h"
 #include "walmill/log.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define HEAD_COUNTED 16		/* magic, length, CRC: see src/journal/file.c */
 
@@ -63,8 +62,7 @@ folder(void)
 	static char name[] = "/dev/shm/wm-fuzz-XXXXXX";
 	static bool made;
 
-	if (!made && mkdtemp(name) == NULL)
-		abort();
+	require(made || mkdtemp(name) != NULL);
 	made = true;
 	return name;
 }
@@ -74,8 +72,7 @@ remove_folder(void)
 {
 	struct wm_error err;
 
-	if (wm_journal_delete(folder(), &err) != WM_OK)
-		abort();
+	require(wm_journal_delete(folder(), &err) == WM_OK);
 }
 
 static void
@@ -85,16 +82,14 @@ store(const uint8_t *data, size_t size)
 	char path[64];
 	int fd;
 
-	if (bytes == NULL)
-		abort();
+	require(bytes != NULL);
 	memcpy(bytes, data + 1, size - 1);
 	if ((data[0] & 1) != 0)
 		mend(bytes, size - 1);
 	(void)mkdir(folder(), 0700);		/* the last delete took it along */
 	snprintf(path, sizeof(path), "%s/%016x", folder(), 1);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	if (fd < 0 || write(fd, bytes, size - 1) != (ssize_t)size - 1)
-		abort();
+	require(fd >= 0 && write(fd, bytes, size - 1) == (ssize_t)size - 1);
 	close(fd);
 	free(bytes);
 }
@@ -108,8 +103,7 @@ read_all(struct wm_journal *j)
 	struct wm_record rec;
 	bool found = true;
 
-	if (wm_journal_reader_open(j, 0, &r, &err) != WM_OK)
-		abort();
+	require(wm_journal_reader_open(j, 0, &r, &err) == WM_OK);
 	while (wm_journal_read(r, &rec, &found, &err) == WM_OK && found)
 		for (size_t i = 0; rec.kind == WM_RECORD_MESSAGE && i < rec.len; i++)
 			(void)((const volatile uint8_t *)rec.data)[i];
@@ -138,7 +132,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		read_all(j);
 		wm_journal_close(j);
 	}
-	if (wm_journal_delete(o.folder, &err) != WM_OK)
-		abort();
+	require(wm_journal_delete(o.folder, &err) == WM_OK);
 	return 0;
 }

@@ -11,17 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "walmill/pgoutput.h"
 #include "walmill/reader.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 check_tuple(const struct wm_message *m, const struct wm_tuple *t, const uint8_t *msg, size_t len)

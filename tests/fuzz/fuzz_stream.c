@@ -13,21 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fuzz.h"
 #include "source/waiting.h"
 #include "walmill/pgoutput.h"
 #include "walmill/reader.h"
 #include "walmill/source.h"
 
 #define MEMORY (4U << 20)	/* more than one input can fill */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* What a commit has put there. */
 static void

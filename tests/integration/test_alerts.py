@@ -364,12 +364,6 @@ def stopped_rule(db, daemon, *receivers_, **options):
     return d
 
 
-def reload(d):
-    before = d.log().count("reloaded: ")
-    d.sighup()
-    wait_until(lambda: d.log().count("reloaded: ") > before, "the new rules are in force")
-
-
 def goes_on(d):
     """`wait` alone would say that the rule has failed, until it has been tried again."""
     wait_until(lambda: d.rule("u")["state"] == "streaming", "the rule goes on")
@@ -383,7 +377,7 @@ def break_rule(db):
 def mend_rule(d, db):
     """`bad` comes again from the journal: only another rule takes it."""
     d.write_rules("- table: public.t\n- table: public.u")
-    reload(d)
+    d.reload()
     goes_on(d)
 
 
@@ -454,11 +448,11 @@ def test_what_flaps_is_told_now_and_then(db, daemon, hook):
         wait_until(lambda: active(d), "it begins")
         db.execute("UPDATE u SET v = 'good'")
         d.write_rules("- table: public.t\n- table: public.u")
-        reload(d)
+        d.reload()
         wait_until(lambda: not active(d), "it ends")
         if i < 2:
             d.write_rules("- table: public.t\n- {table: public.u, columns: {check: {v: \"v <> 'bad'\"}}, on_error: stop}")
-            reload(d)
+            d.reload()
             d.wait()
     first = hook.wait("raised", "rule_stopped")
     assert first["times"] == 1

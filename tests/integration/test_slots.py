@@ -92,10 +92,8 @@ def test_more_and_fewer(db, laned, reload):
     for number, low in ((3, 1000), (2, 2000), (3, 3000), (1, 4000), (3, 5000), (1, 6000)):
         change(db, f"before {number}", low)
         if reload:
-            since = len(d.log())
             set_slots(d, number)
-            d.sighup()
-            d.wait_log(" reloaded:", since)
+            d.reload()
             change(db, f"while {number}", low + 100)
         else:
             d.sigterm()

@@ -6,19 +6,11 @@ import random
 
 import pytest
 from walmill_testing import wait_until
-
-TABLES = """
-    CREATE TABLE t (id int PRIMARY KEY, n int, v text);
-    INSERT INTO t SELECT i, 0, 'v' FROM generate_series(1, 1000) i;
-    CREATE TABLE u (id int PRIMARY KEY, v text);
-    INSERT INTO u VALUES (1, 'v');
-"""
-MANY = "INSERT INTO t SELECT i, 1, repeat('x', 50) FROM generate_series({}, {}) i"
+from walmill_testing.transactions import MANY, TABLES, early
 
 
 def block(db, more=""):
-    """The server keeps next to nothing in memory, so that it streams early."""
-    return f"uri: {db.uri}&options=-c%20logical_decoding_work_mem%3D64kB\nstreaming: true\n{more}"
+    return f"uri: {early(db)}\nstreaming: true\n{more}"
 
 
 def streamed(db):
@@ -54,8 +46,7 @@ def test_trap_08_savepoints_of_a_streamed_transaction(db, follow):
     c.execute("SAVEPOINT a; UPDATE u SET v = 'never'; " + MANY.format(1001, 4000))
     c.execute("SAVEPOINT b; DELETE FROM t; " + MANY.format(1, 4000) + "; RELEASE b; UPDATE t SET n = 7; ROLLBACK TO a")
     c.execute(MANY.format(5001, 8000))
-    c.execute("SAVEPOINT c; ALTER TABLE t ADD z int; " + MANY.replace("1, repeat", "1, repeat").format(9001, 12000).replace(
-        "INSERT INTO t", "INSERT INTO t (id, n, v)") + "; ROLLBACK TO c")
+    c.execute("SAVEPOINT c; ALTER TABLE t ADD z int; " + MANY.format(9001, 12000) + "; ROLLBACK TO c")
     c.execute("UPDATE t SET n = 9 WHERE id BETWEEN 5000 AND 7000; SAVEPOINT d; " + MANY.format(20001, 21000) + "; RELEASE d")
     wait_until(lambda: streamed(db) == 1, "it is streamed")
     c.execute("COMMIT")

@@ -4,34 +4,11 @@
 import pytest
 from walmill_testing import Cluster, wait_until
 from walmill_testing.postgres import server_version
-
-TABLES = """
-    CREATE TABLE t (id int PRIMARY KEY, n int, v text);
-    INSERT INTO t SELECT i, 0, 'v' FROM generate_series(1, 100) i;
-    CREATE TABLE u (id int PRIMARY KEY, v text);
-    INSERT INTO u VALUES (1, 'v');
-"""
-MANY = "INSERT INTO t SELECT i, 1, repeat('x', 50) FROM generate_series({}, {}) i"
+from walmill_testing.transactions import MANY, TABLES, commit, early, prepare, rollback
 
 
 def block(db, more=""):
     return f"uri: {db.uri}\ntwo_phase: true\n{more}"
-
-
-def prepare(db, gid, sql):
-    """In a session of its own, as a transaction manager would; nothing of it is left but what is prepared."""
-    connection = db.connect()
-    connection.cursor().execute(f"BEGIN; {sql}")
-    connection.cursor().execute("PREPARE TRANSACTION %s", (gid,))
-    connection.close()
-
-
-def commit(db, gid):
-    db.execute("COMMIT PREPARED %s", gid)
-
-
-def rollback(db, gid):
-    db.execute("ROLLBACK PREPARED %s", gid)
 
 
 def kept(d):
@@ -45,10 +22,8 @@ def files(d):
     return sorted(folder.iterdir()) if folder.exists() else []
 
 
-def reload(d):
-    mark = len(d.log())
-    d.sighup()
-    d.wait_log("reloaded", mark, timeout=10)
+def nothing_kept(d):
+    wait_until(lambda: files(d) == [], "nothing is kept any more")
 
 
 def acknowledged(d, db):
@@ -99,7 +74,7 @@ def test_commit_and_rollback(db, follow):
     rollback(db, "o'ther/../ \u00e4 \\")
     db.execute("UPDATE t SET v = 'w' WHERE id BETWEEN 40 AND 60")
     follow.same("t", "u")
-    wait_until(lambda: files(follow) == [], "nothing is kept any more")
+    nothing_kept(follow)
 
 
 def test_at_once(db, follow):
@@ -113,7 +88,7 @@ def test_at_once(db, follow):
     prepare(db, "g0", "DELETE FROM t WHERE id = 2000")
     commit(db, "g0")
     follow.same("t")
-    wait_until(lambda: files(follow) == [], "nothing is kept any more")
+    nothing_kept(follow)
 
 
 def test_several_tables_and_savepoints(db, follow):
@@ -136,7 +111,7 @@ def test_definitions(db, follow):
     rollback(db, "never")
     db.execute("UPDATE t SET n = n + 1")
     follow.same("t")
-    prepare(db, "z", "INSERT INTO t VALUES (200, 2, 'before'); ALTER TABLE t ADD z int DEFAULT 5; "
+    prepare(db, "z", "INSERT INTO t VALUES (2000, 2, 'before'); ALTER TABLE t ADD z int DEFAULT 5; "
             "UPDATE t SET z = id WHERE id % 2 = 0; CREATE TABLE w (id int PRIMARY KEY); INSERT INTO w VALUES (1)")
     db.execute("UPDATE u SET v = 'meanwhile'")
     acknowledged(follow, db)
@@ -205,7 +180,7 @@ def test_killed_between(db, two):
     rollback(db, "b")
     two.start()
     two.same("t", "u")
-    wait_until(lambda: files(two) == [], "nothing is kept any more")
+    nothing_kept(two)
     two.sigterm()
 
 
@@ -221,7 +196,7 @@ def test_ended_while_it_was_down(db, two):
     two.same("t", "u")
     commit(db, "a")
     two.same("t", "u")
-    wait_until(lambda: files(two) == [], "nothing is kept any more")
+    nothing_kept(two)
     two.sigterm()
 
 
@@ -237,7 +212,7 @@ def test_switched_on_and_off(db, daemon):
     acknowledged(d, db)
     d.sources["shop"] = block(db)
     d.write_config()
-    reload(d)
+    d.reload()
     wait_until(lambda: db.value("SELECT two_phase FROM pg_replication_slots WHERE slot_name = 'walmill_shop'"), "it is on")
     prepare(db, "within", "INSERT INTO t VALUES (1002, 1, 'within')")
     acknowledged(d, db)
@@ -247,7 +222,7 @@ def test_switched_on_and_off(db, daemon):
     rollback(db, "never")
     d.sources["shop"] = f"uri: {db.uri}"
     d.write_config()
-    reload(d)
+    d.reload()
     prepare(db, "after", "INSERT INTO t VALUES (1003, 1, 'after')")
     db.execute("UPDATE u SET v = 'x'")
     d.same("t", "u")
@@ -257,14 +232,13 @@ def test_switched_on_and_off(db, daemon):
     commit(db, "within")
     commit(db, "after")
     d.same("t", "u")
-    wait_until(lambda: files(d) == [], "nothing is kept any more")
+    nothing_kept(d)
     d.sigterm()
 
 
 def large(db, start, more=""):
     db.execute(TABLES)
-    uri = f"{db.uri}&options=-c%20logical_decoding_work_mem%3D64kB"
-    return start("- table: public.*", sources={"shop": f"uri: {uri}\ntwo_phase: true\nstreaming: true\n{more}"})
+    return start("- table: public.*", sources={"shop": f"uri: {early(db)}\ntwo_phase: true\nstreaming: true\n{more}"})
 
 
 def test_streamed(db, start):
@@ -288,7 +262,7 @@ def test_streamed(db, start):
     rollback(db, "gone")
     db.execute("DELETE FROM t WHERE id % 10 = 0")
     d.same("t", "u")
-    wait_until(lambda: files(d) == [], "nothing is kept any more")
+    nothing_kept(d)
 
 
 def test_described_in_a_stream_that_is_prepared(db, start):
@@ -347,7 +321,7 @@ def test_server_restarted(daemon):
         commit(db, "a")
         rollback(db, "b")
         d.same("t")
-        wait_until(lambda: files(d) == [], "nothing is kept any more")
+        nothing_kept(d)
         d.sigterm()
     finally:
         cluster.destroy()

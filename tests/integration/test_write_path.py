@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: PostgreSQL
 """How rows come to a postgres target: many new ones by COPY, all others, and what COPY cannot do, by INSERT."""
 
-import pathlib
 import re
 
 import pytest
 from walmill_testing import wait_until
+from walmill_testing.memory import peak_mib, resident_mib
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, n int, v text); INSERT INTO t SELECT i, i, 'seed' FROM generate_series(1, 2000) i"
 MORE = "INSERT INTO t SELECT i, i, 'more' FROM generate_series(2001, 4000) i"
@@ -122,12 +122,6 @@ def test_a_socket_that_is_full_for_a_moment(db, dw, daemon, full_sockets, rule):
     d.sigterm()
 
 
-def memory(d, what):
-    """MiB that the daemon's process has in memory (VmRSS), or had at most (VmHWM)."""
-    status = pathlib.Path(f"/proc/{d.process.pid}/status").read_text(encoding="ascii")
-    return int(re.search(rf"{what}:\s+(\d+) kB", status).group(1)) / 1024
-
-
 def test_a_large_value_is_not_in_memory_many_times(db, pg, dw, daemon, no_sanitizer):
     """It takes three times its size at most, and gives that back: libpq keeps its buffer as long as it is connected."""
     mib = 100
@@ -139,8 +133,8 @@ def test_a_large_value_is_not_in_memory_many_times(db, pg, dw, daemon, no_saniti
     d.run("wait --timeout 60", timeout=90)
     sql = "SELECT length(v), md5(v) FROM t WHERE id = 5000"
     assert dw.rows(sql) == db.rows(sql)
-    assert memory(d, "VmHWM") <= 3 * mib
-    wait_until(lambda: memory(d, "VmRSS") <= mib / 2, "the memory is given back", 30)
+    assert peak_mib(d.process.pid) <= 3 * mib
+    wait_until(lambda: resident_mib(d.process.pid) <= mib / 2, "the memory is given back", 30)
     db.execute("INSERT INTO t VALUES (5001, 1, 'after'); UPDATE t SET n = 2 WHERE id = 5000")
     d.run("wait --timeout 60", timeout=90)
     assert dw.rows("SELECT id, n FROM t WHERE id >= 5000 ORDER BY id") == [(5000, 2), (5001, 1)]

@@ -45,7 +45,8 @@ static const struct wm_option options[] = {
 	    .fallback = "transactions",
 	    .words = apply_words,
 	    .help =
-		"transactions: readers see whole transactions of the source; parallel: `workers` sessions share each large batch, and readers may see some of a transaction" },
+		"transactions: readers see whole transactions of the source; parallel: `workers` sessions share each "
+		"large batch, and readers may see some of a transaction" },
 	{ .name = "workers",
 	    .kind = WM_OPT_INT,
 	    .offset = offsetof(struct wm_postgres, workers),

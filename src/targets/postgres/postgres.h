@@ -97,10 +97,7 @@ bool wm_postgres_copyable(const struct wm_shape *shape, const struct wm_view *vi
 /* key.c: the clause of a table's definition */
 void wm_postgres_add_key(struct wm_buf *sql, const struct wm_view *view);
 
-/* copy.c */
-/* Whether the view's new rows are worth a COPY of their own. */
-bool wm_postgres_may_copy(struct wm_postgres_view *v, const struct wm_view_batch *batch);
-
+/* copy.c, as wm_postgres_copy of rows.h */
 /* Sends the rows of a COPY FROM STDIN.  Another status than WM_OK: the server is to give them up. */
 typedef enum wm_status wm_postgres_send_fn(struct wm_postgres *t, void *arg, struct wm_error *err);
 /* Statements with a COPY FROM STDIN among them; *ret_rows is what the last of them that counts rows says. */

@@ -42,6 +42,8 @@ enum wm_status wm_postgres_send(struct wm_postgres *t, struct wm_flight *f, cons
  */
 enum wm_status wm_postgres_fly(struct wm_postgres *t, const struct wm_postgres_part *parts, size_t n,
     const char *const *before, const char *after, struct wm_flight_tag *ret_bad, struct wm_error *err) WM_MUST_CHECK;
+/* Whether the view's new rows are worth a COPY of their own. */
+bool wm_postgres_may_copy(struct wm_postgres_view *v, const struct wm_view_batch *batch);
 /* The part's rows that COPY may store; before and after are statements that go along, with their semicolons. */
 enum wm_status wm_postgres_copy(struct wm_postgres *t, const struct wm_postgres_part *part, const char *before,
     const char *after, struct wm_error *err) WM_MUST_CHECK;

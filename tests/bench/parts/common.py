@@ -18,6 +18,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
 from walmill_testing import Cluster, free_port, program, run_walmill, wait_until     # noqa: E402
 from walmill_testing.daemon import environment     # noqa: E402
+from walmill_testing.memory import peak_mib, resident_mib     # noqa: E402, F401
 from walmill_testing.postgres import bindir     # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -38,6 +39,7 @@ class Line:
     unit: str = "s"
     peer_name: str = ""
     peer: float = None
+    _: dataclasses.KW_ONLY
     at_most: float = None       # goal: in the line's unit
     times: float = None         # goal: as fast as the peer
     also: dict = dataclasses.field(default_factory=dict)        # other goals, and whether they are met
@@ -87,18 +89,6 @@ def cluster_cpu(cluster):
         with contextlib.suppress(OSError):     # it may have ended meanwhile
             total += cpu(int(pid))
     return total
-
-
-def peak_mib(pid):
-    """Peak of the resident set."""
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"no VmHWM of process {pid}")
-
-
-def resident_mib(pid):
-    return int(pathlib.Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def machine():

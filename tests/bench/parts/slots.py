@@ -10,14 +10,14 @@ import statistics
 from .common import ROW, ROWS, Line, Stage, cluster_cpu, say
 
 TABLES = 8          # two lanes have four each
-PROCEDURE = """
+PROCEDURE = f"""
     CREATE PROCEDURE one_row_transactions(many int, old int) LANGUAGE plpgsql AS $$
     DECLARE k int;
     BEGIN
         FOR i IN 1..many LOOP
             k := 1 + floor(random() * old);
             EXECUTE format('UPDATE account%s SET n = n + 1, v = md5(%s::text), at = clock_timestamp() WHERE id = %s',
-                           i % 8, i, k);
+                           i % {TABLES}, i, k);
             COMMIT;
         END LOOP;
     END $$
@@ -78,4 +78,6 @@ def run(options):
             one, two = ({key: statistics.median(r[key] for r in taken[target, slots][1:]) for key in taken[target, slots][0]}
                         for slots in (1, 2))
             yield Line(f"{options.transactions:,} one-row transactions over {TABLES} tables, slots: 2, to {target}", two["seconds"], "s",
-                       "slots: 1", one["seconds"], "", {**two, **{f"one_{key}": value for key, value in one.items()}})
+                       "slots: 1", one["seconds"],
+                       figures={**two, "cpu_us_per_change": two["cpu_s"] * 1e6 / options.transactions,
+                                **{f"one_{key}": value for key, value in one.items()}})

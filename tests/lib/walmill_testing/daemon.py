@@ -153,6 +153,12 @@ class Daemon:
     def sighup(self):
         self.process.send_signal(signal.SIGHUP)
 
+    def reload(self, timeout=20):
+        """Until configuration and rules are in force as they are now."""
+        since = len(self.log())
+        self.sighup()
+        self.wait_log(" reloaded: ", since, timeout)
+
     def restart(self):
         self.sigterm()
         return self.start()

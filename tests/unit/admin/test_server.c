@@ -92,14 +92,6 @@ wm_pipeline_retry(struct wm_pipeline *p, struct wm_retry *retry, struct wm_error
 	return WM_OK;
 }
 
-void
-wm_retry_free(struct wm_retry *retry)
-{
-	for (size_t i = 0; i < retry->nfailures; i++)
-		free(retry->failures[i].why);
-	free(retry->failures);
-}
-
 /* The rule's name is the error's code, "good" none; what came is told. */
 enum wm_status
 wm_pipeline_row(struct wm_pipeline *p, const char *rule, struct wm_row_call *call, struct wm_error *err)
@@ -110,19 +102,6 @@ wm_pipeline_row(struct wm_pipeline *p, const char *rule, struct wm_row_call *cal
 	call->written = wm_asprintf("{\"%s\":\"%s\",\"n\":%zu,\"remove\":%d,\"table\":\"%s\"}", call->names[0],
 	    call->values[0], call->n, call->remove, call->table != NULL ? call->table : "");
 	return WM_OK;
-}
-
-void
-wm_row_call_free(struct wm_row_call *call)
-{
-	for (size_t i = 0; i < call->n; i++) {
-		free(call->names[i]);
-		free(call->values[i]);
-	}
-	free(call->names);
-	free(call->values);
-	free(call->table);
-	free(call->written);
 }
 
 bool

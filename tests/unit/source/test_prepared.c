@@ -3,46 +3,12 @@
  * test_prepared.c - prepared transactions: what of them reaches the journal and when, what outlives a session, and what
  * is refused.
  */
+#include "fixture.h"
+
 #include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#include "source/waiting.h"
-#include "walmill/buf.h"
-#include "walmill/source.h"
-
-#define MEMORY (1U << 20)
-
-struct fixture {
-	struct wm_waiting		*w;
-	struct wm_journal		*journal;
-	struct wm_journal_reader	*reader;
-	struct wm_error			 err;
-	struct wm_buf			 got;	/* of each message in the journal its tag, of some also the last byte */
-	char				 folder[40], prepared[60];
-	const char			*identity;
-};
-
-static enum wm_status
-open_session(struct fixture *f, wm_lsn start)
-{
-	const struct wm_waiting_options options = { .folder = f->folder,
-		.prepared = f->prepared,
-		.identity = f->identity,
-		.max_bytes = 10000,
-		.start = start,
-		.journal = f->journal };
-
-	return wm_waiting_create(&options, &f->w, &f->err);
-}
 
 /* As after a crash: what has no name is gone. */
 static void
@@ -50,67 +16,9 @@ next_session(struct fixture *f, wm_lsn start)
 {
 	wm_waiting_destroy(f->w);
 	f->w = NULL;
-	assert_int_equal(open_session(f, start), WM_OK);
+	assert_int_equal(fx_open_session(f, start), WM_OK);
 }
 
-static int
-setup(void **state)
-{
-	struct wm_journal_options options = { .memory = MEMORY };
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	if (f == NULL)
-		return -1;
-	*state = f;
-	wm_buf_init(&f->got, 1000);
-	f->identity = "slot";
-	snprintf(f->folder, sizeof(f->folder), "/tmp/wm-prepared-XXXXXX");
-	if (mkdtemp(f->folder) == NULL)
-		return -1;
-	snprintf(f->prepared, sizeof(f->prepared), "%s/prepared/shop", f->folder);
-	return wm_journal_open(&options, &f->journal, &f->err) == WM_OK &&
-		wm_journal_reader_open(f->journal, 0, &f->reader, &f->err) == WM_OK &&
-		open_session(f, 0) == WM_OK ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-	char above[60];
-
-	wm_waiting_destroy(f->w);
-	wm_journal_reader_close(f->reader);
-	wm_journal_close(f->journal);
-	wm_buf_free(&f->got);
-	if (wm_prepared_delete(f->prepared, &f->err) != WM_OK)
-		return -1;
-	snprintf(above, sizeof(above), "%s/prepared", f->folder);
-	(void)rmdir(above);
-	if (rmdir(f->folder) != 0)
-		return -1;
-	free(f);
-	return 0;
-}
-
-static enum wm_status
-take(struct fixture *f, const char *msg, size_t len)
-{
-	bool taken = false, full = false;
-	enum wm_status st = wm_waiting_take(f->w, 5, (const uint8_t *)msg, len, &taken, &f->err);
-
-	if (st == WM_OK && !taken)
-		st = wm_waiting_append(f->w, 5, (void *)(uintptr_t)msg, len, &full, &f->err);
-	assert_false(full);
-	return st;
-}
-
-#define TAKE(f, msg) assert_int_equal(take(f, msg, sizeof(msg) - 1), WM_OK)
-#define REFUSE(f, msg, status) assert_int_equal(take(f, msg, sizeof(msg) - 1), status)
-
-#define XID(n) "\0\0\0" n
-#define LSN(n) "\0\0\0\0\0\0\0" n
-#define TIME LSN("\7")
 #define BEGIN_PREPARE(n, gid) "b" LSN("\x40") LSN("\x48") TIME XID(n) gid "\0"
 #define PREPARE(n, gid) "P\0" LSN("\x40") LSN("\x48") TIME XID(n) gid "\0"
 #define COMMIT_PREPARED(n, gid, end) "K\0" LSN("\x50") LSN(end) TIME XID(n) gid "\0"
@@ -124,33 +32,6 @@ take(struct fixture *f, const char *msg, size_t len)
 	TAKE(f, BEGIN_PREPARE(n, gid)); \
 	TAKE(f, INSERT(what)); \
 	TAKE(f, PREPARE(n, gid))
-
-/* What is in the journal since the last call. */
-static const char *
-journal(struct fixture *f)
-{
-	struct wm_record rec;
-	bool found = true, full = false;
-	uint64_t changes;
-
-	while (wm_waiting_committing(f->w))
-		assert_int_equal(wm_waiting_commit_some(f->w, &changes, &full, &f->err), WM_OK);
-	wm_journal_publish(f->journal);
-	wm_buf_reset(&f->got);
-	for (;;) {
-		const char *msg;
-
-		assert_int_equal(wm_journal_read(f->reader, &rec, &found, &f->err), WM_OK);
-		if (!found)
-			return f->got.data;
-		if (rec.kind != WM_RECORD_MESSAGE)
-			continue;
-		msg = rec.data;
-		wm_buf_addc(&f->got, msg[0]);
-		if (strchr("RI", msg[0]) != NULL)
-			wm_buf_addc(&f->got, msg[rec.len - 1]);
-	}
-}
 
 /* Names in the folder, one behind the other. */
 static const char *
@@ -187,9 +68,9 @@ test_at_once(void **state)
 	TAKE(f, PREPARE("\x09", "g"));
 	assert_false(wm_waiting_inside(f->w));
 	assert_true(wm_waiting_unsynced(f->w));
-	assert_string_equal(journal(f), "");
+	assert_string_equal(fx_journal(f), "");
 	TAKE(f, COMMIT_PREPARED("\x09", "g", "\x58"));
-	assert_string_equal(journal(f), "BRrI1C");
+	assert_string_equal(fx_journal(f), "BRrI1C");
 	assert_int_equal(wm_journal_complete_lsn(f->journal), 0x58);
 	assert_false(wm_waiting_unsynced(f->w));
 	assert_string_equal(names(f), "");
@@ -209,24 +90,24 @@ test_survives(void **state)
 	ONE("\x0b", "i", "3");
 	next_session(f, 0x48);
 	assert_int_equal(wm_waiting_prepared(f->w), 2);
-	assert_string_equal(journal(f), "Rr");
+	assert_string_equal(fx_journal(f), "Rr");
 	/* It is understood alone, and one without a name is lost, as the position allows. */
 	TAKE(f, COMMIT_PREPARED("\x09", "g", "\x58"));
-	assert_string_equal(journal(f), "BRrI1C");
+	assert_string_equal(fx_journal(f), "BRrI1C");
 	assert_int_equal(wm_waiting_prepared(f->w), 1);
 	assert_non_null(strstr(names(f), "00000009.0000000000000058"));
 	/* The position was not kept: once more. */
 	next_session(f, 0x48);
 	assert_int_equal(wm_waiting_prepared(f->w), 2);
 	TAKE(f, COMMIT_PREPARED("\x09", "g", "\x58"));
-	assert_string_equal(journal(f), "BRrI1C");
+	assert_string_equal(fx_journal(f), "BRrI1C");
 	assert_int_equal(wm_waiting_passed(f->w, 0x57, &f->err), WM_OK);
 	assert_non_null(strstr(names(f), "00000009.0000000000000058"));
 	assert_int_equal(wm_waiting_passed(f->w, 0x58, &f->err), WM_OK);
 	assert_string_equal(names(f), "0000000a ");
 	TAKE(f, ROLLBACK_PREPARED("\x0a", "h"));
 	assert_string_equal(names(f), "");
-	assert_string_equal(journal(f), "");
+	assert_string_equal(fx_journal(f), "");
 	assert_int_equal(wm_waiting_bytes(f->w), 0);
 }
 
@@ -238,12 +119,12 @@ test_passed_before(void **state)
 	ONE("\x09", "g", "1");
 	sync_all(f);
 	TAKE(f, COMMIT_PREPARED("\x09", "g", "\x58"));
-	assert_string_equal(journal(f), "BI1C");
+	assert_string_equal(fx_journal(f), "BI1C");
 	next_session(f, 0x58);
 	assert_string_equal(names(f), "");
 	/* It is in the journal. */
 	TAKE(f, COMMIT_PREPARED("\x09", "g", "\x58"));
-	assert_string_equal(journal(f), "");
+	assert_string_equal(fx_journal(f), "");
 }
 
 static void
@@ -260,7 +141,7 @@ test_comes_again(void **state)
 	assert_string_equal(names(f), "00000009 ");
 	next_session(f, 0x48);
 	TAKE(f, COMMIT_PREPARED("\x09", "g", "\x58"));
-	assert_string_equal(journal(f), "BI2C");
+	assert_string_equal(fx_journal(f), "BI2C");
 }
 
 static void
@@ -280,7 +161,7 @@ test_commits_sync(void **state)
 	TAKE(f, "E");
 	TAKE(f, "c" XID("\x0b") "\0" LSN("\x70") LSN("\x78") TIME);
 	assert_int_equal(strlen(names(f)), 18);
-	assert_string_equal(journal(f), "BI2CBI4C");
+	assert_string_equal(fx_journal(f), "BI2CBI4C");
 }
 
 static void
@@ -303,17 +184,17 @@ test_streamed(void **state)
 	TAKE(f, "E");
 	TAKE(f, STREAM_PREPARE("\x0c", "q"));
 	TAKE(f, INSERT("0"));
-	assert_string_equal(journal(f), "RqI0");
+	assert_string_equal(fx_journal(f), "RqI0");
 	TAKE(f, ROLLBACK_PREPARED("\x0c", "q"));
 	ONE("\x0d", "d", "9");
 	TAKE(f, COMMIT_PREPARED("\x0d", "d", "\x50"));
-	assert_string_equal(journal(f), "BI9C");
+	assert_string_equal(fx_journal(f), "BI9C");
 	/* Some servers stream what they skip. */
 	TAKE(f, "S" XID("\x09") "\1");
 	TAKE(f, "I" XID("\x09") "\0\0\0\1" "1");
 	TAKE(f, "E");
 	TAKE(f, COMMIT_PREPARED("\x09", "g", "\x58"));
-	assert_string_equal(journal(f), "BRrI1C");
+	assert_string_equal(fx_journal(f), "BRrI1C");
 	assert_int_equal(wm_waiting_passed(f->w, 0x58, &f->err), WM_OK);
 	assert_int_equal(wm_waiting_bytes(f->w), 0);
 }
@@ -332,7 +213,7 @@ test_descriptions(void **state)
 	TAKE(f, INSERT("2"));
 	TAKE(f, INSERT("3"));
 	TAKE(f, COMMIT("\x68"));
-	assert_string_equal(journal(f), "BRaI2I3C");
+	assert_string_equal(fx_journal(f), "BRaI2I3C");
 	/* A definition that is rolled back is not seen. */
 	TAKE(f, BEGIN_PREPARE("\x0a", "h"));
 	TAKE(f, RELATION("b"));
@@ -341,19 +222,19 @@ test_descriptions(void **state)
 	TAKE(f, RELATION("c"));
 	TAKE(f, ROLLBACK_PREPARED("\x0a", "h"));
 	TAKE(f, INSERT("5"));
-	assert_string_equal(journal(f), "RcI5");
+	assert_string_equal(fx_journal(f), "RcI5");
 	/* Each is read with its own, and then the server's is in force again. */
 	TAKE(f, COMMIT_PREPARED("\x09", "g", "\x70"));
-	assert_string_equal(journal(f), "BRaI1C");
+	assert_string_equal(fx_journal(f), "BRaI1C");
 	TAKE(f, BEGIN);
 	TAKE(f, INSERT("6"));
 	TAKE(f, INSERT("7"));
 	TAKE(f, COMMIT("\x74"));
-	assert_string_equal(journal(f), "BRcI6I7C");
+	assert_string_equal(fx_journal(f), "BRcI6I7C");
 	/* The same one is not said twice. */
 	ONE("\x0b", "i", "8");
 	TAKE(f, COMMIT_PREPARED("\x0b", "i", "\x78"));
-	assert_string_equal(journal(f), "BI8C");
+	assert_string_equal(fx_journal(f), "BI8C");
 }
 
 static void
@@ -366,7 +247,7 @@ test_lost(void **state)
 	TAKE(f, COMMIT_PREPARED("\x09", "g", "\x58"));
 	ONE("\x09", "g", "1");
 	TAKE(f, COMMIT_PREPARED("\x09", "other", "\x58"));
-	assert_string_equal(journal(f), "");
+	assert_string_equal(fx_journal(f), "");
 	/* One that never came may be rolled back. */
 	TAKE(f, ROLLBACK_PREPARED("\x0a", "h"));
 	TAKE(f, ROLLBACK_PREPARED("\x09", "other"));
@@ -376,7 +257,7 @@ test_lost(void **state)
 	assert_int_equal(truncate(path, 500), 0);
 	wm_waiting_destroy(f->w);
 	f->w = NULL;
-	assert_int_equal(open_session(f, 0), WM_OPERATOR);
+	assert_int_equal(fx_open_session(f, 0), WM_OPERATOR);
 	assert_non_null(strstr(f->err.text, "is damaged"));
 }
 
@@ -422,21 +303,21 @@ test_refused(void **state)
 	static char long_gid[300] = BEGIN_PREPARE("\x09", "");
 	struct fixture *f = *state;
 
-	REFUSE(f, PREPARE("\x09", "g"), WM_FATAL);
-	REFUSE(f, STREAM_PREPARE("\x09", "g"), WM_FATAL);
-	REFUSE(f, "b" LSN("\x40"), WM_FATAL);
-	REFUSE(f, "K\0" LSN("\x40"), WM_FATAL);
-	REFUSE(f, "r\0" LSN("\x40"), WM_FATAL);
+	REFUSE(f, PREPARE("\x09", "g"));
+	REFUSE(f, STREAM_PREPARE("\x09", "g"));
+	REFUSE(f, "b" LSN("\x40"));
+	REFUSE(f, "K\0" LSN("\x40"));
+	REFUSE(f, "r\0" LSN("\x40"));
 	memset(long_gid + 29, 'g', 200);
-	assert_int_equal(take(f, long_gid, 230), WM_FATAL);
+	assert_int_equal(fx_take(f, long_gid, 230), WM_FATAL);
 	TAKE(f, BEGIN_PREPARE("\x09", "g"));
-	REFUSE(f, BEGIN_PREPARE("\x0a", "h"), WM_FATAL);
-	REFUSE(f, COMMIT_PREPARED("\x09", "g", "\x58"), WM_FATAL);
-	REFUSE(f, ROLLBACK_PREPARED("\x09", "g"), WM_FATAL);
-	REFUSE(f, BEGIN, WM_FATAL);
-	REFUSE(f, "S" XID("\x0a") "\1", WM_FATAL);
-	REFUSE(f, PREPARE("\x0a", "g"), WM_FATAL);
-	REFUSE(f, PREPARE("\x09", "h"), WM_FATAL);
+	REFUSE(f, BEGIN_PREPARE("\x0a", "h"));
+	REFUSE(f, COMMIT_PREPARED("\x09", "g", "\x58"));
+	REFUSE(f, ROLLBACK_PREPARED("\x09", "g"));
+	REFUSE(f, BEGIN);
+	REFUSE(f, "S" XID("\x0a") "\1");
+	REFUSE(f, PREPARE("\x0a", "g"));
+	REFUSE(f, PREPARE("\x09", "h"));
 	TAKE(f, "O" LSN("\1") "origin");
 	TAKE(f, PREPARE("\x09", "g"));
 }
@@ -448,22 +329,20 @@ test_bound(void **state)
 	struct fixture *f = *state;
 
 	TAKE(f, BEGIN_PREPARE("\x09", "g"));
-	assert_int_equal(take(f, large, sizeof(large)), WM_RETRY);
+	assert_int_equal(fx_take(f, large, sizeof(large)), WM_RETRY);
 	assert_non_null(strstr(f->err.text, "10000 bytes"));
-	assert_int_equal(take(f, large, 9000), WM_OK);
+	assert_int_equal(fx_take(f, large, 9000), WM_OK);
 	TAKE(f, PREPARE("\x09", "g"));
 	sync_all(f);
 	/* It goes on to count, in the next session as well. */
 	next_session(f, 0x48);
 	TAKE(f, BEGIN_PREPARE("\x0a", "h"));
-	assert_int_equal(take(f, large, 9000), WM_RETRY);
+	assert_int_equal(fx_take(f, large, 9000), WM_RETRY);
 	next_session(f, 0x48);
 	TAKE(f, ROLLBACK_PREPARED("\x09", "g"));
 	TAKE(f, BEGIN_PREPARE("\x0a", "h"));
-	assert_int_equal(take(f, large, 9000), WM_OK);
+	assert_int_equal(fx_take(f, large, 9000), WM_OK);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
