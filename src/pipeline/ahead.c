@@ -20,10 +20,11 @@ struct ahead {
 	pthread_mutex_t		 lock;		/* guards all below */
 	pthread_cond_t		 changed;
 	bool			 stop;
-	const struct wm_batch	*batch;		/* to be written; NULL: nothing, or it has been */
+	const struct wm_batch	*batch;
+	bool			 writes;	/* it is to be written, or is */
 	enum wm_status		 st;
 	struct wm_error		 err;
-	size_t			 rows, bad;
+	size_t			 bad;
 };
 
 static void *
@@ -35,18 +36,16 @@ ahead_main(void *arg)
 	wm_log_context("target", t->name);
 	pthread_mutex_lock(&a->lock);
 	while (!a->stop) {
-		const struct wm_batch *batch = a->batch;
-
-		if (batch == NULL) {
+		if (!a->writes) {
 			pthread_cond_wait(&a->changed, &a->lock);
 			continue;
 		}
 		pthread_mutex_unlock(&a->lock);
 		a->bad = WM_BAD_UNKNOWN;
-		a->st = t->ops->write(t, batch, &a->bad, &a->err);
+		a->st = t->ops->write(t, a->batch, &a->bad, &a->err);
 		WM_FAULT(ahead_written);
 		pthread_mutex_lock(&a->lock);
-		a->batch = NULL;
+		a->writes = false;
 		atomic_store(&a->done, true);
 		pthread_cond_broadcast(&a->changed);
 		wm_journal_wake(a->w->reader);
@@ -102,7 +101,7 @@ ahead_start(struct ahead *a, struct batcher **batcher)
 	atomic_store(&a->done, false);
 	pthread_mutex_lock(&a->lock);
 	a->batch = batch;
-	a->rows = batch->nrows;
+	a->writes = true;
 	pthread_cond_broadcast(&a->changed);
 	pthread_mutex_unlock(&a->lock);
 	return true;
@@ -115,19 +114,24 @@ ahead_done(const struct ahead *a)
 }
 
 enum wm_status
-ahead_wait(struct ahead *a, size_t *ret_rows, size_t *ret_bad, struct wm_error *err)
+ahead_wait(struct ahead *a, const struct wm_batch **ret, size_t *ret_bad, struct wm_error *err)
 {
 	enum wm_status st;
 
 	pthread_mutex_lock(&a->lock);
-	while (a->batch != NULL)
+	while (a->writes)
 		pthread_cond_wait(&a->changed, &a->lock);
 	st = a->st;
-	*ret_rows = a->rows;
+	*ret = a->batch;
 	*ret_bad = a->bad;
 	if (st != WM_OK)
 		*err = a->err;
 	pthread_mutex_unlock(&a->lock);
-	batcher_reset(a->batcher);
 	return st;
+}
+
+void
+ahead_clear(struct ahead *a)
+{
+	batcher_reset(a->batcher);
 }

@@ -80,11 +80,13 @@ end_widening(struct worker *w, bool committed)
 void
 apply_abandon(struct worker *w)
 {
+	const struct wm_batch *batch;
 	struct wm_error ignored;
-	size_t rows, bad;
+	size_t bad;
 
 	if (w->flies)
-		(void)ahead_wait(w->ahead, &rows, &bad, &ignored);
+		(void)ahead_wait(w->ahead, &batch, &bad, &ignored);
+	ahead_clear(w->ahead);
 	w->flies = false;
 	wm_journal_forget_held(w->reader);
 }
@@ -341,8 +343,7 @@ bool
 apply_may_run_ahead(const struct worker *w)
 {
 	return w->target->ops->commit_soon != NULL && !w->bookmarks && w->holds == NULL && atomic_load(&w->settled) &&
-	    atomic_load(&w->recorded) && w->delivery.receipts == NULL && !letters_any(w->delivery.letters) &&
-	    w->boundary_end >= w->alone_until;
+	    atomic_load(&w->recorded) && !letters_any(w->delivery.letters) && w->boundary_end >= w->alone_until;
 }
 
 enum wm_status
@@ -388,12 +389,13 @@ commit_ahead(struct worker *w, struct wm_error *err)
 enum wm_status
 apply_land(struct worker *w, struct wm_error *err)
 {
-	size_t rows, bad;
+	const struct wm_batch *batch;
+	size_t bad;
 	enum wm_status st;
 
 	if (!w->flies)
 		return WM_OK;
-	st = ahead_wait(w->ahead, &rows, &bad, err);
+	st = ahead_wait(w->ahead, &batch, &bad, err);
 	w->flies = false;
 	if (st == WM_REJECT || (st == WM_FATAL && bad >= WM_BAD_VIEW && bad != WM_BAD_UNKNOWN)) {
 		w->alone_until = w->boundary_end + 1;
@@ -402,7 +404,9 @@ apply_land(struct worker *w, struct wm_error *err)
 	}
 	if (st != WM_OK)
 		return st;
-	count_written(w, rows);
+	count_written(w, batch->nrows);
+	receipts_take(w->delivery.receipts, batch, "stream");
+	ahead_clear(w->ahead);
 	/* What has come up since then goes with the next commit. */
 	if (w->whole && apply_may_run_ahead(w))
 		return commit_ahead(w, err);

@@ -707,8 +707,9 @@ void ahead_destroy(struct ahead *a);		/* waits for what is under way; NULL is a 
  */
 bool ahead_start(struct ahead *a, struct batcher **batcher);
 bool ahead_done(const struct ahead *a);
-/* Waits for it.  Returns what the target's write did with so many rows; they are gone. */
-enum wm_status ahead_wait(struct ahead *a, size_t *ret_rows, size_t *ret_bad, struct wm_error *err);
+/* Waits for it, and returns what the target's write did; the batch is there until it is cleared. */
+enum wm_status ahead_wait(struct ahead *a, const struct wm_batch **ret, size_t *ret_bad, struct wm_error *err);
+void ahead_clear(struct ahead *a);
 
 /* ---- applying (apply.c) ---- */
 
