@@ -107,7 +107,7 @@ PLAN = {
     "apply_before": [(on.first_start, 1), (on.stream, 1), (on.stream, 4), (on.letters, 1), (on.letters, 2)],
     "apply_committed": [(on.first_start, 1), (on.stream, 1), (on.stream, 4), (on.letters, 1), (on.letters, 2),
                       (on.more_slots, 1), (on.more_slots, 2), (on.fewer_slots, 1), (on.fewer_slots, 2)],
-    "ahead_written": [(on.stream, 1), (on.stream, 3), (on.letters, 1)],
+    "ahead_written": [(on.stream, 1), (on.stream, 3)],
     "apply_done": [(on.stream, 1), (on.stream, 4), (on.letters, 2)],
     "seed_view_emptied": [(on.second_life, 1), (on.slot_lost, 1), (on.more_slots, 1), (on.fewer_slots, 1)],
     "seed_bare": [(on.first_start, 1)],
