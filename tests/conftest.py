@@ -113,7 +113,9 @@ def both(daemon, dw):
 
 
 def _sanitized():
-    return "san.so" in subprocess.run(["ldd", program()], capture_output=True, text=True, check=True).stdout
+    """gcc links a sanitizer's library, clang puts it into the program; either way its names are there."""
+    code = pathlib.Path(program()).read_bytes()
+    return any(name in code for name in (b"__asan_init", b"__tsan_init", b"__ubsan_handle"))
 
 
 @pytest.fixture

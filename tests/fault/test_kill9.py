@@ -41,18 +41,26 @@ def stream_early(db, version):
         db.execute(f"ALTER DATABASE {db.name} SET debug_logical_replication_streaming = 'immediate'")
 
 
-def test_killed_while_sessions_share_batches(db, daemon, targets):
+@pytest.mark.parametrize("options", ["", "slots: 2\nstreaming: true\ntwo_phase: true"], ids=["", "with all options"])
+def test_killed_while_sessions_share_batches(db, daemon, targets, options, pg_version):
+    if options and pg_version < 15:
+        pytest.skip("PostgreSQL 15 and later")
+    seed = f"{SEED}/parallel" + "/all" * bool(options)
     print(f"WM_KILL_SEED={SEED} WM_KILLS={KILLS}")
-    chance = random.Random(f"{SEED}/parallel")
+    chance = random.Random(seed)
     db.execute(loads.SCHEMA)
+    if options:
+        stream_early(db, pg_version)
     targets["dw"] += "\napply: parallel\nworkers: 3"
-    d = daemon(rules().replace("rows: 50}", "rows: 5000}").replace("rows: 600}", "rows: 5000}"), targets=targets).start()
+    d = daemon(rules().replace("rows: 50}", "rows: 5000}").replace("rows: 600}", "rows: 5000}"), targets=targets,
+               sources={"shop": f"uri: {db.uri}\n{options}"}).start()
+    large = db.connect().cursor()       # not the connection by which the writers end what is prepared
     for cycle in range(1, KILLS // 2 + 1):
-        with loads.Load(db, f"{SEED}/parallel/{cycle}"):
+        with loads.Load(db, f"{seed}/{cycle}", prepare=bool(options)):
             for turn in range(chance.choice((1, 2))):
                 # More than the writers' transactions would gather.
-                db.execute("INSERT INTO pairs SELECT i, 'large', %s FROM generate_series(1, 3000) i"
-                           " ON CONFLICT (b, a) DO UPDATE SET v = pairs.v + 1", turn)
+                large.execute("INSERT INTO pairs SELECT i, 'large', %s FROM generate_series(1, 3000) i"
+                              " ON CONFLICT (b, a) DO UPDATE SET v = pairs.v + 1", (turn,))
                 time.sleep(0.3 * chance.random())
                 d.sigkill()
                 d.launch()

@@ -34,14 +34,9 @@ def acknowledged(d, db):
 
 
 @pytest.fixture(autouse=True)
-def nothing_prepared_is_left(request, db):
+def version(request):
     if (server_version() < 15) != (request.node.name == "test_older_server"):
         pytest.skip("prepared transactions are sent from PostgreSQL 15 on")
-    yield
-    if db.cluster.server is None:
-        db.cluster.start()
-    for (gid,) in db.rows("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
-        rollback(db, gid)
 
 
 @pytest.fixture

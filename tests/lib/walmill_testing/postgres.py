@@ -230,8 +230,11 @@ class Database:
         self._main = None
 
     def drop(self):
-        """Ends whoever uses the database, then drops its slots and itself."""
+        """Ends whoever uses the database, and what is prepared in it, then drops its slots and itself."""
         self.close()
+        with Database(self.cluster, self.name) as again:
+            for gid, in again.rows("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
+                again.execute("ROLLBACK PREPARED %s", gid)
         with self.cluster.admin() as admin:
             ending = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s"
             for slot, in admin.rows("SELECT slot_name FROM pg_replication_slots WHERE database = %s", self.name):

@@ -529,7 +529,7 @@ dead_letters_page_and_filter(void **state)
 
 	for (int i = 0; i < 5; i++) {
 		struct wm_dead_letter l = letter(i % 2 == 0 ? "even" : "odd", 10 + (wm_lsn)i, i == 4 ? "check" : "row");
-		char identity[8];
+		char identity[16];
 
 		snprintf(identity, sizeof(identity), "%d", i);
 		l.identity = identity;
