@@ -711,6 +711,13 @@ bool ahead_done(const struct ahead *a);
 enum wm_status ahead_wait(struct ahead *a, const struct wm_batch **ret, size_t *ret_bad, struct wm_error *err);
 void ahead_clear(struct ahead *a);
 
+/* ---- following the journal (follow.c) ---- */
+
+/* Until the worker is to stop, or the target fails. */
+enum wm_status worker_follow(struct worker *w, struct wm_error *err);
+/* Everything since the last commit comes again: from memory, or from the source. */
+void worker_go_back(struct worker *w);
+
 /* ---- applying (apply.c) ---- */
 
 /* Whether the unit has the transaction at work still to come. */

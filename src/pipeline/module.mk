@@ -13,6 +13,7 @@ libwm_pipeline_a_SOURCES = \
 	%D%/commit.c \
 	%D%/deliver.c \
 	%D%/discover.c \
+	%D%/follow.c \
 	%D%/gather.c \
 	%D%/guard.c \
 	%D%/holds.c \
