@@ -22,7 +22,7 @@
 static const struct wm_option top_options[] = {
 	{ .name = "state", .kind = WM_OPT_PATH, .offset = offsetof(struct wm_config, state),
 	    .fallback = WM_STATEDIR, .help = "folder of checkpoints, journal and dead letters" },
-	{ .name = "memory", .kind = WM_OPT_SIZE, .offset = offsetof(struct wm_config, memory), .fallback = "64MiB",
+	{ .name = "memory", .kind = WM_OPT_SIZE, .offset = offsetof(struct wm_config, memory), .fallback = "48MiB",
 	    .min = 1 << 20, .max = INT64_MAX, .help = "changes held in memory for each source" },
 	{ .name = "mask_key", .kind = WM_OPT_SECRET, .offset = offsetof(struct wm_config, mask_key),
 	    .help = "key of sha256 masks; one is made in the state folder when left out" },
