@@ -67,7 +67,7 @@ defaults(void **state WM_UNUSED)
 	assert_string_equal(c->state, "/var/lib/walmill");
 	assert_true(c->journal);
 	assert_int_equal(c->journal_max_bytes, 10ull << 30);
-	assert_int_equal(c->memory, 64 << 20);
+	assert_int_equal(c->memory, 48 << 20);
 	assert_string_equal(c->admin_socket, "/run/walmill/walmill.sock");
 	assert_null(c->admin_listen);
 	assert_null(c->admin_secret_key);
