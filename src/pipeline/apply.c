@@ -265,7 +265,7 @@ commit(struct worker *w, const struct wm_message *m, struct wm_error *err)
 	st = apply_land(w, err);
 	if (st != WM_OK)
 		return st;
-	if (w->ripe && apply_may_run_ahead(w))
+	if (w->ripe && w->pending && apply_may_run_ahead(w))
 		return apply_hand_over(w, true, err);
 	if (w->uncommitted)
 		return apply_commit_soon(w, err);

@@ -48,7 +48,8 @@ struct rule_stats {
 	atomic_uint_fast64_t	 inserts, updates, deletes, truncates, rereads;
 	atomic_bool		 refused;	/* it has dead letters: views may lack rows that the source has */
 	atomic_uint_fast64_t	 buried;	/* rows that became dead letters in this life */
-	uint64_t		 told_buried;	/* the watch's, as the next two: as of the last alert */
+	bool			 quiet;		/* the watch's, as the next three: it has been told that no alert of it stands */
+	uint64_t		 told_buried;	/* as of the last alert */
 	bool			 letters_stand;
 	wm_usec			 count_at;	/* mono: when to count the letters again */
 	pthread_mutex_t		 lock;

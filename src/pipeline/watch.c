@@ -205,13 +205,20 @@ watch_rule(struct wm_pipeline *p, const char *rule)
 {
 	struct rule_stats *s = pipeline_stats(p, rule);
 	WM_AUTO(wm_freep) char *error = NULL;
+	bool failed, quiet;
 
 	if (s == NULL)
 		return;
+	failed = stats_state(s) == RULE_FAILED;
+	/* Of thousands of rules hardly one has anything to tell. */
+	quiet = !failed && !s->letters_stand && atomic_load(&s->buried) == s->told_buried;
+	if (quiet && s->quiet)
+		return;
+	s->quiet = quiet;
 	pthread_mutex_lock(&s->lock);
 	error = s->last_error == NULL ? NULL : strdup(s->last_error);
 	pthread_mutex_unlock(&s->lock);
-	set(p, WM_ALERT_RULE_STOPPED, rule, stats_state(s) == RULE_FAILED, error);
+	set(p, WM_ALERT_RULE_STOPPED, rule, failed, error);
 	watch_letters(p, rule, s);
 }
 
