@@ -117,8 +117,9 @@ second_column_orders_what_the_first_does_not(void **unused WM_UNUSED)
 }
 
 static void
-rows_in_order_and_few_rows_stay_as_they_are(void **unused WM_UNUSED)
+rows_in_order_few_rows_and_rows_without_key_stay_as_they_are(void **unused WM_UNUSED)
 {
+	assert_null(order_of(0, ROWS, number));
 	assert_null(order_of(1, ROWS, rising));
 	assert_null(order_of(1, 50, number));
 }
@@ -130,7 +131,7 @@ main(void)
 		cmocka_unit_test(numbers_stand_by_value),
 		cmocka_unit_test(texts_stand_by_their_first_bytes),
 		cmocka_unit_test(second_column_orders_what_the_first_does_not),
-		cmocka_unit_test(rows_in_order_and_few_rows_stay_as_they_are),
+		cmocka_unit_test(rows_in_order_few_rows_and_rows_without_key_stay_as_they_are),
 	};
 
 	return cmocka_run_group_tests_name("order", tests, NULL, NULL);
