@@ -4,7 +4,8 @@
  *
  * A source has two threads: its keeper (SQL: identity, publication, slot, new tables) and its
  * receiver (the stream).  Each pair of source and target that a rule joins has one worker,
- * which owns a journal reader, a decoder, an instance of the target and all its positions.
+ * which owns a journal reader, a decoder, an instance of the target and all its positions, and which
+ * lends the instance to a thread of its own while a full batch is written (ahead.c).
  * Threads share atomics, what a mutex named below guards, and immutable objects.
  */
 #ifndef WM_PIPELINE_INTERNAL_H
@@ -503,7 +504,7 @@ struct worker {
 	bool			 uncommitted;	/* something was written in the target's open transaction */
 	bool			 bookmarks;	/* a bookmark is to be written with the next commit */
 	bool			 ripe;		/* it is nearly full, and better written before the next transaction begins */
-	bool			 flies;		/* the batch before it is being written */
+	bool			 flies;		/* the batch before it is being written: the target is lent (apply_land) */
 	bool			 whole;		/* that one ends at a boundary: */
 	wm_lsn			 whole_commit, whole_end;
 	size_t			 nwhole;	/* those of `waiting` that it makes visible */
