@@ -193,11 +193,11 @@ tell_journal(struct worker *w)
 {
 	wm_lsn lsn = atomic_load(&w->end_lsn);
 
+	if (w->soft_since != 0)
+		return;		/* the target may lose it yet */
 	for (const struct hold *h = w->holds; h != NULL; h = h->next)
 		if (h->end_lsn < lsn)
 			lsn = h->end_lsn;
-	if (w->soft_since != 0)
-		return;
 	wm_journal_commit(w->reader, lsn);
 	atomic_store(&w->lasting_lsn, atomic_load(&w->end_lsn));
 }
